@@ -1,0 +1,1 @@
+"""Patches and pixels: readers, the patch store, labels, splits, augmentation. Knows nothing of training."""

@@ -1,0 +1,53 @@
+"""The protocol of every reader: list records cheaply, then give one patch's content at a time."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field, StringConstraints
+
+from data.section import Section
+
+Part = Literal["split", "labelled", "pool", "validation", "test"]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One patch as its source lists it. Empty strings mean unknown.
+
+    `key` is the patch's place in the source (a relative POSIX path, or a row as text); with the
+    source's name it makes the patch id. `split` is what the source itself says ("" if nothing).
+    """
+
+    key: str
+    label: str = ""
+    patient: str = ""
+    slide: str = ""
+    site: str = ""
+    split: str = ""
+
+
+class Reader(Section):
+    """A source of patches. A reader is one file in this folder and its `kind` is the file's name."""
+
+    kind: str
+    name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "main"
+    part: Annotated[Part, Field(description="the part this source plays; `split`: draw validation, test and labels")] = (
+        "split"
+    )
+
+    @abstractmethod
+    def records(self) -> Iterator[Record]:
+        """Every patch of the source in a stable order that does not depend on the machine.
+
+        Raises ChainError (66 missing, 65 unreadable, outside its root) naming file and line or dataset.
+        """
+
+    @abstractmethod
+    def content(self, record: Record) -> bytes | np.ndarray:
+        """The encoded file (bytes, decoded strictly by the caller) or the pixels of one record.
+
+        Pixels: (H, W) or (H, W, 1) or (H, W, 3), uint8 or uint16. Must be safe to call from several threads.
+        """

@@ -1,0 +1,1 @@
+"""Stages and disk: configuration, plan, run directory, loop, launchers. Never touches a tensor."""

@@ -1,0 +1,1 @@
+"""Typed files in, typed files out: train, predict, select, promote."""

@@ -1,0 +1,57 @@
+"""What a stage is given: its section of the configuration, its inputs, and where to write."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.atomic import write_json
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """How to run, not what to compute: outside every recipe, recorded in the ledger."""
+
+    device: str = "auto"  # auto | cpu | cuda
+    precision: str = "32"  # 32 | bf16
+    workers: int = 0  # loader processes
+    threads: int = 0  # CPU threads of torch; 0: all cores
+    checkpoint_steps: int = 0  # 0: at every evaluation
+
+
+@dataclass(frozen=True)
+class Job:
+    """One stage's work order. A plain value that travels as JSON to other processes.
+
+    `inputs`: role -> directory of a finished step. `out` is published when the stage is done;
+    `work` holds checkpoints and shards until then; `log` is a directory for people, never read back.
+    """
+
+    address: str
+    kind: str
+    round: int
+    seed: int
+    section: dict[str, Any]
+    inputs: dict[str, Path]
+    out: Path
+    work: Path
+    log: Path
+    hardware: Hardware = Hardware()
+
+    def save(self, path: Path) -> None:
+        """Write the order for another process."""
+        plain = dataclasses.asdict(self)
+        plain["inputs"] = {role: str(where) for role, where in self.inputs.items()}
+        plain |= {name: str(plain[name]) for name in ("out", "work", "log")}
+        write_json(path, plain)
+
+    @staticmethod
+    def load(path: Path) -> "Job":
+        """Read an order written by `save`."""
+        plain = json.loads(path.read_text())
+        plain["inputs"] = {role: Path(where) for role, where in plain["inputs"].items()}
+        plain |= {name: Path(plain[name]) for name in ("out", "work", "log")}
+        plain["hardware"] = Hardware(**plain["hardware"])
+        return Job(**plain)
+
