@@ -1,0 +1,78 @@
+"""Noise as albumentations draws it, keyed by patch and position, so that workers and ranks do not matter."""
+
+import os
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no network look-up on import
+
+import albumentations as A  # noqa: E402, N812
+import numpy as np  # noqa: E402
+
+from data.augment import stain  # noqa: E402
+from data.augment.noise import Noise  # noqa: E402
+
+
+class NoiseDrawer:
+    """Disturbs patches; the draw is a function of the seed given with each patch.
+
+    albumentations seeds a pipeline when it is built, which gives every worker and every epoch the same
+    draws. So it is built in the process that uses it, on first use, and reseeded for each patch.
+    """
+
+    def __init__(self, noise: Noise, channels: int) -> None:
+        self.noise = noise
+        self.channels = channels
+        self._compose: A.Compose | None = None
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"noise": self.noise, "channels": self.channels, "_compose": None}
+
+    def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
+        """image: (H, W, C) uint8, or float32 in [0, 1]; returns the same shape and type."""
+        if self.noise.is_none:
+            return image
+        if self._compose is None:
+            self._compose = A.Compose(_transforms(self.noise, image.dtype == np.uint8))
+        if self.noise.stain > 0 and self.channels == 3:
+            image = stain.jitter(image, self.noise.stain, np.random.Generator(np.random.PCG64(seed)))
+        self._compose.set_random_seed(seed & 0x7FFFFFFF)
+        drawn: np.ndarray = self._compose(image=image)["image"]
+        if drawn.dtype != np.uint8:
+            drawn = np.clip(drawn, 0, 1)  # grain may leave the range
+        return np.ascontiguousarray(drawn.reshape(image.shape))
+
+
+def _transforms(noise: Noise, is_uint8: bool) -> list[A.BasicTransform]:
+    steps: list[A.BasicTransform] = []
+    if noise.flips:
+        steps += [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
+    if noise.quarter_turns:
+        steps.append(A.RandomRotate90(p=0.75))
+    if noise.rotate_deg or noise.scale or noise.shift:
+        steps.append(
+            A.Affine(
+                rotate=(-noise.rotate_deg, noise.rotate_deg),
+                scale=(1 - noise.scale, 1 + noise.scale),
+                translate_percent=(-noise.shift, noise.shift),
+                border_mode=4,  # OpenCV's reflect_101: no black corners for the network to learn
+                p=0.8,
+            )
+        )
+    if noise.brightness or noise.contrast:
+        steps.append(A.RandomBrightnessContrast(noise.brightness, noise.contrast, p=0.8))
+    if noise.blur:
+        steps.append(A.GaussianBlur(blur_limit=(3, 5), p=noise.blur))
+    if noise.grain:
+        steps.append(A.GaussNoise(std_range=(0.01, 0.05), p=noise.grain))
+    if noise.jpeg and is_uint8:
+        steps.append(A.ImageCompression(quality_range=(50, 95), p=noise.jpeg))
+    if noise.cutout:
+        steps.append(
+            A.CoarseDropout(
+                num_holes_range=(1, 1),
+                hole_height_range=(noise.cutout / 2, noise.cutout),
+                hole_width_range=(noise.cutout / 2, noise.cutout),
+                fill=0 if not is_uint8 else 127,
+                p=0.8,
+            )
+        )
+    return steps

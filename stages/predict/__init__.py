@@ -1,0 +1,1 @@
+"""Predict: the probabilities of every pool, validation and test patch, written once."""
