@@ -1,0 +1,50 @@
+"""Section `splits`: who is in which split, drawn once and written to a file."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from data.section import Section
+
+UnitName = Literal["auto", "patient", "slide", "patch"]
+
+
+class LabelFraction(Section):
+    """Label a share of each class."""
+
+    fraction: Annotated[float, Field(gt=0, le=1, description="share of each class's training patches; at least one")]
+
+
+class LabelCount(Section):
+    """Label a number of patches a class."""
+
+    count: Annotated[int, Field(ge=1, description="labelled patches a class")]
+
+
+Share = Annotated[float, Field(ge=0, lt=1)] | Annotated[int, Field(ge=1)]
+
+
+class SplitsConfig(Section):
+    """How the sources that are to be split are divided into labelled, pool, validation and test."""
+
+    seed: Annotated[int, Field(ge=0, description="draws validation, test and the labelled patches")] = 0
+    unit: Annotated[
+        UnitName,
+        Field(description="what is never divided; auto: patient where there is one, else slide, else patch"),
+    ] = "auto"
+    validation: Annotated[
+        Share | None,
+        Field(
+            description="share (below 1) or number of labelled patches a class to draw; null: 0.2, "
+            "or nothing where sources or rows say which patches these are"
+        ),
+    ] = None
+    test: Annotated[Share | None, Field(description="as `validation`")] = None
+    labels: Annotated[
+        LabelFraction | LabelCount | Literal["all"],
+        Field(description="labels used in training, drawn a class; the rest of the training patches is the pool"),
+    ] = "all"
+    duplicates: Annotated[
+        Literal["refuse", "drop"],
+        Field(description="same pixels in two splits: refuse, or drop the copies from the pool, then the labelled"),
+    ] = "refuse"

@@ -1,0 +1,65 @@
+"""What a model says of every patch: log-probabilities by patch id, kept whole so that decisions can be remade."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from data.atomic import replacing
+from data.errors import ChainError, ExitCode
+
+PARTS = ("pool", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scores of one part. ids: (N,) uint64 ascending; log_probs: (N, C) float16, rows are log-softmax."""
+
+    ids: np.ndarray
+    log_probs: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def probs(self, temperature: float = 1.0) -> np.ndarray:
+        """softmax(log_probs / temperature): (N, C) float32, rows sum to 1."""
+        logits = self.log_probs.astype(np.float32) / np.float32(temperature)
+        logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+        np.exp(logits, out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+
+def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
+    """Write `scores.h5`: a group a part, each with contiguous `ids` and `log_probs`. Equal scores are equal bytes."""
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        for name in sorted(parts):
+            scores = parts[name]
+            assert scores.log_probs.shape[:1] == scores.ids.shape, name
+            assert bool((scores.ids[1:] > scores.ids[:-1]).all()), f"{name}: ids not ascending"
+            group = file.create_group(name)
+            group.create_dataset("ids", data=scores.ids.astype(np.uint64))
+            group.create_dataset("log_probs", data=scores.log_probs.astype(np.float16))
+
+
+def read_scores(path: Path, part: str) -> Scores:
+    """Read one part of `scores.h5`. Raises ChainError: 66 when it is not there, 76 when it cannot be read."""
+    if not path.is_file():
+        raise ChainError(
+            f"{path} is missing",
+            "selection reads the scores of the predict stage",
+            "run the chain again",
+            ExitCode.MISSING,
+        )
+    try:
+        with h5py.File(path, "r") as file:
+            return Scores(file[part]["ids"][:], file[part]["log_probs"][:])
+    except (OSError, KeyError, ValueError) as error:
+        raise ChainError(
+            f"{path}: the scores of part {part} cannot be read",
+            str(error),
+            "make them again: rerun RUN --from the predict step of this round",
+            ExitCode.DAMAGED,
+        ) from error
