@@ -17,7 +17,7 @@ class Hardware:
     precision: str = "32"  # 32 | bf16
     workers: int = 0  # loader processes
     threads: int = 0  # CPU threads of torch; 0: all cores
-    checkpoint_steps: int = 0  # 0: at every evaluation
+    loggers: tuple[str, ...] = ()  # beside CSV and TensorBoard: wandb, mlflow
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,7 @@ class Job:
         plain = json.loads(path.read_text())
         plain["inputs"] = {role: Path(where) for role, where in plain["inputs"].items()}
         plain |= {name: Path(plain[name]) for name in ("out", "work", "log")}
-        plain["hardware"] = Hardware(**plain["hardware"])
+        flags = plain["hardware"]
+        plain["hardware"] = Hardware(**{**flags, "loggers": tuple(flags["loggers"])})
         return Job(**plain)
 

@@ -1,0 +1,40 @@
+"""From hardware flags to Lightning's trainer arguments."""
+
+import os
+from typing import Any
+
+import torch
+
+from data.errors import ChainError, ExitCode
+from stages.job import Hardware
+
+
+def prepare(hardware: Hardware) -> dict[str, Any]:
+    """Set torch's threads and return what every `Trainer` here is built with: one device, quiet, our samplers."""
+    torch.set_num_threads(hardware.threads or os.cpu_count() or 1)
+    cuda = torch.cuda.is_available()
+    if hardware.device == "cuda" and not cuda:
+        raise ChainError(
+            "--device cuda: torch sees no CUDA device",
+            f"torch {torch.__version__} reports none",
+            "check the driver (nvidia-smi), or use --device cpu",
+            ExitCode.USAGE,
+        )
+    use_cuda = cuda and hardware.device != "cpu"
+    return {
+        "accelerator": "gpu" if use_cuda else "cpu",
+        "devices": 1,
+        "precision": "bf16-mixed" if hardware.precision == "bf16" else "32-true",
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "use_distributed_sampler": False,
+        "barebones": False,
+    }
+
+
+def loader_workers(hardware: Hardware) -> int:
+    """Loader processes: as asked; on the CPU none by default, since they take the model's cores."""
+    if hardware.workers:
+        return hardware.workers
+    on_gpu = torch.cuda.is_available() and hardware.device != "cpu"
+    return min(8, max(0, (os.cpu_count() or 1) - 1)) if on_gpu else 0

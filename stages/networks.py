@@ -1,0 +1,174 @@
+"""Networks by timm's names, and what their first weights are. Refuses to load less than it was asked for."""
+
+import json
+from dataclasses import asdict, dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import timm
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from data.atomic import replacing, write_json
+from data.errors import ChainError, ExitCode
+from stages.train.config import StudentConfig, TrainConfig
+
+CHANNELS = {"rgb8": 3, "grey8": 1, "grey16": 1}
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """`model.json`: all that is needed to use `model.safetensors` without this program."""
+
+    name: str
+    timm_kwargs: dict[str, Any]
+    classes: list[str]
+    size_px: int
+    mode: str
+    mean: list[float]
+    std: list[float]
+    weights: str
+    input: str
+
+    def save(self, path: Path) -> None:
+        """Write as JSON."""
+        write_json(path, asdict(self))
+
+    @staticmethod
+    def load(path: Path) -> "ModelCard":
+        """Read what `save` wrote."""
+        return ModelCard(**json.loads(path.read_text()))
+
+
+def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
+    """timm.create_model with errors a user can read. `key` is the configuration key to name."""
+    try:
+        model: torch.nn.Module = timm.create_model(name, **timm_kwargs)
+    except TypeError as error:
+        raise ChainError(
+            f"{key}: {name} does not accept {timm_kwargs}",
+            str(error),
+            "set dropout and drop_path to 0 for this backbone, or choose another",
+            ExitCode.MISMATCH,
+        ) from error
+    except (RuntimeError, ValueError) as error:
+        near = get_close_matches(name, timm.list_models(), n=3)
+        raise ChainError(
+            f"{key}: timm has no model {name!r}",
+            str(error),
+            f"did you mean {', '.join(near)}?" if near else "timm.list_models() gives the names",
+            ExitCode.MISMATCH,
+        ) from error
+    except OSError as error:  # hub not reachable, file not in the cache
+        raise ChainError(
+            f"{key}: the pretrained weights of {name} could not be had",
+            str(error),
+            "download them on a machine with a network and use init: {kind: file, path: ...}",
+            ExitCode.MISSING,
+        ) from error
+    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+
+
+def network_kwargs(section: TrainConfig, num_classes: int, mode: str, size_px: int) -> dict[str, Any]:
+    """What `timm.create_model` needs to rebuild this network (without the noise, which holds no weights)."""
+    kwargs: dict[str, Any] = {"num_classes": num_classes, "in_chans": CHANNELS[mode]}
+    cfg = timm.models.get_pretrained_cfg(section.backbone) if timm.is_model(section.backbone) else None
+    if cfg is not None and cfg.fixed_input_size:
+        kwargs["img_size"] = size_px  # transformers have position embeddings of one size
+    return kwargs
+
+
+def first_network(section: TrainConfig, num_classes: int, mode: str, size_px: int, key: str) -> torch.nn.Module:
+    """The untrained network of a stage, with its first weights. Draws from torch's global generator."""
+    kwargs = network_kwargs(section, num_classes, mode, size_px)
+    if isinstance(section, StudentConfig):
+        kwargs |= {"drop_rate": section.dropout} if section.dropout else {}
+        kwargs |= {"drop_path_rate": section.drop_path} if section.drop_path else {}
+    if section.init.kind == "timm":
+        return create(section.backbone, kwargs | {"pretrained": True}, f"{key}.backbone")
+    model = create(section.backbone, kwargs, f"{key}.backbone")
+    if section.init.kind == "file":
+        assert section.init.path is not None
+        load_pretrained(model, section.init.path, f"{key}.init.path")
+    return model
+
+
+def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
+    """Load every tensor but the classifier's from a safetensors file; returns how many were loaded.
+
+    The first convolution is adapted to one channel by summing (timm's rule). Raises ChainError (78) when
+    any other tensor of the network is absent or of another shape: half a transfer is worse than a refusal.
+    """
+    found = _read_safetensors(path, key)
+    cfg = getattr(model, "pretrained_cfg", {})
+    heads = cfg.get("classifier") or ()
+    heads = (heads,) if isinstance(heads, str) else tuple(heads)
+    wanted = model.state_dict()
+    body = {name for name in wanted if not name.startswith(tuple(f"{head}." for head in heads))}
+    first = cfg.get("first_conv")
+    name = f"{first}.weight" if isinstance(first, str) else ""
+    if name in found and name in wanted and found[name].shape[1] != wanted[name].shape[1]:
+        found[name] = timm.models.adapt_input_conv(wanted[name].shape[1], found[name])
+    absent = sorted(n for n in body if n not in found and not n.endswith("num_batches_tracked"))
+    misfit = sorted(n for n in body & found.keys() if found[n].shape != wanted[n].shape)
+    if absent or misfit:
+        raise ChainError(
+            f"{key}: {path} does not fit {cfg.get('architecture', type(model).__name__)}",
+            f"{len(absent)} of {len(body)} tensors are absent and {len(misfit)} have another shape, "
+            f"for instance {(absent + misfit)[0]}",
+            "name the backbone these weights were trained as, with timm's tensor names",
+            ExitCode.MISMATCH,
+        )
+    model.load_state_dict({n: found[n] for n in body & found.keys()}, strict=False)
+    return len(body & found.keys())
+
+
+def normalisation(section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]) -> tuple[list[float], ...]:
+    """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`)."""
+    if section.init.kind == "random":
+        return stats
+    cfg = timm.models.get_pretrained_cfg(section.backbone)
+    mean, std = list(cfg.mean), list(cfg.std)
+    if CHANNELS[mode] == 1:
+        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
+    return [float(m) for m in mean], [float(s) for s in std]
+
+
+def save_weights(model: torch.nn.Module, path: Path) -> None:
+    """Write weights as safetensors. Raises ChainError (3) for any non-finite value: such a model never leaves."""
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if bad:
+        raise ChainError(
+            f"{len(bad)} weight tensors are not finite, for instance {bad[0]}",
+            "the training diverged",
+            "lower lr, or set clip_norm; the last good stage is untouched",
+            ExitCode.DIVERGED,
+        )
+    with replacing(path) as part:
+        save_file(state, part)
+
+
+def load_network(directory: Path) -> tuple[torch.nn.Module, ModelCard]:
+    """The finished network of a stage directory, in eval mode, every tensor accounted for."""
+    card = ModelCard.load(directory / "model.json")
+    model = create(card.name, card.timm_kwargs, "model.json")
+    model.load_state_dict(load_file(directory / "model.safetensors"), strict=True)
+    return model.eval(), card
+
+
+def _read_safetensors(path: Path, key: str) -> dict[str, torch.Tensor]:
+    try:
+        tensors: dict[str, torch.Tensor] = load_file(path)
+        return tensors
+    except FileNotFoundError as error:
+        raise ChainError(f"{key}: {path} is missing", "no such file", "correct the path", ExitCode.MISSING) from error
+    except (SafetensorError, OSError) as error:
+        raise ChainError(
+            f"{key}: {path} is not a safetensors file",
+            str(error),
+            "convert the weights to safetensors; pickled checkpoints are not read",
+            ExitCode.BAD_DATA,
+        ) from error

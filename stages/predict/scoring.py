@@ -1,0 +1,111 @@
+"""Score patches with a finished network: eval mode, no noise, the same code for pool, validation and test."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+
+from data.store import PatchStore
+from stages.device import loader_workers, prepare
+from stages.job import Hardware
+from stages.loading import PlainPatches, loader
+
+Sink = Callable[[np.ndarray, np.ndarray], None]
+
+
+def normalise(image: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
+    """uint8 or [0, 1] images (B, C, H, W) to the network's input, float32; mean, std: (C, 1, 1) in [0, 1]."""
+    unit = image.float().div_(255.0) if image.dtype == torch.uint8 else image
+    return unit.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
+
+
+def view(image: torch.Tensor, number: int) -> torch.Tensor:
+    """One of the eight symmetries of a square patch; 0 is the patch itself. image: (B, C, H, W)."""
+    turned = torch.rot90(image, number % 4, (2, 3))
+    return turned.flip(3) if number >= 4 else turned
+
+
+# how many views -> which symmetries: mirror first, since two quarter turns alone would miss it
+VIEWS = {1: (0,), 2: (0, 4), 4: (0, 2, 4, 6), 8: tuple(range(8))}
+
+
+def log_probs(network: torch.nn.Module, image: torch.Tensor, views: int) -> torch.Tensor:
+    """Log of the probabilities averaged over `views`. image: normalised (B, C, H, W); returns (B, K) float32."""
+    each = [network(view(image, number)).float().log_softmax(1) for number in VIEWS[views]]
+    return torch.stack(each).logsumexp(0) - float(np.log(len(each)))
+
+
+class _Scorer(pl.LightningModule):
+    def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float], views: int) -> None:
+        super().__init__()
+        self.network, self.views = network.eval(), views
+        self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
+
+    def predict_step(self, batch: tuple[torch.Tensor, torch.Tensor], *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        image, index = batch
+        assert isinstance(self.mean, torch.Tensor) and isinstance(self.std, torch.Tensor)  # noqa: PT018
+        return log_probs(self.network, normalise(image, self.mean, self.std), self.views), index
+
+
+class _ToSink(pl.Callback):
+    def __init__(self, sink: Sink) -> None:
+        self.sink = sink
+
+    def on_predict_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any, **__: Any) -> None:
+        scores, index = outputs
+        self.sink(index.cpu().numpy(), scores.float().cpu().numpy())
+
+
+def score(
+    network: torch.nn.Module,
+    mean: list[float],
+    std: list[float],
+    store: PatchStore,
+    rows: np.ndarray,
+    sink: Sink,
+    *,
+    views: int,
+    batch_size: int,
+    hardware: Hardware,
+) -> None:
+    """Give `sink(index (B,) into rows, log_probs (B, K) float32)` for every row, batch after batch, in order."""
+    if len(rows) == 0:
+        return
+    dataset = PlainPatches(store, rows)
+    batches = [list(range(i, min(i + batch_size, len(rows)))) for i in range(0, len(rows), batch_size)]
+    trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
+    trainer.predict(
+        _Scorer(network, mean, std, views),
+        loader(dataset, batches, dataset.collate, loader_workers(hardware), seed=0),
+        return_predictions=False,
+    )
+
+
+def score_all(
+    network: torch.nn.Module,
+    mean: list[float],
+    std: list[float],
+    store: PatchStore,
+    ids: np.ndarray,
+    *,
+    views: int,
+    batch_size: int,
+    hardware: Hardware,
+) -> np.ndarray:
+    """Log-probabilities (N, K) float32 of the patches `ids`, in their order, in memory."""
+    parts: list[np.ndarray] = []
+    score(
+        network,
+        mean,
+        std,
+        store,
+        store.rows(ids),
+        lambda _, scores: parts.append(scores),
+        views=views,
+        batch_size=batch_size,
+        hardware=hardware,
+    )
+    return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)

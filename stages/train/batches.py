@@ -1,0 +1,110 @@
+"""Which patches a step sees, as a function of (seed, step) alone, and how they become one batch.
+
+Every batch carries the ids of its patches. Nothing depends on workers, processes or on how often the
+training was interrupted: step s takes places [s * n, (s + 1) * n) of an endless stream of permutations,
+and the noise of a patch is keyed by its place in that stream.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset, Sampler
+
+from data.augment.pipeline import NoiseDrawer
+from data.keys import generator, seed_of
+from data.store import PatchStore
+from stages.loading import as_image, to_tensor
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a stream draws from. ids: (N,) uint64; target: (N, C) float32, rows sum to 1; weight: (N,) float32."""
+
+    ids: np.ndarray
+    target: np.ndarray
+    weight: np.ndarray
+
+    def __post_init__(self) -> None:
+        assert len(self.ids) == len(self.target) == len(self.weight) > 0
+
+
+class Item(NamedTuple):
+    """One draw: which stream (0 labelled, 1 pseudo-labelled), which example, at which place of the stream."""
+
+    stream: int
+    index: int
+    place: int
+
+
+class Batch(NamedTuple):
+    """One step's patches. image: (B, C, H, W) uint8 or float32 in [0, 1]; labelled: (B,) bool."""
+
+    image: torch.Tensor
+    patch_id: torch.Tensor  # (B,) int64, the bits of the uint64 id
+    target: torch.Tensor
+    weight: torch.Tensor
+    labelled: torch.Tensor
+
+
+@lru_cache(maxsize=4)
+def _order(size: int, seed: int, lap: int) -> np.ndarray:
+    return generator(seed, "lap", lap).permutation(size)
+
+
+def draw(size: int, seed: int, start: int, count: int) -> np.ndarray:
+    """Places [start, start + count) of an endless stream over `size` examples, each lap a fresh permutation.
+
+    Returns (count,) int64 indices. Every example is seen once a lap, whatever the batch size.
+    """
+    places = np.arange(start, start + count)
+    laps, offsets = places // size, places % size
+    return np.array([_order(size, seed, int(lap))[offset] for lap, offset in zip(laps, offsets, strict=True)], np.int64)
+
+
+class Steps(Sampler[list[Item]]):
+    """The items of each step from `start` to `stop`; made anew for every stretch between two validations."""
+
+    def __init__(self, sizes: list[int], counts: list[int], seed: int, start: int, stop: int) -> None:
+        self.sizes, self.counts, self.seed, self.start, self.stop = sizes, counts, seed, start, stop
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def __iter__(self) -> Iterator[list[Item]]:
+        for step in range(self.start, self.stop):
+            items: list[Item] = []
+            for stream, (size, count) in enumerate(zip(self.sizes, self.counts, strict=True)):
+                first = step * count
+                drawn = draw(size, seed_of(self.seed, "stream", stream), first, count)
+                items += [Item(stream, int(index), first + i) for i, index in enumerate(drawn)]
+            yield items
+
+
+class TrainingPatches(Dataset[Batch]):
+    """Draws a step's items from the store, with noise keyed by place and patch id."""
+
+    def __init__(self, store: PatchStore, streams: list[Examples], noise: NoiseDrawer, seed: int) -> None:
+        self.store, self.streams, self.noise, self.seed = store, streams, noise, seed
+        self.rows = [store.rows(examples.ids) for examples in streams]
+
+    def __getitem__(self, item: Item) -> tuple[Item, np.ndarray]:
+        row = int(self.rows[item.stream][item.index])
+        patch_id = int(self.streams[item.stream].ids[item.index])
+        image = as_image(self.store.pixels(row))
+        return item, self.noise(image, seed_of(self.seed, "noise", item.stream, item.place, patch_id))
+
+    def collate(self, drawn: list[tuple[Item, np.ndarray]]) -> Batch:
+        """Stack to one batch; labelled patches come first, in the order of the stream."""
+        items = [item for item, _ in drawn]
+        pick = [(self.streams[item.stream], item.index) for item in items]
+        return Batch(
+            image=to_tensor([image for _, image in drawn]),
+            patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
+            target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
+            weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),
+            labelled=torch.tensor([item.stream == 0 for item in items]),
+        )

@@ -1,0 +1,57 @@
+"""Training checkpoints that are whole or absent, and read back only when they verify.
+
+Lightning writes through $TMPDIR, which on another file system can lose the old and the new file in one
+kill; and it reads pickles when an environment variable says so. Both are ours here.
+"""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import torch
+from pytorch_lightning.plugins.io import CheckpointIO
+
+from data.atomic import replacing, sha256_file, write_json
+
+LOG = logging.getLogger("patchchain")
+KEEP = 2
+
+
+class WholeFiles(CheckpointIO):
+    """Sibling temporary, fsync, replace; a digest beside every checkpoint; tensors and plain values only."""
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Write `path` and then its digest; a checkpoint without a matching digest does not count."""
+        where = Path(path)
+        where.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(where) as part:
+            torch.save(checkpoint, part)
+        write_json(_digest_of(where), {"sha256": sha256_file(where)})
+
+    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
+        """Read tensors and plain values; never a pickle, whatever the caller or the environment says."""
+        return torch.load(Path(path), map_location=map_location or "cpu", weights_only=True)
+
+    def remove_checkpoint(self, path: Any) -> None:
+        """Remove a checkpoint and its digest, the digest first."""
+        where = Path(path)
+        _digest_of(where).unlink(missing_ok=True)
+        where.unlink(missing_ok=True)
+
+
+def newest_verified(directory: Path) -> Path | None:
+    """The checkpoint of the highest step whose digest matches; says which ones it passed over.
+
+    Ordered by the step in the name, never by modification time.
+    """
+    for path in sorted(directory.glob("step-*.ckpt"), reverse=True):
+        digest = _digest_of(path)
+        if digest.is_file() and json.loads(digest.read_text()).get("sha256") == sha256_file(path):
+            return path
+        LOG.info(f"checkpoint {path.name} is unfinished or damaged: going back to the one before")
+    return None
+
+
+def _digest_of(path: Path) -> Path:
+    return path.with_name(path.name + ".sha256.json")
