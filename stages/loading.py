@@ -51,3 +51,8 @@ def loader(
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
     )
+
+
+def in_batches(count: int, size: int) -> list[range]:
+    """0..count cut into consecutive batches of `size`, the last one shorter."""
+    return [range(i, min(i + size, count)) for i in range(0, count, size)]

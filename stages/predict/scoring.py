@@ -10,7 +10,7 @@ import torch
 from data.store import PatchStore
 from stages.device import loader_workers, prepare
 from stages.job import Hardware
-from stages.loading import PlainPatches, loader
+from stages.loading import PlainPatches, in_batches, loader
 
 Sink = Callable[[np.ndarray, np.ndarray], None]
 
@@ -68,14 +68,13 @@ def score(
     sink: Sink,
     *,
     views: int,
-    batch_size: int,
+    batches: list[range],
     hardware: Hardware,
 ) -> None:
-    """Give `sink(index (B,) into rows, log_probs (B, K) float32)` for every row, batch after batch, in order."""
-    if len(rows) == 0:
+    """Give `sink(index (B,) into rows, log_probs (B, K) float32)` for each of `batches` (indices into rows), in order."""
+    if not batches:
         return
     dataset = PlainPatches(store, rows)
-    batches = [list(range(i, min(i + batch_size, len(rows)))) for i in range(0, len(rows), batch_size)]
     trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
     trainer.predict(
         _Scorer(network, mean, std, views),
@@ -105,7 +104,7 @@ def score_all(
         store.rows(ids),
         lambda _, scores: parts.append(scores),
         views=views,
-        batch_size=batch_size,
+        batches=in_batches(len(ids), batch_size),
         hardware=hardware,
     )
     return np.concatenate(parts) if parts else np.zeros((0, 1), np.float32)

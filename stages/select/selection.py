@@ -8,7 +8,7 @@ import numpy as np
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 
-DTYPES = {
+DTYPES: dict[str, np.dtype] = {
     "ids": np.dtype(np.uint64),
     "label": np.dtype(np.int16),
     "confidence": np.dtype(np.float32),

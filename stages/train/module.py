@@ -14,7 +14,7 @@ from data.keys import seed_of
 from data.store import PatchStore
 from data.table import id_text
 from stages import quality
-from stages.loading import PlainPatches, loader
+from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
 from stages.train.batches import Batch, Steps, TrainingPatches
 from stages.train.config import TrainConfig
@@ -69,8 +69,7 @@ class Training(pl.LightningModule):
         if len(ids) == 0:
             return []
         patches = PlainPatches(store, store.rows(ids))
-        size = 4 * self.section.batch_size
-        batches = [list(range(i, min(i + size, len(ids)))) for i in range(0, len(ids), size)]
+        batches = in_batches(len(ids), 4 * self.section.batch_size)
         return loader(patches, batches, patches.collate, self.workers, seed=0)
 
     # --- training ------------------------------------------------------------------------------------

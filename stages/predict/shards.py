@@ -1,0 +1,76 @@
+"""Labelling in shards: each written once and whole, keyed by patch id, merged with every id exactly once."""
+
+from pathlib import Path
+
+import numpy as np
+
+from data.atomic import replacing
+from stages.loading import in_batches
+
+
+class Shards:
+    """Consecutive runs of the patches to score, a fixed number of batches each.
+
+    ids: (N,) uint64 in reading order. Batches never cross a shard, so which patches share a batch does
+    not depend on which shards are still missing, and a resumed labelling gives the same bytes.
+    """
+
+    def __init__(self, directory: Path, ids: np.ndarray, classes: int, batch_size: int, shard_batches: int) -> None:
+        self.directory, self.ids, self.classes = directory, ids, classes
+        self._batches = in_batches(len(ids), batch_size)
+        self._runs = in_batches(len(self._batches), shard_batches)
+        self._open: dict[int, list[np.ndarray]] = {}
+        self._at_end = {self._batches[run[-1]][-1]: shard for shard, run in enumerate(self._runs)}
+        directory.mkdir(parents=True, exist_ok=True)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def missing(self) -> list[int]:
+        """The shards that are not on disk, or not whole, or not of these patches."""
+        return [shard for shard in range(len(self)) if self._read(shard) is None]
+
+    def batches(self, shards: list[int]) -> list[range]:
+        """The batches of `shards`, as indices into ids, in order."""
+        return [self._batches[k] for shard in shards for k in self._runs[shard]]
+
+    def add(self, index: np.ndarray, log_probs: np.ndarray) -> None:
+        """Take a scored batch (in the order of `batches`); its shard is written when its last batch has come."""
+        shard = next(s for s, run in enumerate(self._runs) if int(index[0]) <= self._batches[run[-1]][-1])
+        parts = self._open.setdefault(shard, [])
+        parts.append(log_probs.astype(np.float16))
+        if int(index[-1]) in self._at_end:
+            self._write(shard, np.concatenate(self._open.pop(shard)))
+
+    def merged(self) -> tuple[np.ndarray, np.ndarray]:
+        """All shards as ids (N,) ascending and log_probs (N, C) float16; asserts that each id is there once."""
+        read = [self._read(shard) for shard in range(len(self))]
+        rows = np.concatenate([r for r in read if r is not None]) if read else np.zeros(0, self._dtype)
+        rows = rows[np.argsort(rows["id"], kind="stable")]
+        assert np.array_equal(rows["id"], np.sort(self.ids)), "a patch was scored twice or not at all"
+        return np.ascontiguousarray(rows["id"]), np.ascontiguousarray(rows["log_probs"])
+
+    @property
+    def _dtype(self) -> np.dtype:
+        return np.dtype([("id", np.uint64), ("log_probs", np.float16, (self.classes,))])
+
+    def _span(self, shard: int) -> slice:
+        run = self._runs[shard]
+        return slice(self._batches[run[0]][0], self._batches[run[-1]][-1] + 1)
+
+    def _path(self, shard: int) -> Path:
+        return self.directory / f"shard-{shard:06d}.npy"
+
+    def _write(self, shard: int, log_probs: np.ndarray) -> None:
+        rows = np.empty(len(log_probs), self._dtype)
+        rows["id"], rows["log_probs"] = self.ids[self._span(shard)], log_probs
+        with replacing(self._path(shard)) as part, part.open("wb") as file:
+            np.save(file, rows, allow_pickle=False)
+
+    def _read(self, shard: int) -> np.ndarray | None:
+        try:
+            rows: np.ndarray = np.load(self._path(shard), allow_pickle=False)
+        except (FileNotFoundError, ValueError, EOFError):
+            return None
+        whole = rows.dtype == self._dtype and np.array_equal(rows["id"], self.ids[self._span(shard)])
+        return rows if whole else None

@@ -1,0 +1,20 @@
+"""Every kind of stage: its version, which is part of every recipe, and the module whose `run(job) -> str` does it."""
+
+from typing import NamedTuple
+
+
+class Kind(NamedTuple):
+    """`version` is raised when the same recipe would give other bytes. `module` is imported only to run the stage."""
+
+    version: int
+    module: str
+
+
+KINDS = {
+    "ingest": Kind(1, "stages.ingest"),
+    "split": Kind(1, "stages.split"),
+    "train": Kind(1, "stages.train.stage"),
+    "predict": Kind(1, "stages.predict.stage"),
+    "select": Kind(1, "stages.select.stage"),
+    "promote": Kind(1, "stages.promote"),
+}

@@ -1,0 +1,22 @@
+"""Would this network train? Asked by `check`, before hours are spent."""
+
+import torch
+
+from stages.networks import first_network
+from stages.train.config import StudentConfig, TeacherConfig
+
+
+def check_network(section: TeacherConfig | StudentConfig, num_classes: int, mode: str, size_px: int) -> list[str]:
+    """Build the network, load its weights, and pass two blank patches through it; lines for people.
+
+    Raises ChainError naming the key at fault.
+    """
+    role = "student" if isinstance(section, StudentConfig) else "teacher"
+    network = first_network(section, num_classes, mode, size_px, role)
+    channels = 3 if mode == "rgb8" else 1
+    with torch.inference_mode():
+        shape = tuple(network.eval()(torch.zeros(2, channels, size_px, size_px)).shape)
+    assert shape == (2, num_classes), shape
+    count = sum(p.numel() for p in network.parameters())
+    source = {"random": "random weights", "timm": "timm's pretrained weights", "file": f"{section.init.path}"}
+    return [f"{role}: {section.backbone}, {count / 1e6:.1f} M parameters, {source[section.init.kind]}"]
