@@ -68,7 +68,7 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
             "download them on a machine with a network and use init: {kind: file, path: ...}",
             ExitCode.MISSING,
         ) from error
-    return model.to(memory_format=torch.channels_last)  # type: ignore[call-overload,no-any-return]
+    return model.to(memory_format=torch.channels_last)
 
 
 def network_kwargs(section: TrainConfig, num_classes: int, mode: str, size_px: int) -> dict[str, Any]:
@@ -125,11 +125,12 @@ def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
     return len(body & found.keys())
 
 
-def normalisation(section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]) -> tuple[list[float], ...]:
+def normalisation(section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]) -> tuple[list[float], list[float]]:
     """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`)."""
     if section.init.kind == "random":
         return stats
     cfg = timm.models.get_pretrained_cfg(section.backbone)
+    assert cfg is not None, "a network with pretrained weights has their configuration"
     mean, std = list(cfg.mean), list(cfg.std)
     if CHANNELS[mode] == 1:
         mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]

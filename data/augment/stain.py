@@ -22,5 +22,5 @@ def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.n
     shift = strength / 4 * rng.uniform(-1, 1, 3)
     mix = (_UNMIX * scale) @ _STAINS  # unmix, scale each stain, mix again
     density = _DENSITY_OF[image].reshape(-1, 3) @ mix.astype(np.float32) + (shift @ _STAINS).astype(np.float32)
-    restained = 256.0 * np.exp(-density) - 1.0
-    return np.clip(restained, 0, 255).astype(np.uint8).reshape(image.shape)
+    restained: np.ndarray = np.clip(256.0 * np.exp(-density) - 1.0, 0, 255)
+    return restained.astype(np.uint8).reshape(image.shape)

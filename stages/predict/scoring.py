@@ -54,7 +54,15 @@ class _ToSink(pl.Callback):
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
 
-    def on_predict_batch_end(self, trainer: Any, module: Any, outputs: Any, *_: Any, **__: Any) -> None:
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
         scores, index = outputs
         self.sink(index.cpu().numpy(), scores.float().cpu().numpy())
 

@@ -19,8 +19,8 @@ class Shards:
         self.directory, self.ids, self.classes = directory, ids, classes
         self._batches = in_batches(len(ids), batch_size)
         self._runs = in_batches(len(self._batches), shard_batches)
-        self._open: dict[int, list[np.ndarray]] = {}
-        self._at_end = {self._batches[run[-1]][-1]: shard for shard, run in enumerate(self._runs)}
+        self._ends = np.array([self._batches[run[-1]].stop for run in self._runs], np.int64)
+        self._open: list[np.ndarray] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
@@ -36,11 +36,11 @@ class Shards:
 
     def add(self, index: np.ndarray, log_probs: np.ndarray) -> None:
         """Take a scored batch (in the order of `batches`); its shard is written when its last batch has come."""
-        shard = next(s for s, run in enumerate(self._runs) if int(index[0]) <= self._batches[run[-1]][-1])
-        parts = self._open.setdefault(shard, [])
-        parts.append(log_probs.astype(np.float16))
-        if int(index[-1]) in self._at_end:
-            self._write(shard, np.concatenate(self._open.pop(shard)))
+        self._open.append(log_probs.astype(np.float16))
+        shard = int(np.searchsorted(self._ends, index[-1], side="right"))
+        if index[-1] + 1 == self._ends[shard]:
+            self._write(shard, np.concatenate(self._open))
+            self._open = []
 
     def merged(self) -> tuple[np.ndarray, np.ndarray]:
         """All shards as ids (N,) ascending and log_probs (N, C) float16; asserts that each id is there once."""
@@ -55,8 +55,7 @@ class Shards:
         return np.dtype([("id", np.uint64), ("log_probs", np.float16, (self.classes,))])
 
     def _span(self, shard: int) -> slice:
-        run = self._runs[shard]
-        return slice(self._batches[run[0]][0], self._batches[run[-1]][-1] + 1)
+        return slice(self._batches[self._runs[shard][0]].start, int(self._ends[shard]))
 
     def _path(self, shard: int) -> Path:
         return self.directory / f"shard-{shard:06d}.npy"

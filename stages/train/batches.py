@@ -36,7 +36,7 @@ class Item(NamedTuple):
     """One draw: which stream (0 labelled, 1 pseudo-labelled), which example, at which place of the stream."""
 
     stream: int
-    index: int
+    example: int
     place: int
 
 
@@ -84,7 +84,7 @@ class Steps(Sampler[list[Item]]):
             yield items
 
 
-class TrainingPatches(Dataset[Batch]):
+class TrainingPatches(Dataset[tuple[Item, np.ndarray]]):
     """Draws a step's items from the store, with noise keyed by place and patch id."""
 
     def __init__(self, store: PatchStore, streams: list[Examples], noise: NoiseDrawer, seed: int) -> None:
@@ -92,15 +92,15 @@ class TrainingPatches(Dataset[Batch]):
         self.rows = [store.rows(examples.ids) for examples in streams]
 
     def __getitem__(self, item: Item) -> tuple[Item, np.ndarray]:
-        row = int(self.rows[item.stream][item.index])
-        patch_id = int(self.streams[item.stream].ids[item.index])
+        row = int(self.rows[item.stream][item.example])
+        patch_id = int(self.streams[item.stream].ids[item.example])
         image = as_image(self.store.pixels(row))
         return item, self.noise(image, seed_of(self.seed, "noise", item.stream, item.place, patch_id))
 
     def collate(self, drawn: list[tuple[Item, np.ndarray]]) -> Batch:
         """Stack to one batch; labelled patches come first, in the order of the stream."""
         items = [item for item, _ in drawn]
-        pick = [(self.streams[item.stream], item.index) for item in items]
+        pick = [(self.streams[item.stream], item.example) for item in items]
         return Batch(
             image=to_tensor([image for _, image in drawn]),
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),

@@ -82,7 +82,7 @@ class Training(pl.LightningModule):
         """The loss of one step. Raises ChainError (3) the moment it is not finite."""
         logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
         each = -(batch.target * logits.float().log_softmax(1)).sum(1) * batch.weight
-        loss = each[batch.labelled].mean()
+        loss: torch.Tensor = each[batch.labelled].mean()
         if len(self.counts) > 1:
             loss = loss + self.counts[1] / self.counts[0] * each[~batch.labelled].mean()
         value = float(loss.detach())

@@ -1,6 +1,7 @@
 """The train stage: labels (and pseudo-labels) in, one finished model out. Resumes from its last checkpoint."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,7 @@ def run(job: Job) -> str:
         plan.section,
         TrainingPatches(plan.store, plan.streams, noise, seed),
         plan.counts,
-        (stats[0], stats[1]),
+        stats,
         job.address,
         seed,
         loader_workers(job.hardware),
@@ -164,7 +165,7 @@ class _Shown(pl.Callback):
         self.bar.advance(1, f"loss {float(outputs['loss']):.3f}{metric}", self.patches)
 
 
-def _card(plan: _Plan, stats: tuple[list[float], ...]) -> ModelCard:
+def _card(plan: _Plan, stats: tuple[list[float], list[float]]) -> ModelCard:
     store, section = plan.store, plan.section
     colour = {"rgb8": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}[store.mode]
     unit = "65535" if store.mode == "grey16" else "255"
@@ -186,19 +187,18 @@ def _measure(
     job: Job,
     plan: _Plan,
     model: torch.nn.Module,
-    stats: tuple[list[float], ...],
+    stats: tuple[list[float], list[float]],
     history: list[dict[str, float]],
 ) -> dict[str, Any]:
     def log_probs(ids: np.ndarray) -> np.ndarray:
         size = 4 * plan.section.batch_size
-        return score_all(
-            model, stats[0], stats[1], plan.store, ids, views=1, batch_size=size, hardware=job.hardware
-        )
+        return score_all(model, *stats, plan.store, ids, views=1, batch_size=size, hardware=job.hardware)
 
     def judged(given: GivenLabels) -> dict[str, Any] | None:
         if len(given) == 0:
             return None
-        return quality.evaluate(log_probs(given.ids), given.label, list(plan.splits.classes))
+        found: dict[str, Any] = quality.evaluate(log_probs(given.ids), given.label, list(plan.splits.classes))
+        return found
 
     return {
         "validation": judged(plan.splits.validation),
@@ -210,7 +210,7 @@ def _measure(
     }
 
 
-def _disagreement(plan: _Plan, log_probs: Any) -> dict[str, Any]:
+def _disagreement(plan: _Plan, log_probs: Callable[[np.ndarray], np.ndarray]) -> dict[str, Any]:
     """On how many kept patches the finished student, shown the clean patch, says otherwise than it was taught."""
     kept = plan.pseudo
     assert kept is not None

@@ -1,0 +1,69 @@
+"""Noise: spelled out, keyed by seed, and gentle enough to keep the label."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from data.augment.noise import PRESETS, Noise
+from data.augment.pipeline import NoiseDrawer
+
+
+@pytest.fixture
+def patch() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)
+
+
+def test_a_fixed_seed_repeats_and_another_differs(patch: np.ndarray) -> None:
+    strong = NoiseDrawer(Noise(**PRESETS["strong"]), 3)
+    assert np.array_equal(strong(patch, 1), strong(patch, 1))
+    assert not np.array_equal(strong(patch, 1), strong(patch, 2))
+
+
+def test_draws_do_not_depend_on_what_was_drawn_before(patch: np.ndarray) -> None:
+    strong = NoiseDrawer(Noise(**PRESETS["strong"]), 3)
+    alone = strong(patch, 7)
+    for seed in range(5):
+        strong(patch, seed)
+    assert np.array_equal(strong(patch, 7), alone)
+
+
+def test_a_pickled_drawer_in_another_process_draws_the_same(patch: np.ndarray) -> None:
+    strong = NoiseDrawer(Noise(**PRESETS["strong"]), 3)
+    before = strong(patch, 3)
+    assert np.array_equal(pickle.loads(pickle.dumps(strong))(patch, 3), before)
+
+
+def test_no_noise_is_the_patch_itself(patch: np.ndarray) -> None:
+    assert NoiseDrawer(Noise(), 3)(patch, 1) is patch
+
+
+def test_weak_noise_only_moves_pixels(patch: np.ndarray) -> None:
+    weak = NoiseDrawer(Noise(**PRESETS["weak"]), 3)
+    for seed in range(8):
+        drawn = weak(patch, seed)
+        assert np.array_equal(np.sort(drawn.reshape(-1, 3), axis=0), np.sort(patch.reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint8, 1), (np.float32, 1)])
+def test_every_operation_takes_every_kind_of_patch(dtype: type, channels: int) -> None:
+    rng = np.random.default_rng(0)
+    image = rng.random((27, 27, channels)).astype(np.float32)
+    patch = (image * 255).astype(np.uint8) if dtype is np.uint8 else image
+    everything = Noise(**(PRESETS["strong"] | {"blur": 1.0, "grain": 1.0, "jpeg": 1.0}))
+    for seed in range(12):
+        drawn = NoiseDrawer(everything, channels)(patch, seed)
+        assert drawn.shape == patch.shape
+        assert drawn.dtype == patch.dtype
+        assert np.isfinite(drawn).all()
+        assert drawn.max() <= (255 if dtype is np.uint8 else 1)
+
+
+def test_presets_are_spelled_out_in_the_configuration() -> None:
+    from stages.train.config import TeacherConfig
+
+    resolved = TeacherConfig.model_validate_json('{"noise": "strong"}')
+    assert resolved.noise == Noise(**PRESETS["strong"])
+    assert TeacherConfig.model_validate_json(resolved.model_dump_json()) == resolved
+    with pytest.raises(ValueError, match="none, weak, strong"):
+        TeacherConfig.model_validate_json('{"noise": "wild"}')
