@@ -1,0 +1,119 @@
+"""How good labels, confidences and selections are: pure functions of arrays.
+
+N patches, C classes; `label`, `predicted`: (N,) integers in [0, C); a value that is not defined is NaN,
+which `plain` turns into JSON's null.
+"""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+
+def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
+    """(C, C) int64: rows the label, columns the prediction."""
+    flat = label.astype(np.int64) * classes + predicted.astype(np.int64)
+    return np.bincount(flat, minlength=classes * classes).reshape(classes, classes)
+
+
+def accuracy(counts: np.ndarray) -> float:
+    """Share of right predictions in a confusion matrix."""
+    return ratio(np.trace(counts), counts.sum())
+
+
+def recall(counts: np.ndarray) -> np.ndarray:
+    """Recall a class, (C,) float64; NaN for a class without a patch."""
+    return _divide(np.diagonal(counts), counts.sum(axis=1))
+
+
+def balanced_accuracy(counts: np.ndarray) -> float:
+    """Mean recall over the classes that have a patch."""
+    return _mean(recall(counts))
+
+
+def macro_f1(counts: np.ndarray) -> float:
+    """Mean F1 over the classes that are a label or a prediction of some patch."""
+    return _mean(_divide(2 * np.diagonal(counts), counts.sum(axis=0) + counts.sum(axis=1)))
+
+
+def nll(log_probs: np.ndarray, label: np.ndarray) -> float:
+    """Mean negative log-likelihood in nats. log_probs: (N, C)."""
+    return ratio(-log_probs[np.arange(len(label)), label].astype(np.float64).sum(), len(label))
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
+    """Mean distance of confidence and accuracy over equal bins of (0, 1]. confidence: (N,); right: (N,) bool."""
+    at = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
+    gap = np.bincount(at, weights=confidence.astype(np.float64) - right, minlength=bins)
+    return ratio(np.abs(gap).sum(), len(confidence))
+
+
+def churn(before: np.ndarray, after: np.ndarray) -> float:
+    """Share of patches whose predicted class changed. Both (N,), the same patches in the same order."""
+    assert before.shape == after.shape
+    return ratio((before != after).sum(), len(after))
+
+
+def kept_churn(before: np.ndarray, after: np.ndarray) -> float:
+    """1 - Jaccard index of two sets given as (M,) arrays of unique keys; 0 when both are empty."""
+    common = len(np.intersect1d(before, after, assume_unique=True))
+    either = len(before) + len(after) - common
+    return 1.0 - common / either if either else 0.0
+
+
+def top5_share(codes: np.ndarray, kept: np.ndarray) -> float:
+    """Share of kept patches that lie in the five commonest slides (or patients). NaN where none is known.
+
+    codes: (N,) of every patch, -1 unknown; kept: (N,) bool. Patches of unknown slides count in none.
+    """
+    known = codes[kept & (codes >= 0)]
+    counts = np.sort(np.unique(known, return_counts=True)[1])
+    return ratio(counts[-5:].sum(), len(known))
+
+
+def precision_recall(label: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> tuple[float, float]:
+    """Share of kept patches that are right, and share of all patches kept and right. kept: (N,) bool."""
+    right = ((label == predicted) & kept).sum()
+    return ratio(right, kept.sum()), ratio(right, len(label))
+
+
+def evaluate(log_probs: np.ndarray, label: np.ndarray, classes: Sequence[str]) -> dict[str, Any] | None:
+    """The figures of metrics.json for one split; None for an empty one. log_probs: (N, C) of any float type."""
+    if not len(label):
+        return None
+    from scipy.special import logsumexp
+
+    log_probs = log_probs.astype(np.float64)
+    log_probs = log_probs - logsumexp(log_probs, axis=1, keepdims=True)  # float16 rows sum to 1 only nearly
+    predicted = log_probs.argmax(axis=1)
+    counts = confusion(label, predicted, len(classes))
+    return {
+        "n": len(label),
+        "accuracy": plain(accuracy(counts)),
+        "balanced_accuracy": plain(balanced_accuracy(counts)),
+        "macro_f1": plain(macro_f1(counts)),
+        "nll": plain(nll(log_probs, label)),
+        "ece": plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), predicted == label)),
+        "recall": {name: plain(float(value)) for name, value in zip(classes, recall(counts), strict=True)},
+    }
+
+
+def plain(value: float) -> float | None:
+    """A figure as JSON has it: NaN (not defined) is null; 6 digits after the point are kept."""
+    return None if math.isnan(value) else round(float(value), 6)
+
+
+def ratio(part: float | np.number, whole: float | np.number) -> float:
+    """part / whole; NaN when whole is 0."""
+    return float(part) / float(whole) if whole else math.nan
+
+
+def _divide(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    result: np.ndarray = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+    return result
+
+
+def _mean(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return ratio(defined.sum(), len(defined))

@@ -1,0 +1,45 @@
+"""Temperature scaling: make the confidence of a model mean what it says, on labels a human gave (Guo et al. 2017)."""
+
+import numpy as np
+
+from data.labels import GivenLabels
+from stages.quality import nll
+from stages.scores import Scores
+
+LOWEST, HIGHEST = 0.05, 20.0
+
+
+def fit_temperature(scores: Scores, given: GivenLabels) -> float:
+    """The temperature in [0.05, 20] with the lowest negative log-likelihood of the given labels; 1 without any.
+
+    Every id of `given` must have a score. The likelihood has one minimum in the temperature, 1 is kept unless
+    something is better: calibration never raises the likelihood's loss. The order of classes never changes.
+    """
+    from scipy.optimize import minimize_scalar
+
+    if not len(given):
+        return 1.0
+    log_probs = scores.log_probs[rows_of(scores, given.ids)].astype(np.float64)
+
+    def loss(log_t: float) -> float:
+        return nll(log_softmax(log_probs, float(np.exp(log_t))), given.label)
+
+    found = minimize_scalar(loss, bounds=(np.log(LOWEST), np.log(HIGHEST)), method="bounded", options={"xatol": 1e-6})
+    # three digits after the point are more than a few hundred labels can tell, and read well in a report
+    temperature = min(max(round(float(np.exp(found.x)), 4), LOWEST), HIGHEST)
+    return temperature if loss(float(np.log(temperature))) <= loss(0.0) else 1.0
+
+
+def log_softmax(log_probs: np.ndarray, temperature: float) -> np.ndarray:
+    """log(softmax(log_probs / temperature)): (N, C) float64."""
+    logits = log_probs.astype(np.float64) / temperature
+    logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
+    result: np.ndarray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return result
+
+
+def rows_of(scores: Scores, ids: np.ndarray) -> np.ndarray:
+    """Rows of `scores` that hold `ids`: (M,) int64. All must be there."""
+    rows = np.searchsorted(scores.ids, ids)
+    assert bool((scores.ids[np.minimum(rows, len(scores) - 1)] == ids).all()), "a patch was not scored"
+    return rows

@@ -1,0 +1,73 @@
+"""Stage `split`: draw the splits of a store, audit them for leaks, write them. Drawn once, never again."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from data.drawing import draw
+from data.errors import ChainError, ExitCode
+from data.keys import uniform
+from data.leakage import audit, leak_error
+from data.source_labels import read_source_labels
+from data.splits import LABELLED, POOL, SPLITS, Assignment, write_splits
+from data.splits_config import SplitsConfig
+from data.store import PatchStore
+from stages.job import Job
+
+LOG = logging.getLogger("patchchain")
+STATISTICS_PATCHES = 2000
+
+
+def run(job: Job) -> str:
+    """Inputs: `store`. Writes splits.parquet, audit.parquet, splits.json. Raises ChainError (65) on a leak."""
+    config = SplitsConfig.model_validate_json(json.dumps(job.section))
+    store = PatchStore(job.inputs["store"] / "patches.h5")
+    drawn = draw_and_audit(store, job.inputs["store"], config)
+    for warning in drawn.warnings:
+        LOG.warning(warning)
+    used = drawn.ids[(drawn.split == LABELLED) | (drawn.split == POOL)]
+    mean, std = statistics(store, used, config.seed)
+    write_splits(job.out, drawn, mean, std)
+    counts = ", ".join(f"{int((drawn.split == code).sum()):,} {name}" for code, name in enumerate(SPLITS))
+    return f"split by {drawn.unit}: {counts}"
+
+
+def draw_and_audit(store: PatchStore, directory: Path, config: SplitsConfig) -> Assignment:
+    """Draw the splits of a finished store and refuse leaks. Raises ChainError (65)."""
+    table = store.table()
+    said = read_source_labels(directory / "patches.h5")
+    classes = json.loads((directory / "store.json").read_text())["classes"]
+    drawn = draw(table, said.label, said.split, said.part, classes, config)
+    split = drawn.split[np.searchsorted(drawn.ids, table.ids)]
+    if leaks := audit(table, split, config.unit):
+        raise leak_error(leaks, table, store.key)
+    return drawn
+
+
+def statistics(store: PatchStore, ids: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation a channel, in [0, 1], over at most 2,000 patches drawn by seed and patch id.
+
+    Summed in whole numbers: the result does not depend on the order of the sum.
+    """
+    chosen = np.sort(ids[np.argsort(uniform(ids, "statistics", seed), kind="stable")[:STATISTICS_PATCHES]])
+    n, total, squares, top = 0, [0] * store.channels, [0] * store.channels, 255
+    for row in store.rows(chosen):
+        pixels = store.pixels(int(row))
+        top = int(np.iinfo(pixels.dtype).max)
+        flat = pixels.reshape(-1, store.channels).astype(np.uint64)
+        n += len(flat)
+        total = [old + int(new) for old, new in zip(total, flat.sum(axis=0), strict=True)]
+        squares = [old + int(new) for old, new in zip(squares, (flat * flat).sum(axis=0), strict=True)]
+    mean = [part / n / top for part in total]
+    # n * squares - total^2 is exact in whole numbers, where a difference of floats would cancel
+    std = [(n * part - whole * whole) ** 0.5 / n / top for part, whole in zip(squares, total, strict=True)]
+    if min(std) == 0:
+        raise ChainError(
+            f"every one of {len(chosen):,} patches has the same flat value in channel {std.index(0)}",
+            "the pixels carry nothing to learn from, and cannot be scaled to unit deviation",
+            "look at the patches; for grey images in three channels set data.mode: grey8",
+            ExitCode.BAD_DATA,
+        )
+    return mean, std
