@@ -1,0 +1,90 @@
+"""Kill -9 at random moments, resume, compare every committed byte with an uninterrupted run.
+
+    python benchmarks/kill_demo.py [--kills 20] [--seed 0] [--config configs/demo.yaml]
+
+Prints each kill and where it struck; ends with 0 when all files are the same, else 1.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def committed(run: Path) -> dict[str, str]:
+    """Every file that counts: the configuration, and all that the stages published. Logs tell times, so not they."""
+    files = [run / "config.yaml"]
+    for record in sorted(run.glob("**/stage.json")):
+        if ".staging" not in record.parts and ".trash" not in record.parts:
+            files += [path for path in record.parent.iterdir() if path.is_file()]
+    return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+def start(words: list[str | Path]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, ROOT / "run_chain.py", *words, "--quiet"], start_new_session=True, stderr=subprocess.DEVNULL
+    )
+
+
+def where(run: Path) -> str:
+    status = subprocess.run(
+        [sys.executable, ROOT / "run_chain.py", "status", run], capture_output=True, text=True, check=False
+    )
+    lines = [line.strip() for line in status.stdout.splitlines() if "running" in line or "unfinished" in line]
+    return lines[0] if lines else "between stages"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--config", type=Path, default=ROOT / "configs" / "demo.yaml")
+    parser.add_argument("--into", type=Path, default=ROOT / "runs" / "kill_demo")
+    parser.add_argument("--set", action="append", default=[], dest="overrides")
+    args = parser.parse_args()
+    sets = [word for one in args.overrides for word in ("--set", one)]
+    rng = random.Random(args.seed)
+    shutil.rmtree(args.into, ignore_errors=True)
+    begun = time.monotonic()
+    assert start(["run", args.config, args.into / "plain", *sets]).wait() == 0
+    seconds = time.monotonic() - begun
+    truth = committed(args.into / "plain")
+    print(f"uninterrupted: {seconds:.0f} s, {len(truth)} committed files", flush=True)
+    kills, chains, differing = 0, 0, 0
+    while kills < args.kills:
+        run = args.into / f"killed-{chains}"
+        chains += 1
+        words: list[str | Path] = ["run", args.config, run, *sets]
+        while True:
+            process = start(words)
+            wait = rng.uniform(0, 2 * seconds / 6) if kills < args.kills else None
+            try:
+                code = process.wait(wait)
+                assert code == 0, f"exit {code}"
+                break
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                kills += 1
+                print(f"kill {kills:3d} after {wait:5.1f} s: {where(run)}", flush=True)
+                if (run / "config.yaml").is_file():
+                    words = ["resume", run]
+        found = committed(run)
+        changed = sorted(name for name in truth.keys() | found.keys() if truth.get(name) != found.get(name))
+        differing += len(changed)
+        print(f"chain {chains}: {len(found)} files, {len(changed)} differ {changed[:3]}", flush=True)
+    print(json.dumps({"kills": kills, "chains": chains, "files": len(truth), "differing": differing}))
+    return 1 if differing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Networks: loaded whole or refused by name, and usable without this program."""
+
+from pathlib import Path
+
+import pytest
+import timm
+import torch
+from safetensors.torch import load_file, save_file
+
+from data.errors import ChainError, ExitCode
+from stages.networks import create, first_network, load_network, load_pretrained, network_kwargs, save_weights
+from stages.networks import ModelCard
+from stages.train.config import Init, StudentConfig, TeacherConfig
+
+NAME = "mobilenetv3_small_050"
+
+
+@pytest.fixture
+def weights(tmp_path: Path) -> Path:
+    torch.manual_seed(1)
+    path = tmp_path / "weights.safetensors"
+    save_file(timm.create_model(NAME, num_classes=1000).state_dict(), path)
+    return path
+
+
+def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
+    section = TeacherConfig(backbone=NAME, init=Init(kind="file", path=weights))
+    torch.manual_seed(2)
+    network = first_network(section, 4, "rgb8", 32, "teacher")
+    given = load_file(weights)
+    for name, tensor in network.state_dict().items():
+        if not name.startswith("classifier."):
+            assert torch.equal(tensor, given[name]), name
+    assert network.state_dict()["classifier.weight"].shape[0] == 4
+
+
+def test_one_channel_takes_the_sum_of_the_first_convolution(weights: Path) -> None:
+    section = TeacherConfig(backbone=NAME, init=Init(kind="file", path=weights))
+    network = first_network(section, 4, "grey8", 32, "teacher")
+    first = load_file(weights)["conv_stem.weight"]
+    assert torch.allclose(network.state_dict()["conv_stem.weight"], first.sum(1, keepdim=True), atol=1e-5)
+
+
+def test_half_a_transfer_is_refused(weights: Path) -> None:
+    tensors = load_file(weights)
+    save_file({name: tensors[name] for name in list(tensors)[:40]}, weights)
+    with pytest.raises(ChainError, match=r"does not fit") as caught:
+        load_pretrained(timm.create_model(NAME, num_classes=4), weights, "teacher.init.path")
+    assert caught.value.code == ExitCode.MISMATCH
+    assert "absent" in caught.value.why
+
+
+def test_prefixed_names_load_nothing_and_are_refused(weights: Path) -> None:
+    save_file({f"module.{name}": tensor for name, tensor in load_file(weights).items()}, weights)
+    with pytest.raises(ChainError, match="does not fit"):
+        load_pretrained(timm.create_model(NAME, num_classes=4), weights, "k")
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
+def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "w.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ChainError, match="is not a safetensors file"):
+        load_pretrained(timm.create_model(NAME), path, "k")
+
+
+def test_a_misspelt_backbone_gets_a_suggestion() -> None:
+    with pytest.raises(ChainError, match="resnet1O8t") as caught:
+        create("resnet1O8t", {"num_classes": 2}, "teacher.backbone")
+    assert "resnet" in caught.value.todo
+
+
+def test_a_backbone_without_stochastic_depth_says_what_to_set() -> None:
+    section = StudentConfig(backbone="vgg11", drop_path=0.5)
+    with pytest.raises(ChainError, match="does not accept") as caught:
+        first_network(section, 2, "rgb8", 32, "student")
+    assert "drop_path" in caught.value.todo
+
+
+def test_noise_is_the_students_alone() -> None:
+    student = first_network(StudentConfig(backbone="resnet10t", dropout=0.3), 2, "rgb8", 32, "student")
+    teacher = first_network(TeacherConfig(backbone="resnet10t"), 2, "rgb8", 32, "teacher")
+    assert student.drop_rate == 0.3
+    assert teacher.drop_rate == 0.0
+    assert student.state_dict().keys() == teacher.state_dict().keys()
+
+
+def test_non_finite_weights_never_leave(tmp_path: Path) -> None:
+    network = timm.create_model(NAME, num_classes=2)
+    with torch.no_grad():
+        network.classifier.bias[0] = float("nan")
+    with pytest.raises(ChainError, match="not finite") as caught:
+        save_weights(network, tmp_path / "model.safetensors")
+    assert caught.value.code == ExitCode.DIVERGED
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_published_model_loads_in_timm_alone(tmp_path: Path) -> None:
+    section = TeacherConfig(backbone=NAME)
+    network = first_network(section, 3, "rgb8", 32, "teacher").eval()
+    save_weights(network, tmp_path / "model.safetensors")
+    kwargs = network_kwargs(section, 3, "rgb8", 32)
+    ModelCard(NAME, kwargs, ["a", "b", "c"], 32, "rgb8", [0.5] * 3, [0.2] * 3, "ema", "words").save(
+        tmp_path / "model.json"
+    )
+    image = torch.rand(2, 3, 32, 32)
+    plain = timm.create_model(NAME, num_classes=3).eval()
+    plain.load_state_dict(load_file(tmp_path / "model.safetensors"))
+    again, card = load_network(tmp_path)
+    assert card.classes == ["a", "b", "c"]
+    with torch.inference_mode():
+        assert torch.allclose(plain(image), network(image), atol=1e-5)  # another memory layout
+        assert torch.allclose(again(image), network(image), atol=1e-6)
