@@ -1,0 +1,74 @@
+"""The loop: every step of the plan that is not done is worked on, sealed, and published."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pipeline import ledger
+from pipeline.launchers.base import Launcher
+from pipeline.plan import FINAL, Step, course
+from pipeline.record import Stop, stop_of
+from pipeline.rundir import RunDir, Staging
+from stages.job import Hardware, Job
+
+LOG = logging.getLogger("patchchain")
+
+
+@dataclass
+class Chain:
+    """One run of the loop. `at` is the step being worked on, `published` counts what this run put in place."""
+
+    rundir: RunDir
+    launcher: Launcher
+    hardware: Hardware
+    check: Callable[[], None]  # raises when a signal arrived that a library swallowed
+    at: Step | None = None
+    published: int = 0
+
+    def advance(self, lock_fd: int) -> Stop:
+        """Go on until the chain ends; returns why it ended. Raises ChainError at the first step that is refused."""
+        stop = Stop("max_rounds", f"all {self.rundir.config.rounds} rounds were run")
+        verified = 0
+        for step in course(self.rundir.config, self.rundir.stopped):
+            self.at = step
+            if self.rundir.is_done(step):
+                verified += 1
+            else:
+                if verified and not self.published:
+                    LOG.info(f"{verified} finished step{'s' * (verified > 1)} verified; going on with {step.address}")
+                self._work_on(step, lock_fd)
+            if step.address != FINAL:  # a last student that is not promoted ends nothing early
+                stop = stop_of(self.rundir.layout.place(step.address)) or stop
+        return stop
+
+    def _work_on(self, step: Step, lock_fd: int) -> None:
+        begun = time.monotonic()
+        staging = self.rundir.staging(step)
+        if not staging.sealed:
+            LOG.info(f"{step.address}: {step.kind}")
+            ledger.append(self.rundir.layout.ledger, "begin", address=step.address, kind=step.kind)
+            summary = self.launcher.launch(self._job(step, staging), lock_fd)
+            # a library may turn a signal into an early, orderly return: that is no finished stage
+            self.check()
+            self.rundir.seal(step)
+            LOG.info(f"{step.address}: {summary}")
+        self.rundir.publish(step)
+        self.published += 1
+        spent = round(time.monotonic() - begun, 3)
+        ledger.append(self.rundir.layout.ledger, "done", address=step.address, kind=step.kind, seconds=spent)
+
+    def _job(self, step: Step, staging: Staging) -> Job:
+        layout = self.rundir.layout
+        return Job(
+            address=step.address,
+            kind=step.kind,
+            round=step.round,
+            seed=self.rundir.config.seed,
+            section=self.rundir.config.section_of(step).model_dump(mode="json"),
+            inputs={role: layout.place(address) for role, address in step.inputs.items()},
+            out=staging.out,
+            work=staging.work,
+            log=layout.log(step.address),
+            hardware=self.hardware,
+        )

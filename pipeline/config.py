@@ -1,0 +1,179 @@
+"""The configuration of a chain: one complete YAML, read strictly, resolved to absolute paths, frozen."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, TypeAdapter, ValidationError
+
+from data.config import DataConfig
+from data.errors import ChainError, ExitCode
+from data.section import Section
+from data.splits_config import SplitsConfig
+from pipeline.config_errors import refusal
+from pipeline.overrides import Source, apply, override
+from pipeline.plan import Step
+from pipeline.yaml_text import Place, dump_yaml, read_yaml
+from stages.predict.config import PredictConfig
+from stages.promote_config import PromoteConfig
+from stages.select.config import SelectConfig
+from stages.train.config import StudentConfig, TeacherConfig
+
+PARTIAL: dict[str, TypeAdapter[Any]] = {"select": TypeAdapter(SelectConfig), "student": TypeAdapter(StudentConfig)}
+
+
+class PerRound(Section):
+    """What one round does otherwise. Only the keys that differ; they are laid over the section of the same name."""
+
+    select: dict[str, Any] | None = None
+    student: dict[str, Any] | None = None
+
+
+class ChainConfig(Section):
+    """A whole experiment."""
+
+    seed: Annotated[int, Field(ge=0, description="of all random numbers of training and selection")] = 0
+    rounds: Annotated[int, Field(ge=0, le=99, description="0: labels only, the first teacher is the result")] = 3
+    data: DataConfig
+    splits: SplitsConfig = SplitsConfig()
+    teacher: TeacherConfig = TeacherConfig()
+    predict: PredictConfig = PredictConfig()
+    select: SelectConfig
+    student: StudentConfig = StudentConfig()
+    promote: PromoteConfig = PromoteConfig()
+    per_round: dict[int, PerRound] = Field({}, description="round number, from 0 -> keys of select and student")
+
+    def section_of(self, step: Step) -> Section:
+        """The section that configures a step, with what its round does otherwise."""
+        section: Section = getattr(self, step.section)
+        changed = getattr(self.per_round.get(step.round), step.section, None) if step.section in PARTIAL else None
+        if not changed:
+            return section
+        merged: Section = PARTIAL[step.section].validate_json(
+            json.dumps(overlaid(section.model_dump(mode="json"), changed))
+        )
+        return merged
+
+
+def load_config(path: Path, overrides: Sequence[str] = ()) -> ChainConfig:
+    """Read, override, check and resolve a configuration.
+
+    Relative paths in the file are relative to its folder, those in `overrides` ("student.steps=30") to the
+    current directory. Raises ChainError: 66 when the file is missing, 78 naming file, line and key.
+    """
+    document = read_yaml(path)
+    if document.value is None:
+        raise ChainError(
+            f"{path} is empty",
+            "a chain needs at least `data` and `select`",
+            "start from configs/demo.yaml",
+            ExitCode.MISMATCH,
+        )
+    if not isinstance(document.value, dict):
+        raise ChainError(
+            f"{path} line 1: not a configuration",
+            "its top level is not `key: value`",
+            "start from configs/demo.yaml",
+            ExitCode.MISMATCH,
+        )
+    source = Source(document.value, {place: f"{path} line {line}" for place, line in document.lines.items()})
+    changes = [override(text) for text in overrides]
+    for change in changes:
+        apply(change, source)
+    config = _validated(source)
+    set_here = [change.place for change in changes]
+    for place, relative in _relative_paths(config):
+        by_hand = any(place[: len(prefix)] == prefix for prefix in set_here)
+        source.replace(place, _absolute(relative, Path.cwd() if by_hand else path.parent))
+    return _validated(source)
+
+
+def dump(config: ChainConfig) -> str:
+    """The complete configuration as YAML, defaults spelled out; `load_config` gives the equal value back."""
+    return dump_yaml(config.model_dump(mode="json"))
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a configuration file, for editors."""
+    return ChainConfig.model_json_schema()
+
+
+def overlaid(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`change` laid over `base`, mappings key by key. Another rule replaces the section."""
+    if "rule" in change and change["rule"] != base.get("rule"):
+        return dict(change)
+    merged = dict(base)
+    for key, value in change.items():
+        below = merged.get(key)
+        merged[key] = overlaid(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _validated(source: Source) -> ChainConfig:
+    try:
+        config = ChainConfig.model_validate_json(json.dumps(source.tree))
+    except ValidationError as error:
+        raise refusal(error, ChainConfig, source) from None
+    for number, changed in sorted(config.per_round.items()):
+        place = ("per_round", str(number))
+        if not 0 <= number < config.rounds:
+            raise ChainError(
+                f"{source.where(place)}: per_round.{number}: there is no such round",
+                f"rounds: {config.rounds} counts them from 0",
+                "correct the number, or raise `rounds`",
+                ExitCode.MISMATCH,
+            )
+        for name, adapter in PARTIAL.items():
+            if (keys := getattr(changed, name)) is None:
+                continue
+            merged = overlaid(getattr(config, name).model_dump(mode="json"), keys)
+            try:
+                adapter.validate_json(json.dumps(merged))
+            except ValidationError as error:
+                raise refusal(
+                    error, ChainConfig.model_fields[name].rebuild_annotation(), source, (*place, name)
+                ) from None
+    return config
+
+
+def _relative_paths(config: ChainConfig) -> list[tuple[Place, Path]]:
+    """Every path the configuration gives, by its place in the file, that does not begin at the root."""
+    found = list(_paths(config, ()))
+    for number, changed in config.per_round.items():
+        for name, adapter in PARTIAL.items():
+            if (keys := getattr(changed, name)) is None:
+                continue
+            merged = adapter.validate_json(json.dumps(overlaid(getattr(config, name).model_dump(mode="json"), keys)))
+            found += _paths(merged, ("per_round", str(number), name))
+    return [(place, path) for place, path in found if not path.is_absolute()]
+
+
+def _paths(value: Any, place: Place) -> Iterator[tuple[Place, Path]]:
+    if isinstance(value, Path):
+        yield place, value
+    elif isinstance(value, Section):
+        for name in type(value).model_fields:
+            yield from _paths(getattr(value, name), (*place, name))
+    elif isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            yield from _paths(item, (*place, str(i)))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _paths(item, (*place, str(key)))
+
+
+def _absolute(path: Path, base: Path) -> str:
+    home = path.expanduser()
+    # not resolve(): where a link points may change, its name is what the user gave
+    return str(Path(*_folded((base.absolute() / home).parts)))
+
+
+def _folded(parts: Sequence[str]) -> list[str]:
+    folded: list[str] = []
+    for part in parts:
+        if part == ".." and len(folded) > 1:
+            folded.pop()
+        elif part != ".":
+            folded.append(part)
+    return folded

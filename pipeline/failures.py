@@ -1,0 +1,48 @@
+"""Failures that are nobody's bug, in three lines: a full disk, no permission, no memory. The rest is ours."""
+
+import errno
+from pathlib import Path
+
+from data.errors import ChainError, ExitCode
+
+DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
+
+
+def explained(error: Exception, doing: str) -> ChainError | None:
+    """The refusal that says what `error` means to a user, None when it is an internal error."""
+    if isinstance(error, ChainError):
+        return error
+    if isinstance(error, OSError) and error.errno in DISK:
+        return ChainError(
+            f"{doing}: {error.strerror} writing {error.filename or 'a file'}",
+            "the disk is full or failing; what was committed before is unchanged",
+            "free some space, then run the same command again",
+            ExitCode.IO,
+        )
+    if isinstance(error, OSError) and error.errno in FORBIDDEN:
+        return ChainError(
+            f"{doing}: {error.filename or 'a file'} is not accessible ({error.strerror})",
+            "this user may not write (or read) there",
+            "correct the permissions, or use another run directory",
+            ExitCode.NOT_WRITABLE,
+        )
+    # torch's own class, by name: nothing here imports torch
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return ChainError(
+            f"{doing}: out of memory",
+            str(error) or "the machine has no more memory to give",
+            "use a smaller batch_size or fewer --workers, then run the same command again",
+            ExitCode.OUT_OF_MEMORY,
+        )
+    return None
+
+
+def internal(error: Exception, doing: str, log: Path | None) -> ChainError:
+    """The refusal for a bug of ours; the traceback is in `log`."""
+    return ChainError(
+        f"{doing}: {type(error).__name__}: {error}",
+        "this is a fault of the program; what was committed before is unchanged",
+        f"see {log}" if log else "run again with a run directory to get a log",
+        ExitCode.INTERNAL,
+    )

@@ -1,0 +1,55 @@
+"""One device: the stage runs in this process and saves the seconds of a second start."""
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.failures import explained, internal
+from stages.job import Job
+from stages.registry import KINDS
+
+LOG = logging.getLogger("patchchain")
+
+
+class InProcess:
+    """See Launcher."""
+
+    def launch(self, job: Job, lock_fd: int) -> str:
+        """See Launcher. The lock needs no handing on: this process holds it."""
+        with logged_to(job.log / "stage.log"):
+            try:
+                summary: str = importlib.import_module(KINDS[job.kind].module).run(job)
+            except Exception as error:
+                known = explained(error, job.address)
+                if known is None:
+                    LOG.debug("traceback", exc_info=True)
+                    raise internal(error, job.address, job.log / "stage.log") from error
+                LOG.debug(f"refused: {' | '.join(known.lines())}")
+                if known is error:
+                    raise
+                raise known from error
+        return summary
+
+
+@contextlib.contextmanager
+def logged_to(path: Path) -> Iterator[None]:
+    """Everything logged in this block is appended to `path` as well, warnings of libraries included."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    root = logging.getLogger()
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    level, own_level = root.level, LOG.level
+    root.addHandler(handler)
+    root.setLevel(logging.INFO)
+    LOG.setLevel(logging.DEBUG)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        LOG.setLevel(own_level)
+        root.setLevel(level)
+        root.removeHandler(handler)
+        handler.close()

@@ -1,0 +1,75 @@
+"""Where everything lies in a run directory. Nothing stored names the directory itself, so it can be moved."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+PROGRAM = "run_chain.py"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Paths of one run directory. `root` is as the user gave it, for messages."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """The resolved configuration."""
+        return self.root / "config.yaml"
+
+    @property
+    def lock(self) -> Path:
+        """Who runs it."""
+        return self.root / "chain.lock"
+
+    @property
+    def ledger(self) -> Path:
+        """The story, for people."""
+        return self.root / "ledger.jsonl"
+
+    @property
+    def quarantine(self) -> Path:
+        """Left behind by a first start that too many unreadable patches ended."""
+        return self.root / "quarantine.csv"
+
+    @property
+    def stagings(self) -> Path:
+        """Work in flight."""
+        return self.root / ".staging"
+
+    @property
+    def trash(self) -> Path:
+        """What was set aside; emptied at the next start."""
+        return self.root / ".trash"
+
+    @property
+    def logs(self) -> Path:
+        """Logs lie outside the stage directories, whose bytes are compared."""
+        return self.root / "logs"
+
+    def place(self, address: str) -> Path:
+        """The directory of a finished step."""
+        return self.root / address
+
+    def staging(self, address: str) -> Path:
+        """The folder of a step in flight: out/ (to be published), work/ (checkpoints, shards), recipe.json."""
+        return self.stagings / address.replace("/", "-")
+
+    def log(self, address: str) -> Path:
+        """Logs of one step."""
+        return self.logs / address
+
+    def stands(self, address: str) -> bool:
+        """Whether something is in place under this address."""
+        return self.place(address).exists()
+
+    def standing(self) -> list[str]:
+        """Addresses of everything in place, whatever the plan says."""
+        places = [*self.root.glob("data/*"), *self.root.glob("rounds/*/*"), *self.root.glob("final")]
+        return sorted(place.relative_to(self.root).as_posix() for place in places if place.is_dir())
+
+    def rerun(self, address: str, *settings: str) -> str:
+        """The command that makes a step and everything after it again."""
+        sets = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+        return f"{PROGRAM} rerun {shlex.quote(str(self.root))} --from {address}{sets}"

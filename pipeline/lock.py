@@ -1,0 +1,142 @@
+"""One writer per run directory: an operating-system lock that dies with its holder and its last child."""
+
+import contextlib
+import errno
+import fcntl
+import json
+import logging
+import os
+import socket
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from data.errors import ChainError, ExitCode
+
+LOG = logging.getLogger("patchchain")
+NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds, or held, the lock. `since` is for people; nothing is decided by age."""
+
+    pid: int
+    host: str
+    since: str
+    verb: str
+
+    @property
+    def here(self) -> bool:
+        """Whether this is the host it ran on."""
+        return self.host == socket.gethostname()
+
+    @property
+    def alive(self) -> bool:
+        """Whether a process of this number lives on this host."""
+        if not self.here:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def __str__(self) -> str:
+        return f"pid {self.pid} on {self.host} since {self.since} ({self.verb})"
+
+
+@contextlib.contextmanager
+def held(path: Path, verb: str) -> Iterator[int]:
+    """Hold the lock at `path`; yields its descriptor, which launchers hand to their children.
+
+    The file stays; what it holds is emptied on a clean end. Raises ChainError at once: 69 when somebody
+    else holds it, 73 where the file system gives no locks. The loser of a race writes nothing.
+    """
+    descriptor = _acquire(path)
+    try:
+        before = _read(descriptor)
+        if before is not None and not before.here:
+            raise ChainError(
+                f"{path.parent} may be in use by {before}",
+                "that process did not end cleanly and cannot be seen from this host",
+                f"make sure that it has ended, then remove {path}",
+                ExitCode.IN_USE,
+            )
+        _write(descriptor, Holder(os.getpid(), socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S"), verb))
+        # an orphan of ours must keep the run locked until it ends
+        os.set_inheritable(descriptor, True)
+        if before is not None:
+            LOG.info(f"the previous {before.verb} (pid {before.pid}) died; taking over")
+        yield descriptor
+        os.ftruncate(descriptor, 0)
+    finally:
+        os.close(descriptor)
+
+
+def holder(path: Path) -> Holder | None:
+    """Who the lock file names: None after a clean end. Only for showing."""
+    try:
+        with path.open("rb") as file:
+            return _read(file.fileno())
+    except FileNotFoundError:
+        return None
+
+
+def _acquire(path: Path) -> int:
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # a refused first start removes the run directory: a lock on a removed file protects nothing
+            if _is_still(path, descriptor):
+                return descriptor
+        except OSError as error:
+            refused = _refusal(path, descriptor, error)
+            os.close(descriptor)
+            raise refused from None
+        os.close(descriptor)
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _is_still(path: Path, descriptor: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
+def _refusal(path: Path, descriptor: int, error: OSError) -> ChainError | OSError:
+    if error.errno in NO_LOCKS:
+        return ChainError(
+            f"{path.parent} cannot be locked ({errno.errorcode[error.errno]})",
+            "the file system gives no locks, and two writers would ruin a run",
+            "use a run directory on a local disk",
+            ExitCode.NOT_WRITABLE,
+        )
+    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+        return error
+    other = _read(descriptor)
+    if other is not None and other.here and not other.alive:
+        why = f"{other} died, but a process it started still runs"
+    else:
+        why = f"{other or 'another process'} is writing to it"
+    return ChainError(
+        f"{path.parent} is in use", why, "wait for it to end, or use another run directory", ExitCode.IN_USE
+    )
+
+
+def _read(descriptor: int) -> Holder | None:
+    content = os.pread(descriptor, 4096, 0)
+    try:
+        return Holder(**json.loads(content)) if content else None
+    except (ValueError, TypeError):
+        return None  # killed while writing these few bytes: the lock itself is what counts
+
+
+def _write(descriptor: int, who: Holder) -> None:
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps(asdict(who)).encode(), 0)

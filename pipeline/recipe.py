@@ -1,0 +1,84 @@
+"""What a step is made from. Equal recipes give equal bytes; a changed recipe is refused by name."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from data.atomic import canonical_json
+from data.section import Section
+from pipeline.plan import Step
+from stages.registry import KINDS
+
+Recipe = dict[str, Any]
+
+
+class Science(Protocol):
+    """What a recipe needs of a configuration."""
+
+    @property
+    def rounds(self) -> int:
+        """See plan.HasRounds."""
+
+    @property
+    def seed(self) -> int:
+        """Of the chain."""
+
+    def section_of(self, step: Step) -> Section:
+        """The section that configures this step, overrides of its round applied."""
+
+
+def recipe(step: Step, config: Science, digests: Mapping[str, str]) -> Recipe:
+    """`digests`: role -> content digest of that input (see `content_digest`)."""
+    return {
+        "kind": step.kind,
+        "version": KINDS[step.kind].version,
+        "seed": config.seed,
+        "section": config.section_of(step).recipe(),
+        "inputs": {role: digests[role] for role in step.inputs},
+    }
+
+
+def content_digest(files: Mapping[str, str]) -> str:
+    """One digest of a finished step from {relative path: SHA-256}. Where it lies and when it was made do not count."""
+    return f"sha256:{hashlib.sha256(canonical_json(dict(files))).hexdigest()}"
+
+
+def differences(before: Recipe, after: Recipe, section: str) -> dict[str, tuple[Any, Any]]:
+    """Dotted key -> (before, after), keys named as in the configuration: `select.tau`. A key not there is None."""
+    old, new = flat(_named(before, section)), flat(_named(after, section))
+    return {
+        key: (old.get(key), new.get(key))
+        for key in sorted({*old, *new})
+        if (key in old, old.get(key)) != (key in new, new.get(key))
+    }
+
+
+def shown(changes: Mapping[str, tuple[Any, Any]], most: int = 3) -> str:
+    """`select.tau: 0.8 -> 0.7, seed: 0 -> 1 and 2 more`."""
+    parts = [f"{key}: {_short(old)} -> {_short(new)}" for key, (old, new) in list(changes.items())[:most]]
+    more = len(changes) - most
+    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and lists -> {dotted key: scalar}. An empty mapping or list is a value."""
+    items = (
+        value.items()
+        if isinstance(value, Mapping)
+        else ((str(i), item) for i, item in enumerate(value))
+        if isinstance(value, list)
+        else ()
+    )
+    leaves: dict[str, Any] = {}
+    for key, item in items:
+        leaves |= flat(item, f"{prefix}.{key}" if prefix else str(key))
+    return leaves or ({prefix: value} if prefix else {})
+
+
+def _named(recipe: Recipe, section: str) -> Recipe:
+    return {section if key == "section" else key: value for key, value in recipe.items()}
+
+
+def _short(value: Any) -> str:
+    text = "nothing" if value is None else str(value)
+    return text[:19] if text.startswith("sha256:") else text

@@ -1,0 +1,223 @@
+"""The run directory: directories are the truth, recipes are the guards.
+
+A stage is built aside in `.staging/`, sealed by its record, and renamed into place. What stands in place was
+made by the recipe in its record, or the run is refused by name.
+"""
+
+import json
+import logging
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.atomic import canonical_json, fsync_dir, write_json
+from data.errors import ChainError, ExitCode
+from pipeline.layout import Layout
+from pipeline.plan import FINAL, Step, course
+from pipeline.recipe import Recipe, Science, differences, recipe, shown
+from pipeline.record import NAME, Record, damaged, faults, read_record, seal, stop_of
+
+LOG = logging.getLogger("patchchain")
+
+
+@dataclass(frozen=True)
+class Staging:
+    """A step in flight. `sealed`: an earlier run finished it and did not come to publish it."""
+
+    root: Path
+    sealed: bool
+
+    @property
+    def out(self) -> Path:
+        """What will be published."""
+        return self.root / "out"
+
+    @property
+    def work(self) -> Path:
+        """Checkpoints and shards."""
+        return self.root / "work"
+
+
+class RunDir:
+    """One run directory under one configuration. Whoever changes anything through it holds the lock."""
+
+    def __init__(self, layout: Layout, config: Science) -> None:
+        self.layout, self.config = layout, config
+        self._verified: set[str] = set()
+
+    def is_done(self, step: Step) -> bool:
+        """In place, made by this recipe, and every byte as committed. Raises ChainError (76, 78) otherwise."""
+        if not self.layout.stands(step.address):
+            return False
+        record = self.matching(step)
+        if step.address not in self._verified:
+            place = self.layout.place(step.address)
+            if found := faults(place, record):
+                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+                raise damaged(self.layout, step.address, f"{step.address}/{found[0]}{more}")
+            self._verified.add(step.address)
+        return True
+
+    def matching(self, step: Step) -> Record:
+        """The record of a standing step, if it was made by this configuration. Raises ChainError (76, 78)."""
+        record = read_record(self.layout.place(step.address), step.address, self.layout)
+        absent = [address for address in step.inputs.values() if not self.layout.stands(address)]
+        if absent:
+            raise ChainError(
+                f"{step.address} stands, but {absent[0]}, which it is made from, does not",
+                "it belongs to a chain of other length, or something was removed",
+                f"make it and all after it again: {self.layout.rerun(step.address, *self._settings(step))}",
+                ExitCode.MISMATCH,
+            )
+        wanted = self.recipe(step)
+        if canonical_json(record.recipe) != canonical_json(wanted):
+            raise self._other_recipe(step, record.recipe, wanted)
+        return record
+
+    def refuse_mismatch(self) -> None:
+        """Compare everything in place with the plan, before anything is run. Raises ChainError (76, 78)."""
+        steps = list(course(self.config, self.stopped))
+        for step in steps:
+            if self.layout.stands(step.address):
+                self.matching(step)
+        strangers = sorted(set(self.layout.standing()) - {step.address for step in steps})
+        if strangers:
+            raise ChainError(
+                f"{strangers[0]} stands, but is no step of this chain",
+                f"with rounds: {self.config.rounds}, and as its steps turned out, the chain does not come there",
+                f"undo that change, or set it aside: {self.layout.rerun(strangers[0], *self._settings())}",
+                ExitCode.MISMATCH,
+            )
+
+    def recipe(self, step: Step) -> Recipe:
+        """What this step is to be made from; its inputs stand."""
+        digests = {
+            role: read_record(self.layout.place(address), address, self.layout).digest
+            for role, address in step.inputs.items()
+        }
+        return recipe(step, self.config, digests)
+
+    def staging(self, step: Step) -> Staging:
+        """The folder to work in: gone on with if the recipe is the same, else set aside and begun anew."""
+        root = self.layout.staging(step.address)
+        wanted = self.recipe(step)
+        if root.exists():
+            begun = _begun_recipe(root)
+            if begun is None and (root / "work").exists():
+                self.set_aside(root, f"unfinished work on {step.address} does not say what it was made from")
+            elif begun is not None and canonical_json(begun) != canonical_json(wanted):
+                changes = shown(differences(begun, wanted, step.section))
+                self.set_aside(root, f"unfinished work on {step.address} was made by a different recipe ({changes})")
+            elif self._is_whole(step, root / "out", wanted):
+                LOG.info(f"{step.address} was finished by an earlier run: verified, adopted")
+                return Staging(root, True)
+        root.mkdir(parents=True, exist_ok=True)
+        write_json(root / "recipe.json", wanted)
+        fsync_dir(root.parent)
+        if (root / "out").exists():
+            shutil.rmtree(root / "out")  # whatever is not sealed is begun anew; checkpoints lie in work/
+        for folder in ("out", "work"):
+            (root / folder).mkdir(exist_ok=True)
+        return Staging(root, False)
+
+    def seal(self, step: Step) -> None:
+        """Declare the finished work of a step whole."""
+        seal(self.layout.staging(step.address) / "out", step.address, self.recipe(step))
+
+    def publish(self, step: Step) -> None:
+        """One rename puts a sealed step in place."""
+        root, place = self.layout.staging(step.address), self.layout.place(step.address)
+        for folder in reversed(place.relative_to(self.layout.root).parents[:-1]):
+            if not (self.layout.root / folder).exists():
+                (self.layout.root / folder).mkdir()
+                fsync_dir((self.layout.root / folder).parent)
+        (root / "out").rename(place)
+        fsync_dir(place.parent)
+        fsync_dir(root)
+        self._verified.add(step.address)
+        shutil.rmtree(root)
+
+    def stopped(self, address: str) -> bool:
+        """Whether the chain ends at this step."""
+        return self.layout.stands(address) and stop_of(self.layout.place(address)) is not None
+
+    def sweep(self, keep_trash: bool = False) -> None:
+        """Remove what a killed run left half-written and, unless told to keep it, what was set aside; say so."""
+        parts = [
+            path for path in [*self.layout.root.glob("*.part"), *self.layout.stagings.rglob("*.part")] if path.is_file()
+        ]
+        for part in parts:
+            part.unlink()
+        if parts:
+            LOG.info(f"removed {len(parts)} unfinished file{'s' * (len(parts) > 1)}")
+        for address in self.layout.standing():
+            published = self.layout.staging(address)
+            if published.exists():
+                shutil.rmtree(published)
+        if not keep_trash:
+            self.empty_trash()
+
+    def empty_trash(self) -> None:
+        """Remove what was set aside earlier; say so."""
+        if self.layout.trash.exists():
+            names = sorted(path.name for path in self.layout.trash.iterdir())
+            shutil.rmtree(self.layout.trash)
+            if names:
+                LOG.info(f"removed what was set aside before: {', '.join(names)}")
+
+    def set_aside(self, path: Path, why: str) -> None:
+        """Move a directory into the trash by one rename; say so."""
+        self.layout.trash.mkdir(exist_ok=True)
+        name = path.relative_to(self.layout.root).as_posix().replace(".staging/", "").replace("/", "-")
+        target, n = self.layout.trash / name, 1
+        while target.exists():
+            target, n = self.layout.trash / f"{name}-{n}", n + 1
+        path.rename(target)
+        fsync_dir(path.parent)
+        fsync_dir(self.layout.trash)
+        LOG.info(f"{why}; set aside in {target.relative_to(self.layout.root)}")
+
+    def _is_whole(self, step: Step, out: Path, wanted: Recipe) -> bool:
+        if not (out / NAME).exists():
+            return False
+        try:
+            record = read_record(out, step.address, self.layout)
+        except ChainError as error:
+            found = [error.what]
+        else:
+            found = faults(out, record)
+            if canonical_json(record.recipe) != canonical_json(wanted):
+                found.append("made by a different recipe")
+        if found:
+            self.set_aside(out.parent, f"finished work on {step.address} does not verify ({found[0]})")
+        return not found
+
+    def _other_recipe(self, step: Step, before: Recipe, after: Recipe) -> ChainError:
+        changes = differences(before, after, step.section)
+        keys = [key for key in changes if key.split(".")[0] == step.section]
+        settings = [f"{key}={_scalar(changes[key][1])}" for key in keys]
+        if "seed" in changes:
+            settings.append(f"seed={self.config.seed}")
+        return ChainError(
+            f"{step.address} was made by a different recipe ({shown(changes)})",
+            "what stands in place is kept as it was made, and later steps are built on it",
+            f"keep it: undo that change; remake it: {self.layout.rerun(step.address, *settings)}",
+            ExitCode.MISMATCH,
+        )
+
+    def _settings(self, step: Step | None = None) -> list[str]:
+        return [f"rounds={self.config.rounds}"] if step is None or step.address == FINAL else []
+
+
+def _begun_recipe(root: Path) -> Recipe | None:
+    """The recipe a staging folder was begun with; None before anything was written into it."""
+    try:
+        begun: Any = json.loads((root / "recipe.json").read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return dict(begun) if isinstance(begun, dict) else None
+
+
+def _scalar(value: Any) -> str:
+    return "null" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)

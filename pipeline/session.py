@@ -1,0 +1,197 @@
+"""Verbs that change a run directory: run, resume, rerun. Each holds the lock from its first write to its last."""
+
+import contextlib
+import dataclasses
+import difflib
+import logging
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.atomic import write_bytes
+from data.errors import ChainError, ExitCode
+from pipeline import ledger
+from pipeline.chain import Chain
+from pipeline.config import ChainConfig, dump, load_config
+from pipeline.launchers.base import Launcher
+from pipeline.layout import PROGRAM, Layout
+from pipeline.lock import held
+from pipeline.plan import Step, course, plan
+from pipeline.recipe import differences, flat, recipe, shown
+from pipeline.record import Stop
+from pipeline.rundir import RunDir
+from pipeline.signals import Watch
+from stages.job import Hardware
+
+LOG = logging.getLogger("patchchain")
+OURS = {"chain.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".config.yaml.part"}
+REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the command line gives to every such verb."""
+
+    layout: Layout
+    launcher: Launcher
+    hardware: Hardware
+    watch: Watch
+
+    def run(self, config: ChainConfig) -> Stop:
+        """Start a run directory, or go on with one that was made by this configuration."""
+        with self._locked("run") as lock_fd:
+            rundir = RunDir(self.layout, config)
+            if self.layout.config.exists():
+                before = load_config(self.layout.config)
+                rundir.refuse_mismatch()
+                self._say_changes(before, config)
+            return self._advance(rundir, "run", lock_fd)
+
+    def resume(self) -> Stop:
+        """Go on with the configuration in the run directory."""
+        config = load_config(self.layout.config)
+        with self._locked("resume") as lock_fd:
+            rundir = RunDir(self.layout, config)
+            rundir.refuse_mismatch()
+            return self._advance(rundir, "resume", lock_fd)
+
+    def rerun(self, address: str, overrides: Sequence[str]) -> Stop:
+        """Set a step and everything after it aside, then go on, with other settings where they touch only these."""
+        with self._locked("rerun") as lock_fd:
+            before = load_config(self.layout.config)
+            config = load_config(self.layout.config, overrides)
+            old = list(course(before, RunDir(self.layout, before).stopped))
+            kept = _before(address.strip("/"), old, plan(config), self.layout)
+            _refuse_earlier(kept, before, config, address, overrides, self.layout)
+            rundir = RunDir(self.layout, config)
+            rundir.empty_trash()
+            self._say_changes(before, config)
+            # the configuration first: killed after it, `resume` refuses by recipe and names this command again
+            self._write(config)
+            doomed = set(self.layout.standing()) - {step.address for step in kept}
+            for gone in sorted(doomed, key=_last_first, reverse=True):
+                rundir.set_aside(self.layout.place(gone), f"{gone} is made again")
+            for staging in sorted(self.layout.stagings.glob("*")):
+                rundir.set_aside(staging, "unfinished work is made again")
+            return self._advance(rundir, "rerun", lock_fd, keep_trash=True)
+
+    def _advance(self, rundir: RunDir, verb: str, lock_fd: int, keep_trash: bool = False) -> Stop:
+        assert isinstance(rundir.config, ChainConfig)
+        self._write(rundir.config)
+        rundir.sweep(keep_trash)
+        hardware = dataclasses.asdict(self.hardware)
+        ledger.append(self.layout.ledger, "start", verb=verb, hardware=hardware, versions=ledger.versions())
+        chain = Chain(rundir, self.launcher, self.hardware, self.watch.check)
+        try:
+            stop = chain.advance(lock_fd)
+        except BaseException as error:
+            at = chain.at.address if chain.at else ""
+            ledger.append(self.layout.ledger, "ended", address=at, error=f"{type(error).__name__}: {error}")
+            raise
+        ledger.append(self.layout.ledger, "stop", reason=stop.reason, detail=stop.detail)
+        return stop
+
+    def _write(self, config: ChainConfig) -> None:
+        content = dump(config).encode()
+        if not self.layout.config.exists() or self.layout.config.read_bytes() != content:
+            write_bytes(self.layout.config, content)
+
+    def _say_changes(self, before: ChainConfig, after: ChainConfig) -> None:
+        old, new = (flat(config.model_dump(mode="json")) for config in (before, after))
+        changes = {key: (old.get(key), new.get(key)) for key in sorted({*old, *new}) if old.get(key) != new.get(key)}
+        if changes:
+            LOG.info(f"configuration changed: {shown(changes, 12)}")
+
+    @contextlib.contextmanager
+    def _locked(self, verb: str) -> Iterator[int]:
+        root = self.layout.root
+        if verb != "run" and not self.layout.config.is_file():
+            raise ChainError(
+                f"{root} is not a run directory",
+                "it holds no config.yaml",
+                f"check the path, or begin it with: {PROGRAM} run CONFIG {root}",
+                ExitCode.MISSING,
+            )
+        made_root = not root.exists()
+        if not made_root and (not root.is_dir() or (not self.layout.config.exists() and _foreign(root))):
+            raise ChainError(
+                f"{root} is not a run directory",
+                "it holds other things and no config.yaml",
+                "name a new or an empty directory",
+                ExitCode.MISMATCH,
+            )
+        root.mkdir(parents=True, exist_ok=True)
+        with held(self.layout.lock, verb) as lock_fd:
+            first = not self.layout.config.exists()
+            try:
+                yield lock_fd
+            except ChainError as error:
+                if first and error.code in REFUSALS and not self.layout.standing():
+                    _forget(self.layout, made_root)
+                raise
+
+
+def _foreign(root: Path) -> bool:
+    return any(path.name not in OURS for path in root.iterdir())
+
+
+def _forget(layout: Layout, made_root: bool) -> None:
+    """Undo a refused first start: remove all it made but the quarantine table."""
+    left = layout.staging("data/store") / "quarantine.csv"
+    if left.is_file():
+        left.replace(layout.quarantine)
+        LOG.info(f"the patches and reasons are in {layout.quarantine}")
+    for path in (layout.stagings, layout.logs, layout.trash):
+        shutil.rmtree(path, ignore_errors=True)
+    for path in (layout.config, layout.ledger, layout.lock):
+        path.unlink(missing_ok=True)
+    for folder in ("rounds", "data"):
+        with contextlib.suppress(OSError):
+            (layout.root / folder).rmdir()
+    if made_root:
+        with contextlib.suppress(OSError):  # the quarantine table stays, and with it the directory
+            layout.root.rmdir()
+
+
+def _before(address: str, old: list[Step], new: list[Step], layout: Layout) -> list[Step]:
+    """The steps of the old chain that a rerun from `address` leaves as they are."""
+    known = [step.address for step in old]
+    if address in known:
+        return old[: known.index(address)]
+    if address in layout.standing() or address in {step.address for step in new}:
+        return [step for step in old if _last_first(step.address) < _last_first(address)]
+    near = difflib.get_close_matches(address, known, 1, 0.5)
+    raise ChainError(
+        f"--from {address}: no such step",
+        f"the steps of this chain are {', '.join(known)}",
+        f"did you mean {near[0]}?" if near else "name one of these",
+        ExitCode.USAGE,
+    )
+
+
+def _refuse_earlier(
+    kept: list[Step], before: ChainConfig, after: ChainConfig, address: str, overrides: Sequence[str], layout: Layout
+) -> None:
+    future = {step.address: step for step in plan(after)}
+    for step in kept:
+        changed = future.get(step.address)
+        old = recipe(step, before, step.inputs)
+        new = recipe(changed, after, changed.inputs) if changed else None
+        if old != new:
+            what = shown(differences(old, new, step.section)) if new else f"rounds: {before.rounds} -> {after.rounds}"
+            raise ChainError(
+                f"{what} changes {step.address}, which comes before {address}",
+                "what stands before the step that is made again is kept",
+                f"make that one again as well: {layout.rerun(step.address, *overrides)}",
+                ExitCode.MISMATCH,
+            )
+
+
+def _last_first(address: str) -> tuple[int, str, int]:
+    """Sort key: the order of running."""
+    names = ["store", "splits", "teacher", "predict", "select", "student"]
+    group, _, rest = address.partition("/")
+    number, _, name = rest.rpartition("/")
+    rank = names.index(name) if name in names else len(names)
+    return {"data": 0, "rounds": 1}.get(group, 2), number, rank
