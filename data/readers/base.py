@@ -34,9 +34,9 @@ class Reader(Section):
 
     kind: str
     name: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "main"
-    part: Annotated[Part, Field(description="the part this source plays; `split`: draw validation, test and labels")] = (
-        "split"
-    )
+    part: Annotated[
+        Part, Field(description="the part this source plays; `split`: draw validation, test and labels")
+    ] = "split"
 
     @abstractmethod
     def records(self) -> Iterator[Record]:
@@ -50,4 +50,5 @@ class Reader(Section):
         """The encoded file (bytes, decoded strictly by the caller) or the pixels of one record.
 
         Pixels: (H, W) or (H, W, 1) or (H, W, 3), uint8 or uint16. Must be safe to call from several threads.
+        Raises BadPatch for a patch to quarantine, ChainError where the whole source is unusable.
         """

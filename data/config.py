@@ -1,0 +1,38 @@
+"""The `data` section: which patches, and how they are stored."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data.modes import Mode
+from data.readers import SourceConfig
+from data.section import Section
+
+
+class DataConfig(Section):
+    """Sources and the store made of them."""
+
+    sources: Annotated[list[SourceConfig], Field(min_length=1, description="where patches come from")]
+    size_px: Annotated[int, Field(ge=1, le=4096, description="every stored patch is a square of this side")]
+    mode: Annotated[Mode, Field(description="what every stored patch is made of")] = "rgb8"
+    resize: Annotated[
+        bool, Field(description="resample patches of another size; false: they go to the quarantine table")
+    ] = False
+    encoding: Annotated[
+        Literal["keep", "raw"],
+        Field(description="keep: an 8-bit JPEG that fits keeps its own bytes; raw: pixels. Never encoded anew"),
+    ] = "keep"
+    quarantine_limit: Annotated[float, Field(ge=0, le=1, description="share of patches that may be unusable")] = 0.001
+    classes: Annotated[
+        list[Annotated[str, Field(min_length=1)]] | None,
+        Field(min_length=2, description="classes in order; null: the labels found, sorted"),
+    ] = None
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        names = [source.name for source in self.sources]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"two sources are called {twice[0]!r}: give each a name of its own")
+        if self.classes is not None and len(set(self.classes)) != len(self.classes):
+            raise ValueError("a class is named twice")
+        return self

@@ -1,0 +1,132 @@
+"""The one way HDF5 files are opened here, foreign ones included: nothing outside the file is ever followed.
+
+An HDF5 file may name other files (links, external storage, virtual datasets), code (filter plugins) and sizes it
+does not have. `open_file` and `dataset` refuse each of these by name before anything is read.
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+# must be in the environment when the HDF5 library starts: no shared library is ever loaded as a filter
+os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
+
+import h5py as h5py
+
+from data.errors import ChainError, ExitCode
+
+# and if something imported h5py before us: no folder to look for plugins in
+for _ in range(h5py.h5pl.size()):
+    h5py.h5pl.remove(0)
+
+FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
+BOMB_BYTES = 8 << 30
+BOMB_RATIO = 1000
+HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
+
+
+@contextlib.contextmanager
+def open_file(path: Path, code: ExitCode = ExitCode.BAD_DATA) -> Iterator[h5py.File]:
+    """Open for reading. Raises ChainError: 66 when absent, `code` when truncated or not HDF5."""
+    file = open_handle(path, code)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def open_handle(path: Path, code: ExitCode = ExitCode.BAD_DATA) -> h5py.File:
+    """As `open_file`, for a caller that keeps the handle."""
+    if not path.is_file():
+        raise ChainError(f"{path} is missing", "no file lies there", "correct the path", ExitCode.MISSING)
+    try:
+        return h5py.File(path, "r", locking="best-effort")
+    except HDF5_ERRORS as error:
+        size, stored = path.stat().st_size, re.search(r"stored_eof = (\d+)", str(error))
+        why = f"it has {size:,} of {int(stored[1]):,} bytes" if stored else f"HDF5 says: {_brief(error)}"
+        raise ChainError(f"{path} is truncated or not HDF5", why, "copy or make the file again", code) from error
+
+
+def dataset(file: h5py.File, name: str, code: ExitCode = ExitCode.BAD_DATA) -> h5py.Dataset:
+    """One dataset, by walking hard links only. Raises ChainError: 66 when absent, `code` when refused or damaged."""
+    here: h5py.Group = file
+    steps = name.strip("/").split("/")
+    try:
+        for depth, step in enumerate(steps):
+            link = here.get(step, getlink=True) if step not in ("", ".", "..") else None
+            if link is None:
+                raise ChainError(
+                    f"{file.filename} has no dataset {name!r}",
+                    f"it holds {', '.join(sorted(here)[:8]) or 'nothing'} in {here.name}",
+                    "name the dataset in the configuration as the file does",
+                    ExitCode.MISSING,
+                )
+            if not isinstance(link, h5py.HardLink):
+                raise _refused(file, name, "a link to another place or file is not followed", code)
+            item = here[step]
+            last = depth == len(steps) - 1
+            if not isinstance(item, h5py.Dataset if last else h5py.Group):
+                raise _refused(file, name, f"it is a {type(item).__name__.lower()}", code)
+            here = item
+        _check(file, name, here, code)
+    except HDF5_ERRORS as error:
+        raise damaged(Path(file.filename), name, error, code) from error
+    return here
+
+
+def damaged(path: Path, name: str, error: Exception, code: ExitCode = ExitCode.BAD_DATA) -> ChainError:
+    """The error for a dataset that opens but cannot be read."""
+    return ChainError(
+        f"{path}: dataset {name!r} cannot be read", f"HDF5 says: {_brief(error)}", "copy or make the file again", code
+    )
+
+
+def read(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
+    """Rows [start, stop) of a dataset got by `dataset`. Raises ChainError (65) naming file and dataset."""
+    try:
+        rows: np.ndarray = data[start:stop]
+    except HDF5_ERRORS as error:
+        raise damaged(Path(data.file.filename), data.name, error) from error
+    return rows
+
+
+def read_texts(data: h5py.Dataset) -> list[str]:
+    """A one-dimensional dataset of texts or whole numbers, as texts. Raises ChainError (65)."""
+    values = read(data, 0, len(data)) if data.ndim == 1 else None
+    if values is None or values.dtype.kind not in "iuSO":
+        raise _refused(data.file, data.name, f"texts or whole numbers are expected, not {data.dtype} {data.shape}")
+    try:
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+    except UnicodeDecodeError as error:
+        raise _refused(data.file, data.name, "its texts are not UTF-8") from error
+
+
+def _check(file: h5py.File, name: str, data: h5py.Dataset, code: ExitCode) -> None:
+    made = data.id.get_create_plist()
+    if made.get_layout() == h5py.h5d.VIRTUAL or data.is_virtual:
+        raise _refused(file, name, "it is virtual: its values lie in other files", code)
+    if made.get_layout() == h5py.h5d.CONTIGUOUS and made.get_external_count():
+        raise _refused(file, name, "its values lie in another file", code)
+    filters = [made.get_filter(i)[0] for i in range(made.get_nfilters())]
+    if strange := [number for number in filters if number not in FILTERS]:
+        raise _refused(file, name, f"filter {strange[0]} is not among {', '.join(FILTERS.values())}", code)
+    text = h5py.check_string_dtype(data.dtype) is not None
+    if data.dtype.kind not in "biufS" and not text:
+        raise _refused(file, name, f"its type {data.dtype} is neither numbers nor text", code)
+    declared, stored = data.size * data.dtype.itemsize if data.size else 0, data.id.get_storage_size()
+    if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
+        raise _refused(file, name, f"it declares {declared:,} bytes and stores {stored:,}", code)
+
+
+def _refused(file: h5py.File, name: str, why: str, code: ExitCode = ExitCode.BAD_DATA) -> ChainError:
+    return ChainError(
+        f"{file.filename}: dataset {name!r} is refused", why, "copy it into a plain dataset of the same file", code
+    )
+
+
+def _brief(error: BaseException) -> str:
+    return (str(error.args[0] if error.args else "").splitlines() or [""])[0][:200] or type(error).__name__

@@ -1,0 +1,244 @@
+"""Sources in, patch store and quarantine table out. Every patch is decoded fully, once, on the way."""
+
+import hashlib
+import os
+import struct
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from data.bad_patch import BadPatch
+from data.config import DataConfig
+from data.decode import decode, pixel_digest, strict_pillow
+from data.errors import ChainError, ExitCode
+from data.fit import check_mode, to_size
+from data.modes import mode_of, with_channels
+from data.quarantine import Quarantined, check_limit, write_quarantine
+from data.readers.base import Reader, Record
+from data.source_labels import SourceLabels
+from data.store_writer import writing_store
+from data.table import PatchTable
+from data.table_builder import TableBuilder
+
+Progress = Callable[[int, int], None]
+SPLITS = {"", "train", "labelled", "pool", "validation", "test"}
+CHUNK = 16  # patches a task: fewer would cost more in hand-over than in decoding
+# once over the limit it is certain that the command fails: go on only until the table is of use
+ENOUGH_BAD = 1000
+
+
+@dataclass(frozen=True)
+class SourceCount:
+    """listing_sha256: over the sorted lines (key, label, patient, slide, site, split) of everything listed."""
+
+    listed: int
+    stored: int
+    quarantined: int
+    listing_sha256: str
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What the sources hold: the same table and labels that the store would give, in the same order."""
+
+    table: PatchTable
+    labels: SourceLabels
+    classes: tuple[str, ...]
+    sources: dict[str, SourceCount]
+    quarantined: list[Quarantined]
+
+
+class _Listed(NamedTuple):
+    reader: Reader
+    record: Record
+    patch_id: int
+
+
+class _Kept(NamedTuple):
+    digest: tuple[int, int]
+    content: bytes | np.ndarray
+
+
+def ingest(
+    config: DataConfig, store: Path, quarantine: Path, progress: Progress | None = None, table_name: str | None = None
+) -> Survey:
+    """Write the patch store and the quarantine table.
+
+    The result is byte for byte a function of the configuration and the sources. `table_name`: what messages call
+    the quarantine table. Raises ChainError (65) over the quarantine limit, after writing the table and no store.
+    """
+    listed = _list(config)
+    with writing_store(store, config.mode, config.size_px) as writer:
+
+        def add(item: _Listed, kept: _Kept) -> None:
+            writer.add(item.patch_id, item.record, item.reader.name, item.reader.part, *kept)
+
+        bad = _pass(config, listed, add, quarantine, table_name or str(quarantine), progress)
+        labels = writer.labels()
+        writer.classes = _classes(config, labels)
+        table = writer.table()
+    return Survey(table, labels, writer.classes, _counts(config, listed, bad), bad)
+
+
+def survey(config: DataConfig, write_to: Path | None = None, progress: Progress | None = None) -> Survey:
+    """The same pass without a store: every patch is decoded, checked and hashed, then dropped.
+
+    `write_to`: where the quarantine table goes; None: nowhere. Raises what `ingest` raises.
+    """
+    listed, table = _list(config), TableBuilder()
+
+    def add(item: _Listed, kept: _Kept) -> None:
+        table.add(item.patch_id, item.record, item.reader.name, item.reader.part, kept.digest)
+
+    name = str(write_to) if write_to else "the quarantine table of `run`"
+    bad = _pass(config, listed, add, write_to, name, progress)
+    labels = table.labels()
+    return Survey(table.table(), labels, _classes(config, labels), _counts(config, listed, bad), bad)
+
+
+def patch_id(source: str, key: str) -> int:
+    """A patch's id, a function of its place alone: the first 8 bytes of SHA-256(source, NUL, key)."""
+    return int(struct.unpack(">Q", hashlib.sha256(f"{source}\0{key}".encode()).digest()[:8])[0])
+
+
+def listing_sha256(records: Iterable[Record]) -> str:
+    """Digest of what a source lists, whatever the order."""
+    lines = sorted("\x1f".join((r.key, r.label, r.patient, r.slide, r.site, r.split)).encode() for r in records)
+    digest = hashlib.sha256()
+    for line in lines:
+        digest.update(line + b"\n")
+    return digest.hexdigest()
+
+
+def _list(config: DataConfig) -> list[_Listed]:
+    listed: list[_Listed] = []
+    for reader in config.sources:
+        before = len(listed)
+        for record in reader.records():
+            _check(record, reader.name, config.classes)
+            listed.append(_Listed(reader, record, patch_id(reader.name, record.key)))
+        if len(listed) == before:
+            raise ChainError(f"source {reader.name} lists no patches", "nothing of its kind lies there",
+                             "correct its path or kind, or leave the source out", ExitCode.MISSING)  # fmt: skip
+    ids = np.fromiter((item.patch_id for item in listed), np.uint64, len(listed))
+    order = np.argsort(ids, kind="stable")
+    twice = np.flatnonzero(np.diff(ids[order]) == 0)
+    if len(twice):
+        one, other = (listed[order[twice[0] + i]] for i in (0, 1))
+        same = one.reader.name == other.reader.name and one.record.key == other.record.key
+        raise ChainError(
+            f"source {other.reader.name}: {other.record.key} has the same id as {one.record.key} of {one.reader.name}",
+            "the source lists it twice" if same else "two names in about 10^19 share an id",
+            "list it once" if same else "rename the file or the source",
+            ExitCode.BAD_DATA,
+        )
+    return listed
+
+
+def _check(record: Record, source: str, classes: list[str] | None) -> None:
+    for field in (record.key, record.label, record.patient, record.slide, record.site):
+        # these would let one line of a listing pass for two, or end a text early
+        if any(c in field for c in "\0\n\r\x1f"):
+            raise ChainError(f"source {source}: {field!r} is refused", "names hold no NUL, line break or separator",
+                             "rename it", ExitCode.BAD_DATA)  # fmt: skip
+    assert record.split in SPLITS, f"a reader gives known splits, not {record.split!r}"
+    if record.label and classes is not None and record.label not in classes:
+        raise ChainError(
+            f"source {source}: {record.key} has the label {record.label!r}",
+            f"data.classes knows {', '.join(classes)}",
+            "add the class, or correct the label",
+            ExitCode.MISMATCH,
+        )
+
+
+def _pass(
+    config: DataConfig,
+    listed: list[_Listed],
+    add: Callable[[_Listed, _Kept], None],
+    quarantine: Path | None,
+    table_name: str,
+    progress: Progress | None,
+) -> list[Quarantined]:
+    """Decode everything in order; give what is good to `add`, write and return what is not."""
+    bad: list[Quarantined] = []
+    done = 0
+    with strict_pillow():
+        for item, result in _in_order(listed, config):
+            done += 1
+            if isinstance(result, BadPatch):
+                bad.append(Quarantined(item.reader.name, item.record.key, result.reason))
+                if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * len(listed):
+                    break
+            else:
+                add(item, result)
+            if progress is not None and (done % CHUNK == 0 or done == len(listed)):
+                progress(done, len(listed))
+    if quarantine is not None:
+        write_quarantine(quarantine, bad)
+    check_limit(bad, len(listed), config.quarantine_limit, table_name, seen=done)
+    if done == len(bad):
+        raise ChainError("no patch could be used", bad[0].reason, f"see {table_name}", ExitCode.BAD_DATA)
+    return bad
+
+
+def _in_order(listed: list[_Listed], config: DataConfig) -> Iterator[tuple[_Listed, _Kept | BadPatch]]:
+    """Every patch with its pixels or its reason, in the order listed, decoded a bounded way ahead in threads."""
+    threads = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    chunks = (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
+    ahead: deque[tuple[list[_Listed], Future[list[_Kept | BadPatch]]]] = deque()
+    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
+        try:
+            for chunk in islice(chunks, 4 * threads):
+                ahead.append((chunk, pool.submit(_take_all, chunk, config)))
+            while ahead:
+                chunk, future = ahead.popleft()
+                results = future.result()
+                for following in islice(chunks, 1):
+                    ahead.append((following, pool.submit(_take_all, following, config)))
+                yield from zip(chunk, results, strict=True)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _take_all(chunk: list[_Listed], config: DataConfig) -> list[_Kept | BadPatch]:
+    results: list[_Kept | BadPatch] = []
+    for item in chunk:
+        try:
+            results.append(_take(item, config))
+        except BadPatch as bad:
+            results.append(bad)
+    return results
+
+
+def _take(item: _Listed, config: DataConfig) -> _Kept:
+    content = item.reader.content(item.record)
+    if isinstance(content, bytes):
+        pixels, mode, jpeg = decode(content)
+    else:
+        pixels, jpeg = with_channels(content), False
+        mode = mode_of(pixels)
+    check_mode(mode, config.mode)
+    fitted = to_size(pixels, config.size_px, config.resize)
+    keeps_bytes = jpeg and fitted is pixels and config.encoding == "keep"
+    return _Kept(pixel_digest(fitted, mode), content if keeps_bytes else fitted)
+
+
+def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:
+    if config.classes is not None:
+        return tuple(config.classes)
+    return tuple(sorted(map(str, labels.label.names)))
+
+
+def _counts(config: DataConfig, listed: list[_Listed], bad: list[Quarantined]) -> dict[str, SourceCount]:
+    counts = {}
+    for reader in config.sources:
+        records = [item.record for item in listed if item.reader.name == reader.name]
+        lost = sum(row.source == reader.name for row in bad)
+        counts[reader.name] = SourceCount(len(records), len(records) - lost, lost, listing_sha256(records))
+    return counts

@@ -1,0 +1,45 @@
+"""What readers of image arrays share: which shapes are patches, which arrays are labels."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from data.errors import ChainError, ExitCode
+
+
+def check_images(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
+    """Bytes of one image of an array (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or uint16. Else ChainError (65)."""
+    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))) or dtype.str[1:] not in ("u1", "u2"):
+        raise ChainError(
+            f"{path}: {name!r} is no array of patches: {dtype} {shape}",
+            "patches are (N, H, W), (N, H, W, 1) or (N, H, W, 3), 8 or 16 bits without sign",
+            "write them so",
+            ExitCode.BAD_DATA,
+        )
+    return math.prod(shape[1:]) * dtype.itemsize
+
+
+def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[str, str] | None) -> list[str]:
+    """Labels of any shape squeezable to (N,), as texts; a negative number means no label. Else ChainError (65)."""
+    if values.size != n or max(values.shape, default=1) != n:
+        raise ChainError(
+            f"{path}: {name!r} has the shape {values.shape} for {n} patches",
+            "there must be exactly one label a patch",
+            "write one label a patch, or name the right array",
+            ExitCode.BAD_DATA,
+        )
+    flat = values.reshape(-1)
+    if flat.dtype.kind in "iub":
+        texts = ["" if value < 0 else str(int(value)) for value in flat.tolist()]
+    elif flat.dtype.kind in "SUO":
+        texts = [value.decode("utf-8", "strict") if isinstance(value, bytes) else str(value) for value in flat.tolist()]
+    else:
+        raise ChainError(f"{path}: {name!r} holds {flat.dtype}", "labels are whole numbers or texts",
+                         "write them so", ExitCode.BAD_DATA)  # fmt: skip
+    if names is None:
+        return texts
+    if unnamed := sorted({text for text in texts if text and text not in names}):
+        raise ChainError(f"{path}: label {unnamed[0]} of {name!r} is not in label_names",
+                         f"label_names knows {', '.join(names)}", "add it", ExitCode.BAD_DATA)  # fmt: skip
+    return [names[text] if text else "" for text in texts]

@@ -1,0 +1,77 @@
+"""HDF5 in the PatchCamelyon layout: `x` (N, H, W, C), `y` one label a patch, perhaps in a file of its own."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from data.blocks import Blocks
+from data.errors import ChainError, ExitCode
+from data.readers._arrays import check_images, label_texts
+from data.readers.base import Reader, Record
+
+if TYPE_CHECKING:
+    import h5py
+
+_OPENING = threading.Lock()
+
+
+class Hdf5(Reader):
+    """Arrays of patches and labels in HDF5 files."""
+
+    kind: Literal["hdf5"] = "hdf5"
+    path: Annotated[Path, Field(description="the file that holds the patches")]
+    x: Annotated[str, Field(description="dataset of the patches")] = "x"
+    y: Annotated[str | None, Field(description="dataset of the labels; null: there are none")] = "y"
+    labels_path: Annotated[Path | None, Field(description="the file that holds the labels; default: the same")] = None
+    patient: Annotated[str | None, Field(description="dataset of the patients, beside the labels")] = None
+    slide: Annotated[str | None, Field(description="dataset of the slides, beside the labels")] = None
+    label_names: Annotated[dict[str, str] | None, Field(description="what the labels mean: {'0': normal}")] = None
+
+    _blocks: Blocks | None = PrivateAttr(default=None)
+
+    def records(self) -> Iterator[Record]:
+        """Rows in order; the key is the row's number. Raises ChainError (65, 66) naming file and dataset."""
+        from data.hdf5 import dataset, open_file, read, read_texts
+
+        with open_file(self.path) as file:
+            images = dataset(file, self.x)
+            check_images(self.path, self.x, images.shape, images.dtype)
+            n = images.shape[0]
+        beside = self.labels_path or self.path
+        labels = patients = slides = [""] * n
+        with open_file(beside) as file:
+            if self.y is not None:
+                data = dataset(file, self.y)
+                values = read(data, 0, data.shape[0]) if data.ndim else np.empty(0, data.dtype)
+                labels = label_texts(beside, self.y, values, n, self.label_names)
+            if self.patient is not None:
+                patients = self._one_each(beside, self.patient, read_texts(dataset(file, self.patient)), n)
+            if self.slide is not None:
+                slides = self._one_each(beside, self.slide, read_texts(dataset(file, self.slide)), n)
+        for row, (label, patient, slide) in enumerate(zip(labels, patients, slides, strict=True)):
+            yield Record(str(row), label, patient, slide)
+
+    def content(self, record: Record) -> np.ndarray:
+        """(H, W) or (H, W, C) pixels of one row."""
+        return self._open().row(int(record.key))
+
+    def _open(self) -> Blocks:
+        from data.hdf5 import dataset, open_handle, read
+
+        with _OPENING:
+            if self._blocks is None:
+                images: h5py.Dataset = dataset(open_handle(self.path), self.x)
+                row_bytes = check_images(self.path, self.x, images.shape, images.dtype)
+                chunk = images.chunks[0] if images.chunks else 1
+                self._blocks = Blocks(lambda a, b: read(images, a, b), images.shape[0], row_bytes, multiple=chunk)
+            return self._blocks
+
+    def _one_each(self, path: Path, name: str, values: list[str], n: int) -> list[str]:
+        if len(values) != n:
+            raise ChainError(f"{path}: dataset {name!r} has {len(values):,} rows for {n:,} patches",
+                             "there must be one a patch", "name the right dataset", ExitCode.BAD_DATA)  # fmt: skip
+        return values

@@ -1,0 +1,67 @@
+"""A patch store of ours as a source: its patches as stored, with their labels, groups and splits."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import numpy as np
+from pydantic import Field, PrivateAttr
+
+from data.errors import ChainError, ExitCode
+from data.readers.base import Reader, Record
+
+if TYPE_CHECKING:
+    from data.store import PatchStore
+
+_OPENING = threading.Lock()
+
+
+class Store(Reader):
+    """Patches of another store (`patches.h5`). Its splits, and else the parts its own sources played, are kept."""
+
+    kind: Literal["store"] = "store"
+    path: Annotated[Path, Field(description="the patches.h5 of another run")]
+
+    _store: "PatchStore | None" = PrivateAttr(default=None)
+    _rows: dict[str, int] = PrivateAttr(default_factory=dict)
+
+    def records(self) -> Iterator[Record]:
+        """Patches in the store's order; the key is `SOURCE/KEY`. Raises ChainError (65, 66)."""
+        from data.source_labels import read_source_labels
+
+        store = self._open()
+        table, labels = store.table(), read_source_labels(self.path)
+        for row in range(len(store)):
+            key = f"{table.source[row]}/{store.key(row)}"
+            part = labels.part[row]
+            self._rows[key] = row
+            yield Record(
+                key,
+                labels.label[row],
+                table.patient[row],
+                table.slide[row],
+                table.site[row],
+                labels.split[row] or ("" if part == "split" else part),
+            )
+
+    def content(self, record: Record) -> bytes | np.ndarray:
+        """The JPEG as stored, or (H, W, C) pixels."""
+        if not self._rows:
+            self._rows.update({found.key: row for row, found in enumerate(self.records())})
+        return self._open().content(self._rows[record.key])
+
+    def _open(self) -> "PatchStore":
+        from data.store import PatchStore
+
+        with _OPENING:
+            if self._store is None:
+                store = PatchStore(self.path)
+                try:
+                    len(store)
+                except ChainError as error:
+                    # a damaged store is a damaged run to its own chain, and bad input to another
+                    code = ExitCode.BAD_DATA if error.code == ExitCode.DAMAGED else error.code
+                    raise ChainError(error.what, error.why, error.todo, code) from error
+                self._store = store
+            return self._store

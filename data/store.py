@@ -1,0 +1,118 @@
+"""The patch store, read side: memory-mapped, picklable, opened in each process on first use.
+
+Knows no labels: see `data.source_labels`. The layout is described in `data.store_format`.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from data.decode import decode_jpeg
+from data.errors import ChainError, ExitCode
+from data.modes import CHANNELS, Mode
+from data.store_format import COLUMNS, JPEG, MappedStore, map_store
+from data.table import PatchTable, id_text
+from data.table_builder import key_text
+
+
+class PatchStore:
+    """Patches by row. Every access may raise ChainError (66, 76, 78) naming the file, when it is first opened."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._mapped: MappedStore | None = None
+
+    def __getstate__(self) -> dict[str, Path]:
+        return {"path": self.path}  # a map does not travel; the other process opens its own
+
+    def __setstate__(self, state: dict[str, Path]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def __len__(self) -> int:
+        return len(self._open()["ids"])
+
+    @property
+    def mode(self) -> Mode:
+        """What every patch is made of."""
+        return self._open().mode
+
+    @property
+    def size_px(self) -> int:
+        """Side of every patch."""
+        return self._open().size_px
+
+    @property
+    def channels(self) -> int:
+        """3 or 1."""
+        return CHANNELS[self.mode]
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes in order."""
+        return self._open().classes
+
+    @property
+    def ids(self) -> np.ndarray:
+        """(N,) uint64, in row order, a view of the file."""
+        return self._open()["ids"]
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """(M,) int64 rows of (M,) ids. Raises ChainError (78) naming an id that is not here."""
+        store, wanted = self._open(), np.asarray(ids, np.uint64)
+        at = np.searchsorted(store["ids"], wanted, sorter=store["order"])
+        rows: np.ndarray = store["order"][np.minimum(at, len(self) - 1)]
+        missing = store["ids"][rows] != wanted
+        if missing.any():
+            raise ChainError(
+                f"patch {id_text(wanted[missing][0])} is not in {self.path}",
+                f"{int(missing.sum()):,} of {len(wanted):,} patches asked for are not in this store",
+                "use the store these ids came from",
+                ExitCode.MISMATCH,
+            )
+        return rows.astype(np.int64, copy=False)
+
+    def pixels(self, row: int) -> np.ndarray:
+        """(H, W, C) uint8 or uint16 of one row, the caller's own copy. Raises ChainError (76) for a damaged JPEG."""
+        store = self._mapped or self._open()
+        start = int(store.views["offsets"][row])
+        if store.views["codec"][row] != JPEG:
+            return np.ndarray(store.shape, store.dtype, store.whole, store.start + start).copy()
+        stop = int(store.views["offsets"][row + 1])
+        try:
+            return decode_jpeg(store.whole[store.start + start : store.start + stop], store.mode)
+        except ValueError as error:
+            raise ChainError(f"{self.path}: patch {id_text(self.ids[row])} is damaged", str(error),
+                             "see `verify RUN`, then make it again: `rerun RUN --from data/store`",
+                             ExitCode.DAMAGED) from error  # fmt: skip
+
+    def content(self, row: int) -> bytes | np.ndarray:
+        """What is stored of one row: the JPEG file, or the pixels."""
+        store = self._open()
+        if store["codec"][row] != JPEG:
+            return self.pixels(row)
+        start, stop = store["offsets"][row : row + 2].tolist()
+        return store["bytes"][start:stop].tobytes()
+
+    def table(self) -> PatchTable:
+        """Every row's id, pixel digest, source, patient, slide and site; views of the file."""
+        store = self._open()
+        return PatchTable(store["ids"], store["pixels"], *(store.column(f"columns/{name}") for name in COLUMNS))
+
+    def key(self, row: int) -> str:
+        """The patch's place in its source."""
+        store = self._open()
+        return key_text(store["keys/bytes"], store["keys/offsets"], row)
+
+    def verify(self) -> None:
+        """Read everything and compare it with its digests. Raises ChainError (76) naming the dataset."""
+        store = self._open()
+        for name, view in store.views.items():
+            if hashlib.sha256(view.data if view.size else b"").hexdigest() != store.digests[name]:
+                raise ChainError(f"{self.path}: dataset {name!r} is damaged", "its content has another SHA-256",
+                                 "make it again: `rerun RUN --from data/store`", ExitCode.DAMAGED)  # fmt: skip
+
+    def _open(self) -> MappedStore:
+        if self._mapped is None:
+            self._mapped = map_store(self.path)
+        return self._mapped

@@ -1,0 +1,147 @@
+"""The patch store, write side: patches are streamed through a spool, the file is written aside, verified, renamed."""
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from data.atomic import replacing
+from data.hdf5 import h5py
+from data.modes import CHANNELS, DTYPE, Mode
+from data.readers.base import Record
+from data.source_labels import SourceLabels
+from data.store import PatchStore
+from data.store_format import COLUMNS, FORMAT, JPEG, RAW, SOURCE_LABELS, VERSION
+from data.table import Column, PatchTable
+from data.table_builder import TableBuilder
+
+COPY_BYTES = 32 << 20
+ALIGN = 64  # arrays begin on a cache line, so that views of them are aligned
+
+
+class StoreWriter:
+    """Takes patches one after another; see `writing_store`."""
+
+    def __init__(self, mode: Mode, size_px: int, spool: IO[bytes]) -> None:
+        self._mode, self._size_px, self._spool = mode, size_px, spool
+        self._table = TableBuilder()
+        self._ends = np.zeros(1024, np.uint64)
+        self._codec = bytearray()
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self.classes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self._codec)
+
+    def add(
+        self,
+        patch_id: int,
+        record: Record,
+        source: str,
+        part: str,
+        digest: tuple[int, int],
+        content: bytes | np.ndarray,
+    ) -> None:
+        """Append one patch. content: a JPEG file that decodes strictly to this store's shape, or (H, W, C) pixels."""
+        if isinstance(content, np.ndarray):
+            assert content.shape == (self._size_px, self._size_px, CHANNELS[self._mode])
+            assert content.dtype == DTYPE[self._mode]
+            payload = content.tobytes()
+            self._codec.append(RAW)
+        else:
+            payload = content
+            self._codec.append(JPEG)
+        self._spool.write(payload)
+        self._digest.update(payload)
+        self._bytes += len(payload)
+        n = len(self._codec)
+        if n == len(self._ends):
+            self._ends = np.concatenate([self._ends, np.zeros_like(self._ends)])
+        self._ends[n] = self._bytes
+        self._table.add(patch_id, record, source, part, digest)
+
+    def table(self) -> PatchTable:
+        """What was added so far."""
+        return self._table.table()
+
+    def labels(self) -> SourceLabels:
+        """Labels of what was added so far."""
+        return self._table.labels()
+
+    def write(self, path: Path) -> None:
+        """The whole store to a new file."""
+        table, labels = self._table.table(), self._table.labels()
+        assert len(np.unique(table.ids)) == len(table) > 0, "ids are unique, and there are some"
+        key_bytes, key_offsets = self._table.keys()
+        self._spool.seek(0)
+        with h5py.File(path, "w", alignment_threshold=ALIGN, alignment_interval=ALIGN) as file:
+            file.attrs.update(
+                {"format": FORMAT, "version": VERSION, "mode": self._mode, "size_px": self._size_px}
+                | {"classes": json.dumps(list(self.classes), ensure_ascii=False)}
+            )
+            # every row of `bytes` is written: filling it with zeros before would write it twice
+            patches = file.create_dataset("bytes", (self._bytes,), np.uint8, fill_time="never", track_times=False)
+            for start in range(0, self._bytes, COPY_BYTES):
+                block = np.frombuffer(self._spool.read(COPY_BYTES), np.uint8)
+                patches[start : start + len(block)] = block
+            patches.attrs["sha256"] = self._digest.hexdigest()
+            _write(file, "offsets", self._ends[: len(table) + 1])
+            _write(file, "codec", np.frombuffer(bytes(self._codec), np.uint8))
+            _write(file, "ids", table.ids)
+            _write(file, "order", np.argsort(table.ids, kind="stable").astype(np.int64))
+            _write(file, "pixels", table.pixels)
+            _write(file, "keys/bytes", key_bytes)
+            _write(file, "keys/offsets", key_offsets)
+            for name in COLUMNS:
+                _write_column(file, f"columns/{name}", getattr(table, name))
+            for name in SOURCE_LABELS:
+                _write_column(file, f"source_labels/{name}", getattr(labels, name))
+
+
+@contextlib.contextmanager
+def writing_store(path: Path, mode: Mode, size_px: int) -> Iterator[StoreWriter]:
+    """Yield a writer; when the block ends well, `path` holds the whole, verified store, else it is not touched.
+
+    Set `writer.classes` before the end. Memory grows by some 100 bytes a patch, disk needs twice the patches for
+    a moment: the size of a contiguous dataset must be known before it is written.
+    Raises ChainError (76) when what is read back is not what was written.
+    """
+    # no name: the system takes it back even from a killed writer
+    with tempfile.TemporaryFile(dir=path.parent, buffering=1 << 20) as spool, replacing(path) as part:
+        writer = StoreWriter(mode, size_px, spool)
+        yield writer
+        writer.write(part)
+        _drop_from_cache(part)
+        PatchStore(part).verify()
+
+
+def _write(file: h5py.File, name: str, values: np.ndarray) -> None:
+    assert values.dtype.byteorder != ">", "the file is little-endian"
+    data = file.create_dataset(name, data=values, track_times=False)
+    data.attrs["sha256"] = hashlib.sha256(values.tobytes()).hexdigest()
+
+
+def _write_column(file: h5py.File, name: str, column: Column) -> None:
+    _write(file, f"{name}/codes", column.codes)
+    texts = [str(text).encode() for text in column.names]
+    width = max(map(len, texts), default=1)
+    # the type says UTF-8 to whoever reads the file; the bytes are the same
+    _write(file, f"{name}/names", np.array(texts, h5py.string_dtype("utf-8", width)))
+
+
+def _drop_from_cache(path: Path) -> None:
+    """Ask that the verification read the disk, not what memory still holds of the writing."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+    finally:
+        os.close(descriptor)
