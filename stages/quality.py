@@ -72,16 +72,17 @@ def top5_share(codes: np.ndarray, kept: np.ndarray) -> float:
     return ratio(counts[-5:].sum(), len(known))
 
 
-def precision_recall(label: np.ndarray, predicted: np.ndarray, kept: np.ndarray) -> tuple[float, float]:
-    """Share of kept patches that are right, and share of all patches kept and right. kept: (N,) bool."""
-    right = ((label == predicted) & kept).sum()
-    return ratio(right, kept.sum()), ratio(right, len(label))
+def precision_recall(right: np.ndarray, audited: int) -> tuple[float, float]:
+    """Share of kept rows that are right, and right rows as a share of all patches whose truth is known.
+
+    right: (M,) bool, one a kept row with known truth; audited: kept or not, the patches that could have been right.
+    """
+    return ratio(right.sum(), len(right)), ratio(right.sum(), audited)
 
 
-def evaluate(log_probs: np.ndarray, label: np.ndarray, classes: Sequence[str]) -> dict[str, Any] | None:
-    """The figures of metrics.json for one split; None for an empty one. log_probs: (N, C) of any float type."""
-    if not len(label):
-        return None
+def evaluate(log_probs: np.ndarray, label: np.ndarray, classes: Sequence[str]) -> dict[str, Any]:
+    """The figures of metrics.json for one split of at least one patch. log_probs: (N, C) of any float type."""
+    assert len(label) > 0
     from scipy.special import logsumexp
 
     log_probs = log_probs.astype(np.float64)

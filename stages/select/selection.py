@@ -1,6 +1,6 @@
 """What a round believes: the kept patches of the pool with their pseudo-labels."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +57,28 @@ class Selection:
             "first_round": np.full(ids.shape, round),
         }
         return Selection(**{name: column[order].astype(DTYPES[name]) for name, column in columns.items()})
+
+
+def continued(selection: Selection, previous: Selection) -> Selection:
+    """The selection with `first_round` taken over from the round before, where it kept the same (id, label)."""
+    held, at = _find(selection, previous)
+    first = selection.first_round.copy()
+    first[held] = previous.first_round[at]
+    return replace(selection, first_round=first)
+
+
+def same(one: Selection, other: Selection) -> bool:
+    """Whether two rounds keep the same patches under the same labels, equally often."""
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("ids", "label", "copies"))
+
+
+def _find(selection: Selection, previous: Selection) -> tuple[np.ndarray, np.ndarray]:
+    # rows of `selection` whose (id, label) is in `previous`, and where
+    ids = np.concatenate([previous.ids, selection.ids])
+    label = np.concatenate([previous.label, selection.label])
+    order = np.lexsort((label, ids))  # stable: the previous row of a pair comes first
+    pair = np.flatnonzero((ids[order[1:]] == ids[order[:-1]]) & (label[order[1:]] == label[order[:-1]]))
+    return order[pair + 1] - len(previous), order[pair]
 
 
 def write_selection(path: Path, selection: Selection) -> None:
