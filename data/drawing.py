@@ -299,12 +299,17 @@ def _fill(units: _Units) -> None:
             if gains[best] > 0:
                 units.put(int(unit), best)
     for code in range(units.counts.shape[1]):
+        single = ~mixed & (units.counts[order, code] > 0)
+        able = min(units.counts[order[single], code].sum(), units.left[code] - 1)
+        # where there is too little for both, both get their part of it
+        wanted = np.maximum(units.missing[:, code], 0)
+        limit = wanted * min(1.0, able / wanted.sum()) if wanted.any() else wanted
         for which in (1, 0):
-            pure = order[~mixed & (units.counts[order, code] > 0) & (units.side[order] < 0)]
+            pure = order[single & (units.side[order] < 0)]
             sizes = units.counts[pure, code]
             sums = np.cumsum(sizes)
             # a unit is taken while more than half of it is still missing
-            fits = (sums - sizes / 2 <= units.missing[which, code]) & (sums <= units.left[code] - 1)
+            fits = (sums - sizes / 2 <= limit[which]) & (sums <= units.left[code] - 1)
             taken = pure[: int(np.argmin(np.r_[fits, False]))]
             units.side[taken] = _HELD_OUT[which]
             units.missing[which, code] -= units.counts[taken, code].sum()

@@ -90,7 +90,7 @@ def write_splits(directory: Path, drawn: Assignment, mean: Sequence[float], std:
 
 def load_splits(directory: Path) -> Splits:
     """Read what `write_splits` wrote, without the audit labels. Raises ChainError (66, 76)."""
-    about = json.loads(_whole(directory / "splits.json").read_text())
+    about = _json(directory / "splits.json")
     columns = _columns(directory / "splits.parquet", ("id", "split", "label"))
     ids, split, label = columns["id"], columns["split"], columns["label"]
 
@@ -123,12 +123,21 @@ def _columns(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         table: Any = pq.read_table(_whole(path), columns=list(names), partitioning=None)
         return {name: table[name].to_numpy() for name in names}
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise ChainError(
-            f"{path} cannot be read",
-            str(error),
-            "make it again: rerun RUN --from data/splits",
-            ExitCode.DAMAGED,
-        ) from error
+        raise _damaged(path, error) from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        about: dict[str, Any] = json.loads(_whole(path).read_text())
+    except ValueError as error:
+        raise _damaged(path, error) from error
+    return about
+
+
+def _damaged(path: Path, error: Exception) -> ChainError:
+    return ChainError(
+        f"{path} cannot be read", str(error), "make it again: rerun RUN --from data/splits", ExitCode.DAMAGED
+    )
 
 
 def _whole(path: Path) -> Path:

@@ -1,0 +1,260 @@
+"""Laws of drawing: nothing leaks, nothing moves, everything is accounted for."""
+
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from data.drawing import _take, draw
+from data.errors import ChainError, ExitCode
+from data.leakage import audit
+from data.splits import LABELLED, POOL, SPLITS, TEST, UNUSED, VALIDATION
+from data.splits_config import LabelCount, LabelFraction, SplitsConfig
+from data.table import Column, PatchTable
+
+CLASSES = ("A", "B", "C")
+
+
+class Case:
+    """Patches with everything the sources say, in one object that can be shuffled."""
+
+    def __init__(self, n, patient=None, slide=None, label=None, split=None, part=None, pixels=None, seed=0):
+        rng = np.random.default_rng(seed)
+        contents = np.arange(n) if pixels is None else np.array(pixels)
+        self.table = PatchTable(
+            rng.permutation(n).astype(np.uint64) * 1009 + 1,
+            np.stack([contents, contents + 1], axis=1).astype(np.uint64),
+            Column.of(["main"] * n),
+            Column.of(patient or [""] * n),
+            Column.of(slide or [""] * n),
+            Column.of([""] * n),
+        )
+        self.label = Column.of(label if label is not None else [CLASSES[i % 3] for i in range(n)])
+        self.split = Column.of(split or [""] * n)
+        self.part = Column.of(part or ["split"] * n)
+
+    def draw(self, order=None, **config):
+        rows = np.arange(len(self.table)) if order is None else order
+        columns = (Column.of([column[int(row)] for row in rows]) for column in (self.label, self.split, self.part))
+        return draw(_take(self.table, rows), *columns, CLASSES, SplitsConfig(**config))
+
+    def codes(self, drawn):
+        """Split codes in the case's own row order."""
+        return drawn.split[np.searchsorted(drawn.ids, self.table.ids)]
+
+
+def random_case(seed, n=300, patients=25, copies=40):
+    """About n / (2 * copies) pairs of patches with the same pixels."""
+    rng = np.random.default_rng(seed)
+    return Case(
+        n,
+        patient=[f"p{k}" if k else "" for k in rng.integers(0, patients, n)],
+        slide=[f"s{k}" if k else "" for k in rng.integers(0, 60, n)],
+        label=[str(k) for k in rng.choice(["", *CLASSES], n)],
+        part=[str(k) for k in rng.choice(["split", "split", "split", "pool"], n)],
+        pixels=rng.choice(n * copies, n),
+        seed=seed,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([LabelFraction(fraction=0.1), LabelCount(count=3), "all"]))
+def test_drawing_never_makes_a_leak(seed, labels):
+    case = random_case(seed)
+    drawn = case.draw(labels=labels, seed=seed)
+    assert audit(case.table, case.codes(drawn)) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_dropping_many_copies_leaves_no_leak_and_no_more_than_copies_out(seed):
+    case = random_case(seed, copies=2)
+    codes = case.codes(case.draw(validation=0, test=0, duplicates="drop", labels=LabelCount(count=20), seed=seed))
+    assert audit(case.table, codes) == []
+    distinct = len(np.unique(case.table.pixels[:, 0]))
+    assert len(np.unique(case.table.pixels[codes != UNUSED, 0])) == distinct
+    drawn = case.codes(case.draw(duplicates="drop", seed=seed))
+    assert audit(case.table, drawn) == []
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_no_validation_or_test_patient_in_pool(seed):
+    case = random_case(seed)
+    codes = case.codes(case.draw(labels=LabelCount(count=5), seed=seed))
+    patient = case.table.patient.codes
+    held = set(patient[np.isin(codes, (VALIDATION, TEST))].tolist()) - {-1}
+    assert held
+    assert not held & set(patient[np.isin(codes, (POOL, LABELLED))].tolist())
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.integers(0, 10_000))
+def test_row_order_does_not_matter(seed):
+    case = random_case(seed)
+    one = case.draw(labels=LabelFraction(fraction=0.2))
+    other = case.draw(np.random.default_rng(seed).permutation(300), labels=LabelFraction(fraction=0.2))
+    assert np.array_equal(one.ids, other.ids)
+    assert np.array_equal(one.split, other.split)
+    assert np.array_equal(one.label, other.label)
+    assert one.warnings == other.warnings
+
+
+def test_same_seed_nested_labels():
+    case = Case(6000)
+    sets = []
+    for labels in (LabelFraction(fraction=0.005), LabelFraction(fraction=0.01), LabelCount(count=100), "all"):
+        drawn = case.draw(labels=labels, seed=4)
+        sets.append(set(drawn.ids[drawn.split == LABELLED].tolist()))
+    assert [len(one) for one in sets[:3]] == [18, 36, 300]
+    for small, large in itertools.pairwise(sets):
+        assert small < large
+
+
+def test_seeds_differ_and_repeat():
+    case = Case(600)
+    one, again, other = (case.draw(seed=seed).split for seed in (1, 1, 2))
+    assert np.array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_given_labels_never_change():
+    case = random_case(3)
+    drawn = case.draw()
+    names = np.array([case.label[row] for row in range(300)])[np.argsort(case.table.ids)]
+    assert all(
+        (CLASSES[code] if code >= 0 else "") == name for code, name in zip(drawn.label.tolist(), names, strict=True)
+    )
+
+
+def test_shares_are_met_a_class_as_well_as_units_allow():
+    drawn = Case(3000).draw(validation=0.1, test=50)
+    for code, wanted in ((VALIDATION, 100), (TEST, 50)):
+        assert np.bincount(drawn.label[drawn.split == code], minlength=3).tolist() == [wanted] * 3
+    rng = np.random.default_rng(0)
+    by_patient = Case(3000, patient=[f"p{k}" for k in rng.integers(0, 60, 3000)]).draw(validation=0.2, test=0.2)
+    for code in (VALIDATION, TEST):
+        counts = np.bincount(by_patient.label[by_patient.split == code], minlength=3)
+        assert np.abs(counts - 200).max() < 50, counts
+
+
+def test_part_decides_for_a_source_and_rows_decide_within_split():
+    parts = ["labelled"] * 6 + ["pool"] * 6 + ["validation"] * 6 + ["test"] * 6
+    case = Case(24, part=parts, split=["test"] * 12 + ["train"] * 12)
+    codes = case.codes(case.draw())
+    assert [SPLITS[code] for code in codes] == parts
+    rows = ["train"] * 6 + ["pool"] * 6 + ["validation"] * 6 + ["test"] * 6
+    by_row = Case(24, split=rows)
+    assert [SPLITS[code] for code in by_row.codes(by_row.draw())] == ["labelled"] * 6 + rows[6:]
+
+
+def test_given_labelled_rows_are_not_thinned_and_train_rows_are():
+    case = Case(90, split=["labelled"] * 30 + ["train"] * 60)
+    codes = case.codes(case.draw(labels=LabelCount(count=2)))
+    assert (codes[:30] == LABELLED).all()
+    assert (codes[30:] == LABELLED).sum() == 6
+    assert (codes[30:] == POOL).sum() == 54
+
+
+def test_given_validation_and_test_are_not_drawn_beside_unless_asked():
+    split = ["validation"] * 30 + ["test"] * 30 + [""] * 240
+    case = Case(300, split=split)
+    assert np.isin(case.codes(case.draw())[60:], (LABELLED,)).all()
+    asked = case.codes(case.draw(test=0.25))
+    assert (asked[60:] == TEST).sum() == 60
+    assert (asked[60:] == VALIDATION).sum() == 0
+
+
+def test_unlabelled_patches_of_held_out_patients_are_unused():
+    patient = [f"p{i // 10}" for i in range(200)]
+    label = ["" if i % 10 > 5 else CLASSES[i % 3] for i in range(200)]
+    case = Case(200, patient=patient, label=label)
+    drawn = case.draw()
+    codes = case.codes(drawn)
+    for row in range(200):
+        held = np.isin(codes[row // 10 * 10 : row // 10 * 10 + 10], (VALIDATION, TEST)).any()
+        expected = (UNUSED,) if held and not label[row] else (VALIDATION, TEST) if held else (LABELLED, POOL)
+        assert codes[row] in expected
+    assert (codes == UNUSED).any()
+
+
+def test_rest_of_a_given_test_patient_is_unused():
+    case = Case(60, patient=["T"] * 6 + [f"p{i}" for i in range(54)], split=["test"] * 3 + [""] * 57)
+    drawn = case.draw()
+    assert case.codes(drawn)[:6].tolist() == [TEST] * 3 + [UNUSED] * 3
+    assert any("3 patches are left unused" in warning for warning in drawn.warnings)
+
+
+def test_pool_source_copy_of_given_test_is_left_for_the_audit():
+    case = Case(40, part=["test"] * 20 + ["labelled"] * 19 + ["pool"], pixels=[*range(39), 0])
+    assert len(audit(case.table, case.codes(case.draw()))) == 1
+    codes = case.codes(case.draw(duplicates="drop"))
+    assert codes[39] == UNUSED
+    assert codes[0] == TEST
+    assert audit(case.table, codes) == []
+
+
+def test_shared_background_does_not_tie_patients_when_copies_are_dropped():
+    patient = [f"p{i // 20}" for i in range(200)]
+    pixels = [0 if i % 20 == 0 else i + 1 for i in range(200)]  # one blank patch in every patient
+    case = Case(200, patient=patient, pixels=pixels)
+    with pytest.raises(ChainError, match="nothing can be drawn from 1 units") as refusal:
+        case.draw()
+    assert "duplicates: drop" in refusal.value.todo
+    drawn = case.draw(duplicates="drop")
+    codes = case.codes(drawn)
+    assert audit(case.table, codes) == []
+    assert (codes == UNUSED).sum() == 9
+    assert np.isin(codes, (VALIDATION, TEST)).any()
+
+
+def test_warns_of_patches_without_patient_and_slide_by_count():
+    warning = next(w for w in Case(300).draw().warnings if "drawn patch by patch" in w)
+    assert warning.startswith("300 patches have no patient and no slide")
+    assert "neighbouring patches of one slide can land on both sides" in warning
+    slides = Case(300, slide=[f"s{i % 40}" for i in range(300)]).draw()
+    assert slides.unit == "slide"
+    assert any("drawn slide by slide" in w for w in slides.warnings)
+    assert Case(300, patient=[f"p{i % 40}" for i in range(300)]).draw(labels=LabelCount(count=5)).warnings == ()
+
+
+def test_every_class_gets_a_label_however_small_the_fraction():
+    drawn = Case(30).draw(labels=LabelFraction(fraction=0.001), validation=0, test=0)
+    assert np.bincount(drawn.label[drawn.split == LABELLED]).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("part", ["labelled", "validation", "test"])
+def test_given_without_label_is_refused_by_name(part):
+    with pytest.raises(ChainError) as refusal:
+        Case(9, label=[*"ABCABCAB", ""], part=["split"] * 8 + [part]).draw()
+    assert refusal.value.code == ExitCode.BAD_DATA
+    assert part in refusal.value.what
+    assert "main" in refusal.value.what
+
+
+def test_class_without_training_label_is_refused_by_name():
+    with pytest.raises(ChainError, match="no labelled patch of class C") as refusal:
+        Case(20, label=["A", "B"] * 10).draw()
+    assert refusal.value.code == ExitCode.BAD_DATA
+
+
+def test_unknown_class_is_refused_by_name():
+    with pytest.raises(ChainError, match="'D'"):
+        Case(20, label=["A", "D"] * 10).draw()
+
+
+def test_two_patients_are_too_few_for_four_splits():
+    with pytest.raises(ChainError, match="nothing can be drawn") as refusal:
+        Case(60, patient=["x"] * 30 + ["y"] * 30).draw()
+    assert refusal.value.code == ExitCode.BAD_DATA
+
+
+def test_training_keeps_a_label_of_a_class_one_patient_has():
+    patient = [f"p{i % 10}" for i in range(100)]
+    label = ["C" if i % 10 == 3 and i < 50 else "AB"[i % 2] for i in range(100)]
+    for seed in range(10):
+        drawn = Case(100, patient=patient, label=label).draw(seed=seed)
+        assert (drawn.label[drawn.split == LABELLED] == 2).any()
+        assert any("no patch of class C" in warning for warning in drawn.warnings)
