@@ -48,9 +48,11 @@ class Chain:
         if not staging.sealed:
             LOG.info(f"{step.address}: {step.kind}")
             ledger.append(self.rundir.layout.ledger, "begin", address=step.address, kind=step.kind)
-            summary = self.launcher.launch(self._job(step, staging), lock_fd)
-            # a library may turn a signal into an early, orderly return: that is no finished stage
-            self.check()
+            try:
+                summary = self.launcher.launch(self._job(step, staging), lock_fd)
+            finally:
+                # a library may turn a signal into an error of its own, or into an early, orderly return
+                self.check()
             self.rundir.seal(step)
             LOG.info(f"{step.address}: {summary}")
         self.rundir.publish(step)

@@ -71,8 +71,10 @@ def held(path: Path, verb: str) -> Iterator[int]:
         os.set_inheritable(descriptor, True)
         if before is not None:
             LOG.info(f"the previous {before.verb} (pid {before.pid}) died; taking over")
-        yield descriptor
-        os.ftruncate(descriptor, 0)
+        try:
+            yield descriptor
+        finally:
+            os.ftruncate(descriptor, 0)  # ended in an orderly way, whatever the outcome
     finally:
         os.close(descriptor)
 

@@ -21,7 +21,7 @@ from pipeline.plan import Step, course, plan
 from pipeline.recipe import differences, flat, recipe, shown
 from pipeline.record import Stop
 from pipeline.rundir import RunDir
-from pipeline.signals import Watch
+from pipeline.signals import Ended, Watch
 from stages.job import Hardware
 
 LOG = logging.getLogger("patchchain")
@@ -88,6 +88,8 @@ class Session:
         except BaseException as error:
             at = chain.at.address if chain.at else ""
             ledger.append(self.layout.ledger, "ended", address=at, error=f"{type(error).__name__}: {error}")
+            if isinstance(error, Ended):
+                error.at = at
             raise
         ledger.append(self.layout.ledger, "stop", reason=stop.reason, detail=stop.detail)
         return stop

@@ -17,6 +17,7 @@ class Ended(BaseException):
     def __init__(self, code: ExitCode) -> None:
         super().__init__(code.name)
         self.code = code
+        self.at = ""  # the step that was being worked on
 
 
 class Watch:

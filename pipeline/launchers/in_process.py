@@ -21,6 +21,8 @@ class InProcess:
         with logged_to(job.log / "stage.log"):
             try:
                 summary: str = importlib.import_module(KINDS[job.kind].module).run(job)
+            except SystemExit as error:  # a library's way out is no finished stage
+                raise internal(RuntimeError(f"exit {error.code}"), job.address, job.log / "stage.log") from error
             except Exception as error:
                 known = explained(error, job.address)
                 if known is None:

@@ -1,0 +1,120 @@
+"""`check`: what would go wrong, before hours are spent. Heavy modules are imported here, when they are asked."""
+
+import importlib
+import shutil
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from data.errors import ChainError, ExitCode
+from pipeline.config import ChainConfig
+from pipeline.plan import plan
+from pipeline.text_table import count, size
+
+if TYPE_CHECKING:
+    from data.ingest import Survey
+
+BYTES = {"rgb8": 3, "grey8": 1, "grey16": 2}
+
+
+def check(config: ChainConfig) -> Iterator[str]:
+    """Lines "ok ..." and "warning ..." as they are found. Raises ChainError at what would stop a run."""
+    yield f"ok       configuration: {len(plan(config))} steps, {config.rounds} rounds"
+    yield from _versions()
+    survey = yield from _data(config)
+    pool = yield from _splits(config, survey)
+    yield from _networks(config, len(survey.classes))
+    yield from _disk(config, len(survey.table), pool, len(survey.classes))
+
+
+def _versions() -> Iterator[str]:
+    torch = _imported("torch")
+    _imported("torchvision")
+    yield f"ok       torch {torch.__version__}, torchvision, timm"
+    if torch.cuda.is_available():
+        yield f"ok       device: {torch.cuda.device_count()} x {torch.cuda.get_device_name(0)}"
+    else:
+        yield "warning  device: no GPU is visible, everything runs on the CPU"
+
+
+def _imported(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, RuntimeError, OSError) as error:
+        if "torchvision::" in str(error):
+            raise ChainError(
+                f"torchvision does not match torch ({error})",
+                "they are built in pairs: a CPU build of one beside a CUDA build of the other fails so",
+                "install a matching pair from one place: pip install --force-reinstall torch torchvision",
+                ExitCode.MISMATCH,
+            ) from error
+        raise ChainError(
+            f"{name} cannot be imported: {error}", "training needs it", "install the project again", ExitCode.MISMATCH
+        ) from error
+
+
+def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
+    from data.ingest import survey
+
+    found = survey(config.data)
+    lost = len(found.quarantined)
+    yield (
+        f"ok       data: {count(len(found.table))} patches of {config.data.size_px} px ({config.data.mode}) "
+        f"from {len(found.sources)} source{'s' * (len(found.sources) > 1)}; classes {', '.join(found.classes)}"
+    )
+    for bad in found.quarantined[:3]:
+        yield f"warning  {bad.source}: {bad.key}: {bad.reason}"
+    if lost > 3:
+        yield f"warning  and {lost - 3:,} more patches that cannot be used"
+    return found
+
+
+def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
+    import numpy as np
+
+    from data.drawing import draw
+    from data.leakage import audit, leak_error
+    from data.splits import POOL, SPLITS
+
+    labels = survey.labels
+    drawn = draw(survey.table, labels.label, labels.split, labels.part, survey.classes, config.splits)
+    split = drawn.split[np.searchsorted(drawn.ids, survey.table.ids)]
+    if leaks := audit(survey.table, split, config.splits.unit):
+        places = _places(config)
+        raise leak_error(leaks, survey.table, lambda row: places[int(survey.table.ids[row])])
+    counts = [int((drawn.split == code).sum()) for code in range(len(SPLITS))]
+    words = ", ".join(f"{n:,} {name}" for n, name in zip(counts, SPLITS, strict=True))
+    yield f"ok       splits by {drawn.unit}: {words}; no patient, slide or pixels in two of them"
+    for warning in drawn.warnings:
+        yield f"warning  {warning}"
+    return counts[POOL]
+
+
+def _places(config: ChainConfig) -> dict[int, str]:
+    from data.ingest import patch_id
+
+    return {
+        patch_id(source.name, record.key): record.key for source in config.data.sources for record in source.records()
+    }
+
+
+def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
+    _imported("timm")
+    check_network = _imported("stages.train.preflight").check_network
+    seen = []
+    for step in plan(config):
+        section = config.section_of(step)
+        if step.kind == "train" and section not in seen:
+            seen.append(section)
+            for line in check_network(section, classes, config.data.mode, config.data.size_px):
+                yield f"ok       {line}"
+
+
+def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterator[str]:
+    """Upper bounds of the two things that grow with the data; models come on top."""
+    store = patches * config.data.size_px**2 * BYTES[config.data.mode]
+    scores = config.rounds * pool * (8 + 2 * classes) * 2  # shards, then the merged file
+    free = shutil.disk_usage(Path.cwd()).free
+    words = f"disk: at most {size(store + scores)} for store and scores, {size(free)} free here"
+    yield f"{'ok      ' if store + scores < free else 'warning '} {words}"

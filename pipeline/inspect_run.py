@@ -1,0 +1,129 @@
+"""`inspect`: what the chain believes, by round and class, from quality.json and metrics.json alone."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from data.errors import ChainError, ExitCode
+from pipeline.layout import Layout
+from pipeline.plan import FINAL, at
+from pipeline.status import rounds_of, stopped_at
+from pipeline.text_table import count, percent, printable, table
+
+# heading -> field of quality.json; shares are printed as per cent
+SHARES = {
+    "coverage": "coverage",
+    "confidence": "confidence_mean",
+    "worst 10 %": "confidence_p10",
+    "cal. error": "calibration_error",
+    "of kept": "share_kept",
+    "of labels": "share_labels",
+    "churn": "churn",
+    "kept churn": "kept_churn",
+    "top 5": "top5_share",
+}
+LEGEND = (
+    "coverage: kept of predicted; worst 10 %: confidence that nine of ten kept patches reach; cal. error: confidence",
+    "against accuracy on validation; of kept, of labels: the class's share; churn: pool patches whose class changed,",
+    "kept churn: kept patches that changed since the round before; disagrees: kept patches that the finished student",
+    "sees otherwise; top 5: share of the five largest {unit}; (audit): against hidden truth, never used by the chain",
+)
+
+
+def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
+    """One document for programs. Raises ChainError: 66 for no run directory or a round that was not run."""
+    rounds = rounds_of(layout)
+    shown = []
+    for number in range(rounds.rounds) if only is None else [only]:
+        quality = _read(layout.place(at(number, "select")) / "quality.json")
+        if quality is None:
+            continue
+        student = _read(layout.place(at(number, "student")) / "metrics.json") or {}
+        teacher = _read(layout.place(at(number, "teacher")) / "metrics.json") or {}
+        promotion = _read(
+            layout.place(at(number + 1, "teacher") if layout.stands(at(number + 1, "teacher")) else FINAL)
+            / "promotion.json"
+        )
+        shown.append(
+            {
+                "round": number,
+                "quality": quality,
+                "disagreement": student.get("disagreement"),
+                "teacher": {name: teacher.get(name) for name in ("validation", "test")},
+                "student": {name: student.get(name) for name in ("validation", "test")},
+                "promotion": promotion,
+            }
+        )
+    if only is not None and not shown:
+        raise ChainError(
+            f"{layout.root}: round {only} has no selection yet",
+            f"the configuration has {rounds.rounds} rounds, counted from 0",
+            "see `status` for what is done",
+            ExitCode.MISSING,
+        )
+    stop = stopped_at(layout)
+    return {
+        "run": str(layout.root),
+        "rounds": shown,
+        "stop": {"reason": stop.reason, "detail": stop.detail} if stop else None,
+    }
+
+
+def text(found: dict[str, Any]) -> list[str]:
+    """The same for people: a table a round."""
+    if not found["rounds"]:
+        return [f"{found['run']}: no round has a selection yet"]
+    lines: list[str] = []
+    for one in found["rounds"]:
+        lines += [*_round(one), ""]
+    unit = next((one["quality"].get("unit") for one in found["rounds"] if one["quality"].get("unit")), None)
+    lines += [line.format(unit=f"{unit}s" if unit else "slides or patients (unknown here)") for line in LEGEND]
+    if found["stop"]:
+        lines.append(f"stopped: {found['stop']['reason']} ({found['stop']['detail']})")
+    return lines
+
+
+def _round(one: dict[str, Any]) -> list[str]:
+    quality, total = one["quality"], one["quality"]["total"]
+    calibration = quality.get("calibration")
+    head = f"round {one['round']:02d}: {quality['rule']}, {count(total['kept'])} of {count(quality['pool'])} kept"
+    if calibration:
+        before, after = (percent(calibration.get(f"ece_{when}")) for when in ("before", "after"))
+        head += f", temperature {quality['temperature']:.2f} (calibration error {before} -> {after})"
+    disagreement = one["disagreement"] or {}
+    rows = [
+        _row(str(row["class"]), row, (disagreement.get("per_class") or {}).get(row["class"]))
+        for row in quality["per_class"]
+    ]
+    rows.append(_row("all", total, disagreement.get("total")))
+    columns = ["class", "predicted", "kept", *SHARES, "disagrees", "precision (audit)", "recall (audit)"]
+    lines = [head, *table(columns, rows)]
+    lines += [f"  alarm: {printable(alarm)}" for alarm in quality.get("alarms", [])]
+    if promotion := one["promotion"]:
+        lines.append(f"  next teacher: the {promotion['winner']} ({printable(str(promotion['reason']))})")
+    return lines
+
+
+def _row(name: str, figures: dict[str, Any], disagreement: float | None) -> list[str]:
+    audit = figures.get("audit") or {}
+    return [
+        name,
+        count(figures["predicted"]),
+        count(figures["kept"]),
+        *(percent(figures.get(field)) for field in SHARES.values()),
+        percent(disagreement),
+        percent(audit.get("precision")),
+        percent(audit.get("recall")),
+    ]
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content: dict[str, Any] = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise ChainError(
+            f"{path} is damaged", "it is not JSON", "see which step to make again: `verify RUN`", ExitCode.DAMAGED
+        ) from None
+    return content

@@ -1,0 +1,102 @@
+"""`status`: where a run stands, from directories and small JSON files alone. Imports nothing heavy, decides nothing."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.errors import ChainError, ExitCode
+from pipeline import ledger, lock
+from pipeline.layout import Layout
+from pipeline.plan import FINAL, Step, course
+from pipeline.record import Stop, read_record, stop_of
+from pipeline.text_table import duration
+from pipeline.yaml_text import read_yaml
+
+
+@dataclass(frozen=True)
+class Rounds:
+    """All that the plan needs of a configuration; reading the rest would import the stages' sections."""
+
+    rounds: int
+
+
+def rounds_of(layout: Layout) -> Rounds:
+    """From the run's config.yaml. Raises ChainError (66, 78) when this is no run directory."""
+    if not layout.config.is_file():
+        raise ChainError(
+            f"{layout.root} is not a run directory", "it holds no config.yaml", "check the path", ExitCode.MISSING
+        )
+    value = read_yaml(layout.config).value
+    rounds = value.get("rounds") if isinstance(value, dict) else None
+    if not isinstance(rounds, int) or isinstance(rounds, bool) or not 0 <= rounds <= 99:
+        raise ChainError(
+            f"{layout.config}: rounds is not a number from 0 to 99",
+            "the program writes this file, and something else changed it",
+            "run the original configuration again: `run CONFIG RUN`",
+            ExitCode.MISMATCH,
+        )
+    return Rounds(rounds)
+
+
+def stopped_at(layout: Layout) -> Stop | None:
+    """Why the chain ended, None while it has not."""
+    rounds = rounds_of(layout)
+    if not layout.stands(FINAL):
+        return None
+    for step in course(rounds, lambda address: stop_at(layout, address) is not None):
+        if step.address != FINAL and (stop := stop_at(layout, step.address)):
+            return stop
+    return Stop("max_rounds", f"all {rounds.rounds} rounds were run")
+
+
+def stop_at(layout: Layout, address: str) -> Stop | None:
+    """The stop declared by a step in place."""
+    return stop_of(layout.place(address)) if layout.stands(address) else None
+
+
+def status(layout: Layout) -> list[str]:
+    """Lines for people."""
+    steps = list(course(rounds_of(layout), lambda address: stop_at(layout, address) is not None))
+    holder = lock.holder(layout.lock)
+    running = holder is not None and (holder.alive or not holder.here)
+    spent = ledger.seconds(layout.ledger)
+    lines = [f"{layout.root}: {_headline(layout, holder, running)}"]
+    for step in steps:
+        state, detail = _state(layout, step, running, spent)
+        lines.append(f"  {state:<11}{step.address:<20}{detail}".rstrip())
+    if stop := stopped_at(layout):
+        lines.append(f"stopped: {stop.reason} ({stop.detail})")
+    if layout.quarantine.is_file():
+        lines.append(f"patches that could not be used: {layout.quarantine}")
+    return lines
+
+
+def _headline(layout: Layout, holder: lock.Holder | None, running: bool) -> str:
+    if holder is not None and running:
+        return f"in use by {holder}"
+    if layout.stands(FINAL):
+        return "finished"
+    return f"not running; {holder} died" if holder is not None else "not running"
+
+
+def _state(layout: Layout, step: Step, running: bool, spent: dict[str, float]) -> tuple[str, str]:
+    if layout.stands(step.address):
+        try:
+            read_record(layout.place(step.address), step.address, layout)
+        except ChainError as error:
+            return "refused", error.what
+        return "done", duration(spent[step.address]) if step.address in spent else ""
+    staging = layout.staging(step.address)
+    if not staging.exists():
+        return "to do", ""
+    return "running" if running else "unfinished", _progress(staging / "work")
+
+
+def _progress(work: Path) -> str:
+    try:
+        progress: dict[str, Any] = json.loads((work / "progress.json").read_bytes())
+        text = f"{progress['done']:,.0f}/{progress['total']:,.0f} {progress['unit']}"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
+    return ", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part)

@@ -1,0 +1,57 @@
+"""The table at the end of a run: one row a round, why it ended, where everything lies."""
+
+import json
+from typing import Any
+
+from pipeline.layout import PROGRAM, Layout
+from pipeline.plan import FINAL, at
+from pipeline.record import Stop
+from pipeline.text_table import count, percent, printable, table
+
+HEAD = (
+    "round",
+    "teacher validation",
+    "teacher test",
+    "student validation",
+    "student test",
+    "pseudo-labels kept",
+    "precision (audit)",
+)
+
+
+def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
+    """Lines for people. Accuracies are the share of right patches; unknown figures are a dash."""
+    rows = []
+    for number in range(max(rounds, 1)):
+        if not layout.stands(at(number, "teacher")):
+            break
+        total = _read(layout, at(number, "select"), "quality.json").get("total", {})
+        rows.append(
+            [
+                f"{number:02d}",
+                *_accuracies(layout, at(number, "teacher")),
+                *_accuracies(layout, at(number, "student")),
+                count(total.get("kept")),
+                percent((total.get("audit") or {}).get("precision")),
+            ]
+        )
+    promotion = _read(layout, FINAL, "promotion.json")
+    rows.append(["final", *_accuracies(layout, FINAL), "", "", "", ""])
+    lines = table(HEAD, rows)
+    lines.append(f"ended: {stop.reason} ({printable(stop.detail)})")
+    if promotion:
+        lines.append(f"final: the {promotion['winner']} of the last round ({printable(str(promotion['reason']))})")
+    lines.append(f"run:   {layout.root}   (what it believed, by round and class: {PROGRAM} inspect {layout.root})")
+    lines.append(f"model: {layout.place(FINAL)}/model.safetensors, model.json")
+    return lines
+
+
+def _accuracies(layout: Layout, address: str) -> list[str]:
+    metrics = _read(layout, address, "metrics.json")
+    return [percent((metrics.get(split) or {}).get("accuracy")) for split in ("validation", "test")]
+
+
+def _read(layout: Layout, address: str, name: str) -> dict[str, Any]:
+    path = layout.place(address) / name
+    content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return content

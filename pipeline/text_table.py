@@ -1,0 +1,49 @@
+"""Figures in aligned columns. Names come from users: nothing in them reaches the terminal as a control character."""
+
+from collections.abc import Sequence
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
+    """Lines of a table; the columns numbered in `left` are text, the others figures."""
+    cells = [[printable(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    return ["  " + "  ".join(_fitted(row, widths, left)).rstrip() for row in cells]
+
+
+def printable(text: str) -> str:
+    """Control characters spelled out."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """0.873 -> 87.3 %; unknown -> -."""
+    return "-" if share is None else f"{100 * share:.{digits}f} %"
+
+
+def count(number: int | None) -> str:
+    """12345 -> 12,345; unknown -> -."""
+    return "-" if number is None else f"{number:,}"
+
+
+def size(n_bytes: float) -> str:
+    """Bytes as people read them."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n_bytes < 1000:
+            return f"{n_bytes:.0f} {unit}" if unit == "B" else f"{n_bytes:.1f} {unit}"
+        n_bytes /= 1000
+    return f"{n_bytes:.1f} TB"
+
+
+def duration(seconds: float) -> str:
+    """4000 -> 1 h 07 min."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _fitted(row: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> list[str]:
+    return [
+        cell.ljust(width) if i in left else cell.rjust(width)
+        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+    ]

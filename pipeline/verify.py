@@ -1,0 +1,46 @@
+"""`verify`: every byte of every committed file, and that each step was made from what stands beside it."""
+
+from collections.abc import Iterator
+
+from data.errors import ChainError
+from pipeline.layout import Layout
+from pipeline.plan import Step, course
+from pipeline.record import Record, damaged, faults, read_record
+from pipeline.status import rounds_of, stop_at
+from pipeline.text_table import size
+
+
+def verify(layout: Layout) -> Iterator[str]:
+    """A line for each step that is whole. Raises ChainError (76) at the end, naming the first damaged file.
+
+    The first in the order of running: making that step again makes every later one again as well.
+    """
+    found: list[ChainError] = []
+    records: dict[str, Record] = {}
+    for step in course(rounds_of(layout), lambda address: stop_at(layout, address) is not None):
+        if not layout.stands(step.address):
+            continue
+        try:
+            record = records[step.address] = read_record(layout.place(step.address), step.address, layout)
+        except ChainError as error:
+            found.append(error)
+            continue
+        wrong = faults(layout.place(step.address), record) + _other_inputs(step, record, records)
+        if wrong:
+            found += [damaged(layout, step.address, f"{step.address}/{fault}") for fault in wrong]
+        else:
+            total = sum(n_bytes for _, n_bytes in record.files.values())
+            yield f"ok  {step.address:<20}{len(record.files)} files, {size(total)}"
+    if found:
+        first = found[0]
+        more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+        raise ChainError(first.what + more, first.why, first.todo, first.code)
+
+
+def _other_inputs(step: Step, record: Record, records: dict[str, Record]) -> list[str]:
+    made_from = record.recipe.get("inputs", {})
+    return [
+        f"stage.json: made from another {address}"
+        for role, address in step.inputs.items()
+        if address in records and made_from.get(role) != records[address].digest
+    ]

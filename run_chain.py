@@ -1,0 +1,246 @@
+"""patchchain: multi-round teacher-student self-training on a few labelled and many unlabelled patches.
+
+python run_chain.py run configs/demo.yaml runs/demo
+python run_chain.py status runs/demo
+"""
+
+import argparse
+import contextlib
+import importlib.metadata
+import json
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from data.errors import ChainError, ExitCode
+from pipeline.failures import explained, internal
+from pipeline.layout import Layout
+from pipeline.signals import Ended, watched
+
+if TYPE_CHECKING:
+    from pipeline.record import Stop
+    from pipeline.session import Session
+
+LOG = logging.getLogger("patchchain")
+
+
+def check(args: argparse.Namespace) -> None:
+    """Find what would stop a run, before hours are spent."""
+    from pipeline.check import check as found
+    from pipeline.config import load_config
+
+    for line in found(load_config(args.config, args.set)):
+        print(line, flush=True)
+
+
+def plan(args: argparse.Namespace) -> None:
+    """Show every step, and whether it would run."""
+    from pipeline.config import load_config
+    from pipeline.plan_view import plan_view
+
+    _show(plan_view(load_config(args.config, args.set), Layout(args.run) if args.run else None))
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run a chain into RUN, or go on with it."""
+    from pipeline.config import load_config
+
+    _session(args, lambda session: session.run(load_config(args.config, args.set)))
+
+
+def resume(args: argparse.Namespace) -> None:
+    """Go on with RUN."""
+    _session(args, lambda session: session.resume())
+
+
+def rerun(args: argparse.Namespace) -> None:
+    """Make a step and everything after it again."""
+    _session(args, lambda session: session.rerun(args.start, args.set))
+
+
+def status(args: argparse.Namespace) -> None:
+    """Where a run stands."""
+    from pipeline.status import status as lines
+
+    _show(lines(Layout(args.run)))
+
+
+def inspect(args: argparse.Namespace) -> None:
+    """The quality of the pseudo-labels, by round and class."""
+    from pipeline.inspect_run import findings, text
+
+    found = findings(Layout(args.run), args.round)
+    _show([json.dumps(found, indent=1)] if args.json else text(found))
+
+
+def verify(args: argparse.Namespace) -> None:
+    """Check every committed byte."""
+    from pipeline.verify import verify as lines
+
+    for line in lines(Layout(args.run)):
+        print(line, flush=True)
+
+
+def schema(args: argparse.Namespace) -> None:
+    """Print the JSON schema of a configuration, for editors."""
+    from pipeline.config import schema as document
+
+    _show([json.dumps(document(), indent=1)])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Parse, do, and turn every outcome into an exit code and at most three lines on stderr."""
+    args = _parser().parse_args(argv)
+    _log_to_screen(getattr(args, "quiet", False))
+    root = Layout(args.run) if getattr(args, "run", None) else None
+    try:
+        args.verb(args)
+        sys.stdout.flush()
+    except ChainError as error:
+        return _refuse(error, root)
+    except Ended as ended:
+        return _refuse(_ended(ended.code, ended.at), root)
+    except KeyboardInterrupt:
+        return _refuse(_ended(ExitCode.INTERRUPTED, ""), root)
+    except BrokenPipeError:  # the reader of our output has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
+        log = root.logs / "error.log" if root and root.config.is_file() else None
+        return _refuse(explained(error, args.name) or internal(error, args.name, log), root, error)
+    return ExitCode.DONE
+
+
+def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> None:
+    from pipeline.launchers.in_process import InProcess
+    from pipeline.session import Session
+    from pipeline.status import rounds_of
+    from pipeline.summary import summary
+    from stages.job import Hardware
+
+    # the look-up of newer versions on import would reach for a network
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    layout = Layout(args.run)
+    hardware = Hardware(args.device, args.precision, args.workers, args.threads, tuple(args.logger))
+    with watched() as watch:
+        stop = verb(Session(layout, InProcess(), hardware, watch))
+    if not args.quiet:
+        _show(summary(layout, rounds_of(layout).rounds, stop))
+
+
+def _show(lines: Sequence[str]) -> None:
+    print("\n".join(lines))
+
+
+def _refuse(error: ChainError, root: Layout | None, unexpected: Exception | None = None) -> int:
+    if root is not None and root.config.is_file():
+        with contextlib.suppress(OSError):
+            root.logs.mkdir(exist_ok=True)
+            with (root.logs / "error.log").open("a", encoding="utf-8") as log:
+                log.write("\n".join(error.lines()) + "\n")
+                if error.code == ExitCode.INTERNAL or unexpected is not None:
+                    traceback.print_exception(unexpected or error, file=log)
+    print("\n".join(error.lines()), file=sys.stderr)
+    return error.code
+
+
+def _ended(code: ExitCode, at: str) -> ChainError:
+    what = "interrupted" if code == ExitCode.INTERRUPTED else "pre-empted"
+    return ChainError(
+        f"{what} at {at}" if at else what,
+        "a signal ended the run; everything committed and the last checkpoint are whole",
+        "run the same command to go on",
+        code,
+    )
+
+
+class _Screen(logging.Handler):
+    """Lines on stderr; looked up each time, so that a progress bar can print them above itself."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        from pipeline.text_table import printable
+
+        with contextlib.suppress(OSError, ValueError):
+            mark = "warning: " if record.levelno >= logging.WARNING else ""
+            print(f"{mark}{printable(record.getMessage())}", file=sys.stderr, flush=True)
+
+
+def _log_to_screen(quiet: bool) -> None:
+    logging.raiseExceptions = False  # a log that cannot be written must not end, or clutter, the work
+    screen = _Screen(logging.WARNING if quiet else logging.INFO)
+    for handler in [handler for handler in LOG.handlers if isinstance(handler, _Screen)]:
+        LOG.removeHandler(handler)
+    LOG.addHandler(screen)
+    LOG.setLevel(logging.INFO)
+
+
+def _version() -> str:
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+        return importlib.metadata.version("patchchain")
+    import tomllib
+
+    about = tomllib.loads((Path(__file__).resolve().parent / "pyproject.toml").read_text(encoding="utf-8"))
+    return str(about["project"]["version"])
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        print(f"patchchain {_version()}")
+        parser.exit()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("run_chain.py", description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
+    verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
+    config, optional, directory = ("config", "CONFIG"), ("run", "[RUN]"), ("run", "RUN")
+    for verb, places in (
+        (check, [config]),
+        (plan, [config, optional]),
+        (run, [config, directory]),
+        (resume, [directory]),
+        (status, [directory]),
+        (inspect, [directory]),
+        (rerun, [directory]),
+        (verify, [directory]),
+        (schema, []),
+    ):
+        words = (verb.__doc__ or "").partition("\n")[0]
+        sub = verbs.add_parser(verb.__name__, help=words, description=words)
+        sub.set_defaults(verb=verb)
+        for name, shown in places:
+            sub.add_argument(name, type=Path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
+        if verb in (check, plan, run, rerun):
+            sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="student.steps=300")
+        if verb in (run, resume, rerun):
+            _add_hardware(sub)
+    at_verb = verbs.choices
+    at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
+    at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
+    at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
+    return parser
+
+
+def _add_hardware(sub: argparse.ArgumentParser) -> None:
+    group = sub.add_argument_group("hardware (changes no recipe)")
+    group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
+    group.add_argument("--precision", choices=["32", "bf16"], default="32")
+    group.add_argument("--workers", type=_whole, default=0, help="loader processes")
+    group.add_argument("--threads", type=_whole, default=0, help="CPU threads; 0: all cores")
+    sub.add_argument(
+        "--logger", action="append", default=[], choices=["wandb", "mlflow"], help="beside CSV and TensorBoard"
+    )
+    sub.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, given {text!r}")
+    return int(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
