@@ -1,13 +1,14 @@
 """Draw the splits: pure functions of what is known of the patches, a configuration and its seed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.keys import uniform
-from data.leakage import drop_copies
+from data.leakage import audit, drop_copies, leak_error
+from data.source_labels import SourceLabels
 from data.splits import LABELLED, POOL, TEST, UNUSED, VALIDATION, Assignment
 from data.splits_config import LabelCount, LabelFraction, Share, SplitsConfig
 from data.table import Column, PatchTable, id_text
@@ -58,6 +59,21 @@ def draw(
         warnings.append("the pool is empty: there is nothing to pseudo-label")
     names = [name for at, name in enumerate(("patient", "slide", "patch")) if (kind == at).any()]
     return Assignment(table.ids, codes, truth, tuple(classes), " and ".join(names), tuple(warnings))
+
+
+def draw_without_leaks(
+    table: PatchTable,
+    said: SourceLabels,
+    classes: Sequence[str],
+    config: SplitsConfig,
+    key: Callable[[int], str] = lambda row: f"row {row}",
+) -> Assignment:
+    """Draw, then audit. key: a row's place in its source, for messages. Raises ChainError (65) naming a leak."""
+    drawn = draw(table, said.label, said.split, said.part, classes, config)
+    split = drawn.split[np.searchsorted(drawn.ids, table.ids)]
+    if leaks := audit(table, split, config.unit):
+        raise leak_error(leaks, table, key)
+    return drawn
 
 
 def _take(table: PatchTable, rows: np.ndarray) -> PatchTable:

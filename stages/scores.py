@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from data.atomic import replacing
@@ -34,6 +33,8 @@ class Scores:
 
 def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
     """Write `scores.h5`: a group a part, each with contiguous `ids` and `log_probs`. Equal scores are equal bytes."""
+    from data.hdf5 import h5py
+
     with replacing(path) as part, h5py.File(part, "w") as file:
         for name in sorted(parts):
             scores = parts[name]
@@ -46,6 +47,8 @@ def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
 
 def read_scores(path: Path, part: str) -> Scores:
     """Read one part of `scores.h5`. Raises ChainError: 66 when it is not there, 76 when it cannot be read."""
+    from data.hdf5 import HDF5_ERRORS, h5py
+
     if not path.is_file():
         raise ChainError(
             f"{path} is missing",
@@ -56,7 +59,7 @@ def read_scores(path: Path, part: str) -> Scores:
     try:
         with h5py.File(path, "r") as file:
             return Scores(file[part]["ids"][:], file[part]["log_probs"][:])
-    except (OSError, KeyError, ValueError) as error:
+    except HDF5_ERRORS as error:
         raise ChainError(
             f"{path}: the scores of part {part} cannot be read",
             str(error),

@@ -2,16 +2,14 @@
 
 import json
 import logging
-from pathlib import Path
 
 import numpy as np
 
-from data.drawing import draw
+from data.drawing import draw_without_leaks
 from data.errors import ChainError, ExitCode
 from data.keys import uniform
-from data.leakage import audit, leak_error
 from data.source_labels import read_source_labels
-from data.splits import LABELLED, POOL, SPLITS, Assignment, write_splits
+from data.splits import LABELLED, POOL, SPLITS, write_splits
 from data.splits_config import SplitsConfig
 from data.store import PatchStore
 from stages.job import Job
@@ -24,7 +22,8 @@ def run(job: Job) -> str:
     """Inputs: `store`. Writes splits.parquet, audit.parquet, splits.json. Raises ChainError (65) on a leak."""
     config = SplitsConfig.model_validate_json(json.dumps(job.section))
     store = PatchStore(job.inputs["store"] / "patches.h5")
-    drawn = draw_and_audit(store, job.inputs["store"], config)
+    said = read_source_labels(store.path)
+    drawn = draw_without_leaks(store.table(), said, store.classes, config, store.key)
     for warning in drawn.warnings:
         LOG.warning(warning)
     used = drawn.ids[(drawn.split == LABELLED) | (drawn.split == POOL)]
@@ -32,18 +31,6 @@ def run(job: Job) -> str:
     write_splits(job.out, drawn, mean, std)
     counts = ", ".join(f"{int((drawn.split == code).sum()):,} {name}" for code, name in enumerate(SPLITS))
     return f"split by {drawn.unit}: {counts}"
-
-
-def draw_and_audit(store: PatchStore, directory: Path, config: SplitsConfig) -> Assignment:
-    """Draw the splits of a finished store and refuse leaks. Raises ChainError (65)."""
-    table = store.table()
-    said = read_source_labels(directory / "patches.h5")
-    classes = json.loads((directory / "store.json").read_text())["classes"]
-    drawn = draw(table, said.label, said.split, said.part, classes, config)
-    split = drawn.split[np.searchsorted(drawn.ids, table.ids)]
-    if leaks := audit(table, split, config.unit):
-        raise leak_error(leaks, table, store.key)
-    return drawn
 
 
 def statistics(store: PatchStore, ids: np.ndarray, seed: int) -> tuple[list[float], list[float]]:

@@ -1,0 +1,33 @@
+import numpy as np
+import pytest
+
+from stages.select.rules.top_k import TopK
+from tests.stages.test_scores import scores
+
+
+def by_hand(ids, probs, k, p):
+    """The published rule, one patch and one class at a time."""
+    kept = set()
+    for c in range(probs.shape[1]):
+        listed = []
+        for row in range(len(ids)):
+            if c in sorted(range(probs.shape[1]), key=lambda d: (-probs[row, d], d))[:p]:
+                listed.append((-float(probs[row, c]), int(ids[row])))
+        kept |= {(patch, c) for _, patch in sorted(listed)[:k]}
+    return sorted(kept)
+
+
+@pytest.mark.parametrize("k", [1, 10, 1000])
+@pytest.mark.parametrize("p", [1, 2, 5, 9])
+def test_is_the_published_rule(k, p):
+    one = scores(120)
+    probs = np.round(one.probs(), 1)  # many ties
+    kept = TopK(k=k, p=p).select(one, probs, 0, 0)
+    assert list(zip(kept.ids.tolist(), kept.label.tolist(), strict=True)) == by_hand(one.ids, probs, k, p)
+
+
+def test_a_class_that_never_wins_gets_patches_with_p_above_1():
+    one = scores(100, c=3)
+    probs = np.tile(np.array([[0.6, 0.3, 0.1]], np.float32), (100, 1))
+    assert np.bincount(TopK(k=10).select(one, probs, 0, 0).label, minlength=3).tolist() == [10, 0, 0]
+    assert np.bincount(TopK(k=10, p=2).select(one, probs, 0, 0).label, minlength=3).tolist() == [10, 10, 0]
