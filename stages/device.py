@@ -1,6 +1,8 @@
 """From hardware flags to Lightning's trainer arguments."""
 
+import logging
 import os
+import warnings
 from typing import Any
 
 import torch
@@ -12,6 +14,9 @@ from stages.job import Hardware
 def prepare(hardware: Hardware) -> dict[str, Any]:
     """Set torch's threads and return what every `Trainer` here is built with: one device, quiet, our samplers."""
     torch.set_num_threads(hardware.threads or os.cpu_count() or 1)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # devices and tips: not news to our users
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", module="pytorch_lightning")  # about loaders and samplers that are meant so
     cuda = torch.cuda.is_available()
     if hardware.device == "cuda" and not cuda:
         raise ChainError(

@@ -55,4 +55,3 @@ class Job:
         flags = plain["hardware"]
         plain["hardware"] = Hardware(**{**flags, "loggers": tuple(flags["loggers"])})
         return Job(**plain)
-

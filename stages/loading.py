@@ -1,6 +1,10 @@
-"""From the patch store to tensors: what training and scoring share."""
+"""From the patch store to tensors: what training and scoring share.
 
-from collections.abc import Callable
+Data sets here give whole batches: a sampler says which patches a batch holds, and Lightning, which wraps
+and reorders batch samplers, has nothing to wrap.
+"""
+
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -10,22 +14,16 @@ from torch.utils.data import DataLoader, Dataset
 from data.store import PatchStore
 
 
-class PlainPatches(Dataset[tuple[np.ndarray, int]]):
-    """Patches as they are, in the order of `rows`; an item is (image, index into rows)."""
+class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
+    """Patches as they are. A batch is asked for as a range of indices into `rows` (N,)."""
 
     def __init__(self, store: PatchStore, rows: np.ndarray) -> None:
         self.store, self.rows = store, rows
 
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
-        return as_image(self.store.pixels(int(self.rows[index]))), index
-
-    @staticmethod
-    def collate(drawn: list[tuple[np.ndarray, int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    def __getitem__(self, batch: range) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W) and their indices (B,) int64."""
-        return to_tensor([image for image, _ in drawn]), torch.tensor([index for _, index in drawn])
+        images = [as_image(self.store.pixels(int(self.rows[index]))) for index in batch]
+        return to_tensor(images), torch.tensor(batch)
 
 
 def as_image(pixels: np.ndarray) -> np.ndarray:
@@ -38,14 +36,12 @@ def to_tensor(images: list[np.ndarray]) -> torch.Tensor:
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
-def loader(
-    dataset: Any, batches: Any, collate: Callable[[list[Any]], Any], workers: int, seed: int
-) -> DataLoader[Any]:
-    """A loader with its own generator, so that it never takes from torch's global one."""
+def loader(dataset: Any, batches: Iterable[Any], workers: int, seed: int) -> DataLoader[Any]:
+    """A loader of whole batches with its own generator, so that it never takes from torch's global one."""
     return DataLoader(
         dataset,
-        batch_sampler=batches,
-        collate_fn=collate,
+        sampler=batches,
+        batch_size=None,
         num_workers=workers,
         generator=torch.Generator().manual_seed(seed),
         pin_memory=torch.cuda.is_available(),

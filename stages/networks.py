@@ -125,7 +125,9 @@ def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
     return len(body & found.keys())
 
 
-def normalisation(section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]) -> tuple[list[float], list[float]]:
+def normalisation(
+    section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]
+) -> tuple[list[float], list[float]]:
     """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`)."""
     if section.init.kind == "random":
         return stats

@@ -1,1 +1,80 @@
-"""Fixtures shared by the whole suite."""
+"""Fixtures shared by the whole suite: a small real store with its splits, and stages run by hand."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.tiny import TINY
+
+os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+
+
+def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs: dict[str, Path]) -> Any:
+    """A job whose directories lie under `where`; its output is where/address."""
+    from stages.job import Hardware, Job
+
+    out, work, log = (where / part / address for part in ("", "work", "log"))
+    for directory in (out, work, log):
+        directory.mkdir(parents=True, exist_ok=True)
+    return Job(address, kind, 0, 0, section, inputs, out, work, log, Hardware(device="cpu", threads=1))
+
+
+@pytest.fixture(scope="session")
+def patches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The stages `ingest` and `split` done: 5 classes of drawn tissue, 8 patients, 4 labels a class."""
+    from data.config import DataConfig
+    from data.splits_config import LabelCount, SplitsConfig
+    from stages import ingest, split
+
+    where = tmp_path_factory.mktemp("patches")
+    source = {"kind": "synthetic", "patients": 8, "patches_per_patient": 30, "size_px": 24}
+    data = DataConfig.model_validate({"size_px": 24, "sources": [source]}).model_dump(mode="json")
+    first = order("ingest", "data/store", where, data, {})
+    ingest.run(first)
+    section = SplitsConfig(validation=0.2, test=0.2, labels=LabelCount(count=4)).model_dump(mode="json")
+    second = order("split", "data/splits", where, section, {"store": first.out})
+    split.run(second)
+    return {"store": first.out, "splits": second.out}
+
+
+@pytest.fixture(scope="session")
+def teacher(patches: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A trained teacher's directory."""
+    from stages.train import stage
+    from stages.train.config import TeacherConfig
+
+    section = TeacherConfig.model_validate(TINY).model_dump(mode="json")
+    job = order("train", "rounds/00/teacher", tmp_path_factory.mktemp("teacher"), section, patches)
+    stage.run(job)
+    return Path(job.out)
+
+
+@pytest.fixture(scope="session")
+def labelled_pool(patches: dict[str, Path], teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The stages `predict` and `select` done by that teacher."""
+    from stages.predict import stage as predict
+    from stages.predict.config import PredictConfig
+    from stages.select import stage as select
+
+    where = tmp_path_factory.mktemp("labelled_pool")
+    section = PredictConfig(batch_size=16, shard_batches=2).model_dump(mode="json")
+    first = order("predict", "rounds/00/predict", where, section, {**patches, "teacher": teacher})
+    predict.run(first)
+    second = order(
+        "select",
+        "rounds/00/select",
+        where,
+        {"rule": "top_k", "k": 10},
+        {**patches, "predict": first.out},
+    )
+    select.run(second)
+    return {"predict": first.out, "select": second.out}
+
+
+@pytest.fixture
+def make_order() -> Callable[..., Any]:
+    """`order`, for tests that run a stage by hand."""
+    return order

@@ -4,11 +4,11 @@ import os
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no network look-up on import
 
-import albumentations as A  # noqa: E402, N812
-import numpy as np  # noqa: E402
+import albumentations as A  # noqa: N812
+import numpy as np
 
-from data.augment import stain  # noqa: E402
-from data.augment.noise import Noise  # noqa: E402
+from data.augment import stain
+from data.augment.noise import Noise
 
 
 class NoiseDrawer:

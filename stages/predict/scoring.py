@@ -86,7 +86,7 @@ def score(
     trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
     trainer.predict(
         _Scorer(network, mean, std, views),
-        loader(dataset, batches, dataset.collate, loader_workers(hardware), seed=0),
+        loader(dataset, batches, loader_workers(hardware), seed=0),
         return_predictions=False,
     )
 

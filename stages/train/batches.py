@@ -84,27 +84,27 @@ class Steps(Sampler[list[Item]]):
             yield items
 
 
-class TrainingPatches(Dataset[tuple[Item, np.ndarray]]):
-    """Draws a step's items from the store, with noise keyed by place and patch id."""
+class TrainingPatches(Dataset[Batch]):
+    """Draws a step's items from the store, with noise keyed by place and patch id. Gives whole batches."""
 
     def __init__(self, store: PatchStore, streams: list[Examples], noise: NoiseDrawer, seed: int) -> None:
         self.store, self.streams, self.noise, self.seed = store, streams, noise, seed
         self.rows = [store.rows(examples.ids) for examples in streams]
 
-    def __getitem__(self, item: Item) -> tuple[Item, np.ndarray]:
-        row = int(self.rows[item.stream][item.example])
-        patch_id = int(self.streams[item.stream].ids[item.example])
-        image = as_image(self.store.pixels(row))
-        return item, self.noise(image, seed_of(self.seed, "noise", item.stream, item.place, patch_id))
-
-    def collate(self, drawn: list[tuple[Item, np.ndarray]]) -> Batch:
-        """Stack to one batch; labelled patches come first, in the order of the stream."""
-        items = [item for item, _ in drawn]
+    def __getitem__(self, items: list[Item]) -> Batch:
+        """The batch of one step, in the order of `items`."""
         pick = [(self.streams[item.stream], item.example) for item in items]
         return Batch(
-            image=to_tensor([image for _, image in drawn]),
+            image=to_tensor([self.image(item) for item in items]),
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
             target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
             weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),
             labelled=torch.tensor([item.stream == 0 for item in items]),
         )
+
+    def image(self, item: Item) -> np.ndarray:
+        """One noised patch (H, W, C)."""
+        row = int(self.rows[item.stream][item.example])
+        patch_id = int(self.streams[item.stream].ids[item.example])
+        seed = seed_of(self.seed, "noise", item.stream, item.place, patch_id)
+        return self.noise(as_image(self.store.pixels(row)), seed)

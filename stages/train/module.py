@@ -56,7 +56,7 @@ class Training(pl.LightningModule):
         """The batches from the present step to the next validation: made anew for each stretch."""
         start = self.global_step
         steps = Steps([len(s.ids) for s in self.patches.streams], self.counts, self.seed, start, self.next_stop(start))
-        return loader(self.patches, steps, self.patches.collate, self.workers, seed_of(self.seed, "loader", start))
+        return loader(self.patches, steps, self.workers, seed_of(self.seed, "loader", start))
 
     def next_stop(self, step: int) -> int:
         """The step of the next validation after `step`: multiples of `evaluate_every`, and the end."""
@@ -70,7 +70,7 @@ class Training(pl.LightningModule):
             return []
         patches = PlainPatches(store, store.rows(ids))
         batches = in_batches(len(ids), 4 * self.section.batch_size)
-        return loader(patches, batches, patches.collate, self.workers, seed=0)
+        return loader(patches, batches, self.workers, seed=0)
 
     # --- training ------------------------------------------------------------------------------------
 
@@ -123,6 +123,8 @@ class Training(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """One line of history for each stretch between validations."""
+        if not self._losses:
+            return  # resumed from a checkpoint that was written at the end of a stretch: Lightning ends it once more
         entry: dict[str, float] = {"step": self.global_step, "loss": float(np.mean(self._losses)), "lr": self._lr()}
         if self._scored:
             _, _, label = self.validation

@@ -230,7 +230,5 @@ def _summary(job: Job, plan: _Plan, metrics: dict[str, Any]) -> str:
     what = f"{plan.section.steps:,} steps on {len(plan.splits.labelled):,} labels"
     if plan.pseudo is not None:
         what += f" and {len(np.unique(plan.pseudo.ids)):,} pseudo-labelled patches"
-    judged = [
-        f"{part} accuracy {metrics[part]['accuracy']:.3f}" for part in ("validation", "test") if metrics[part]
-    ]
+    judged = [f"{part} accuracy {metrics[part]['accuracy']:.3f}" for part in ("validation", "test") if metrics[part]]
     return f"{job.address}: {what}; {', '.join(judged) or 'nothing to judge it by'}"

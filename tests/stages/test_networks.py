@@ -8,8 +8,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.errors import ChainError, ExitCode
-from stages.networks import create, first_network, load_network, load_pretrained, network_kwargs, save_weights
-from stages.networks import ModelCard
+from stages.networks import (
+    ModelCard,
+    create,
+    first_network,
+    load_network,
+    load_pretrained,
+    network_kwargs,
+    save_weights,
+)
 from stages.train.config import Init, StudentConfig, TeacherConfig
 
 NAME = "mobilenetv3_small_050"

@@ -1,0 +1,166 @@
+"""The train stage: the same bytes however often it was killed; noise on the student alone; labels by id."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from data.errors import ChainError, ExitCode
+from data.labels import GivenLabels
+from stages.select.selection import Selection
+from stages.train import stage
+from stages.train.checkpoint import WholeFiles
+from stages.train.config import StudentConfig, TeacherConfig
+from stages.train.module import Training, learning_rate
+from tests.tiny import TINY
+
+Order = Callable[..., Any]
+
+
+def digests(directory: Path) -> dict[str, str]:
+    return {p.name: hashlib.sha256(p.read_bytes()).hexdigest() for p in directory.iterdir() if p.is_file()}
+
+
+def student_job(make_order: Order, where: Path, inputs: dict[str, Path], **keys: Any) -> Any:
+    section = StudentConfig.model_validate(TINY | {"unlabeled_ratio": 2, "drop_path": 0.1} | keys)
+    return make_order("train", "rounds/00/student", where, section.model_dump(mode="json"), inputs)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("kill_at", [1, 2, 3, 5])
+def test_killed_anywhere_ends_with_the_same_bytes(
+    make_order: Order,
+    tmp_path: Path,
+    patches: dict[str, Path],
+    labelled_pool: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+    kill_at: int,
+) -> None:
+    inputs = patches | labelled_pool
+    plain = student_job(make_order, tmp_path / "plain", inputs)
+    stage.run(plain)
+    killed = student_job(make_order, tmp_path / "killed", inputs)
+    step = Training.training_step
+
+    def dying(self: Training, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == kill_at:
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "training_step", dying)
+        with pytest.raises(Killed):
+            stage.run(killed)
+    torch.manual_seed(12345)  # what other code drew in between must not matter
+    stage.run(killed)
+    assert digests(killed.out) == digests(plain.out)
+
+
+def test_killed_while_writing_a_checkpoint_goes_back_to_the_one_before(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    section = TeacherConfig.model_validate(TINY).model_dump(mode="json")
+    plain = make_order("train", "rounds/00/teacher", tmp_path / "plain", section, patches)
+    stage.run(plain)
+    torn = make_order("train", "rounds/00/teacher", tmp_path / "torn", section, patches)
+    save = WholeFiles.save_checkpoint
+    saved: list[Path] = []
+
+    def tearing(self: WholeFiles, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+        save(self, checkpoint, path)
+        saved.append(Path(path))
+        if len(saved) == 2:
+            saved[-1].write_bytes(saved[-1].read_bytes()[:100])
+            raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(WholeFiles, "save_checkpoint", tearing)
+        with pytest.raises(Killed):
+            stage.run(torn)
+    stage.run(torn)
+    assert digests(torn.out) == digests(plain.out)
+
+
+def test_loader_workers_change_no_byte(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], labelled_pool: dict[str, Path]
+) -> None:
+    import dataclasses
+
+    from stages.job import Hardware
+
+    alone = student_job(make_order, tmp_path / "alone", patches | labelled_pool)
+    helped = student_job(make_order, tmp_path / "helped", patches | labelled_pool)
+    stage.run(alone)
+    stage.run(dataclasses.replace(helped, hardware=Hardware(device="cpu", threads=1, workers=2)))
+    assert digests(helped.out) == digests(alone.out)
+
+
+def test_a_loss_that_is_not_finite_stops_at_once_and_leaves_nothing(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path]
+) -> None:
+    section = TeacherConfig.model_validate(TINY | {"lr": 1e30, "clip_norm": 0}).model_dump(mode="json")
+    job = make_order("train", "rounds/00/teacher", tmp_path, section, patches)
+    with pytest.raises(ChainError) as caught:
+        stage.run(job)
+    assert caught.value.code == ExitCode.DIVERGED
+    assert not digests(job.out)
+
+
+def test_metrics_tell_history_disagreement_and_both_parts(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], labelled_pool: dict[str, Path]
+) -> None:
+    job = student_job(make_order, tmp_path, patches | labelled_pool, soft_labels=False)
+    line = stage.run(job)
+    metrics = json.loads((job.out / "metrics.json").read_text())
+    assert [entry["step"] for entry in metrics["history"]] == [2, 4, 6]
+    assert all("validation_accuracy" in entry for entry in metrics["history"])
+    assert 0 <= metrics["disagreement"]["total"] <= 1
+    assert metrics["validation"]["n"] > 0
+    assert metrics["test"]["n"] > 0
+    assert "validation accuracy" in line
+
+
+def test_steps_need_not_be_a_multiple_of_the_evaluation(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path]
+) -> None:
+    section = TeacherConfig.model_validate(TINY | {"steps": 5}).model_dump(mode="json")
+    job = make_order("train", "rounds/00/teacher", tmp_path, section, patches)
+    stage.run(job)
+    metrics = json.loads((job.out / "metrics.json").read_text())
+    assert [entry["step"] for entry in metrics["history"]] == [2, 4, 5]
+
+
+def test_smoothing_is_for_given_labels_and_copies_repeat() -> None:
+    given = stage.given_examples(GivenLabels(np.array([3], np.uint64), np.array([1], np.int16)), 4, 0.1)
+    assert np.allclose(given.target, [[0.025, 0.925, 0.025, 0.025]])
+    kept = Selection(
+        np.array([5, 9], np.uint64),
+        np.array([0, 1], np.int16),
+        np.array([0.9, 0.8], np.float32),
+        np.array([1, 0.5], np.float32),
+        np.array([1, 3], np.int32),
+        np.array([0, 0], np.int16),
+    )
+    pool = np.array([1, 5, 7, 9], np.uint64)
+    soft = np.array([[0, 1], [0.9, 0.1], [0, 1], [0.2, 0.8]], np.float32)
+    pseudo = stage.pseudo_examples(kept, 2, pool, soft)
+    assert pseudo.ids.tolist() == [5, 9, 9, 9]
+    assert np.allclose(pseudo.target, [[0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8]])
+    assert pseudo.weight.tolist() == [1, 0.5, 0.5, 0.5]
+    assert np.array_equal(stage.pseudo_examples(kept, 2, pool, None).target, np.eye(2)[[0, 1, 1, 1]])
+
+
+def test_the_learning_rate_rises_then_falls_to_zero() -> None:
+    section = TeacherConfig(steps=100, warmup=0.1)
+    rates = [learning_rate(step, section) for step in range(101)]
+    assert max(rates) == rates[10] == 1.0
+    assert rates[0] == pytest.approx(0.1)
+    assert rates[100] == pytest.approx(0)
