@@ -54,7 +54,7 @@ class Chain:
                 # a library may turn a signal into an error of its own, or into an early, orderly return
                 self.check()
             self.rundir.seal(step)
-            LOG.info(f"{step.address}: {summary}")
+            LOG.info(summary if summary.startswith(step.address) else f"{step.address}: {summary}")
         self.rundir.publish(step)
         self.published += 1
         spent = round(time.monotonic() - begun, 3)

@@ -4,7 +4,10 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.plan import running_order
+
 PROGRAM = "run_chain.py"
+LONGEST_SETTINGS = 180  # characters; a line of an error has 400
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,13 @@ class Layout:
         return self.place(address).exists()
 
     def standing(self) -> list[str]:
-        """Addresses of everything in place, whatever the plan says."""
+        """Addresses of everything in place, whatever the plan says, in the order of running."""
         places = [*self.root.glob("data/*"), *self.root.glob("rounds/*/*"), *self.root.glob("final")]
-        return sorted(place.relative_to(self.root).as_posix() for place in places if place.is_dir())
+        return sorted((p.relative_to(self.root).as_posix() for p in places if p.is_dir()), key=running_order)
 
     def rerun(self, address: str, *settings: str) -> str:
         """The command that makes a step and everything after it again."""
         sets = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
+        if len(sets) > LONGEST_SETTINGS:  # a command cut short would do something else
+            sets = " --set KEY=VALUE, once for each change"
         return f"{PROGRAM} rerun {shlex.quote(str(self.root))} --from {address}{sets}"

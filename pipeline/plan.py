@@ -77,5 +77,13 @@ def at(round: int, name: str) -> str:
     return f"rounds/{round:02d}/{name}"
 
 
+def running_order(address: str) -> tuple[int, str, int]:
+    """Sort key of addresses: the order in which a chain comes to them."""
+    group, _, rest = address.partition("/")
+    number, _, name = rest.rpartition("/")
+    names = ("store", "splits", "teacher", "predict", "select", "student")
+    return {"data": 0, "rounds": 1}.get(group, 2), number, names.index(name) if name in names else len(names)
+
+
 def _contest(round: int) -> dict[str, str]:
     return {"teacher": at(round, "teacher"), "student": at(round, "student")}

@@ -1,6 +1,8 @@
 """What a step is made from. Equal recipes give equal bytes; a changed recipe is refused by name."""
 
 import hashlib
+import json
+import re
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -10,6 +12,7 @@ from pipeline.plan import Step
 from stages.registry import KINDS
 
 Recipe = dict[str, Any]
+_WORD = re.compile(r"[A-Za-z_/][\w./-]*")
 
 
 class Science(Protocol):
@@ -73,6 +76,18 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     for key, item in items:
         leaves |= flat(item, f"{prefix}.{key}" if prefix else str(key))
     return leaves or ({prefix: value} if prefix else {})
+
+
+def settings(before: Any, after: Any, key: str = "") -> list[str]:
+    """What `--set` has to say to turn one plain configuration into the other: ["student.steps=30"]."""
+    if before == after:
+        return []
+    if isinstance(before, dict) and isinstance(after, dict) and (not key or before.keys() <= after.keys()):
+        return [text for name in after for text in settings(before.get(name), after[name], f"{key}.{name}".strip("."))]
+    if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
+        return [text for i, item in enumerate(after) for text in settings(before[i], item, f"{key}.{i}")]
+    plain = isinstance(after, str) and _WORD.fullmatch(after) and after.lower() not in ("true", "false", "null")
+    return [f"{key}={after if plain else json.dumps(after, ensure_ascii=False)}"]
 
 
 def _named(recipe: Recipe, section: str) -> Recipe:

@@ -7,6 +7,7 @@ made by the recipe in its record, or the run is refused by name.
 import json
 import logging
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from data.atomic import canonical_json, fsync_dir, write_json
 from data.errors import ChainError, ExitCode
 from pipeline.layout import Layout
-from pipeline.plan import FINAL, Step, course
+from pipeline.plan import Step, course
 from pipeline.recipe import Recipe, Science, differences, recipe, shown
 from pipeline.record import NAME, Record, damaged, faults, read_record, seal, stop_of
 
@@ -40,10 +41,13 @@ class Staging:
 
 
 class RunDir:
-    """One run directory under one configuration. Whoever changes anything through it holds the lock."""
+    """One run directory under one configuration. Whoever changes anything through it holds the lock.
 
-    def __init__(self, layout: Layout, config: Science) -> None:
-        self.layout, self.config = layout, config
+    `settings`: what `--set` has to say to come from the run's own configuration to this one.
+    """
+
+    def __init__(self, layout: Layout, config: Science, settings: Sequence[str] = ()) -> None:
+        self.layout, self.config, self.settings = layout, config, settings
         self._verified: set[str] = set()
 
     def is_done(self, step: Step) -> bool:
@@ -67,7 +71,7 @@ class RunDir:
             raise ChainError(
                 f"{step.address} stands, but {absent[0]}, which it is made from, does not",
                 "it belongs to a chain of other length, or something was removed",
-                f"make it and all after it again: {self.layout.rerun(step.address, *self._settings(step))}",
+                f"make it and all after it again: {self.layout.rerun(step.address, *self.settings)}",
                 ExitCode.MISMATCH,
             )
         wanted = self.recipe(step)
@@ -77,16 +81,15 @@ class RunDir:
 
     def refuse_mismatch(self) -> None:
         """Compare everything in place with the plan, before anything is run. Raises ChainError (76, 78)."""
-        steps = list(course(self.config, self.stopped))
-        for step in steps:
-            if self.layout.stands(step.address):
-                self.matching(step)
-        strangers = sorted(set(self.layout.standing()) - {step.address for step in steps})
-        if strangers:
+        steps = {step.address: step for step in course(self.config, self.stopped)}
+        for address in self.layout.standing():
+            if address in steps:
+                self.matching(steps[address])
+                continue
             raise ChainError(
-                f"{strangers[0]} stands, but is no step of this chain",
+                f"{address} stands, but is no step of this chain",
                 f"with rounds: {self.config.rounds}, and as its steps turned out, the chain does not come there",
-                f"undo that change, or set it aside: {self.layout.rerun(strangers[0], *self._settings())}",
+                f"undo that change, or set it aside: {self.layout.rerun(address, *self.settings)}",
                 ExitCode.MISMATCH,
             )
 
@@ -195,19 +198,12 @@ class RunDir:
 
     def _other_recipe(self, step: Step, before: Recipe, after: Recipe) -> ChainError:
         changes = differences(before, after, step.section)
-        keys = [key for key in changes if key.split(".")[0] == step.section]
-        settings = [f"{key}={_scalar(changes[key][1])}" for key in keys]
-        if "seed" in changes:
-            settings.append(f"seed={self.config.seed}")
         return ChainError(
             f"{step.address} was made by a different recipe ({shown(changes)})",
             "what stands in place is kept as it was made, and later steps are built on it",
-            f"keep it: undo that change; remake it: {self.layout.rerun(step.address, *settings)}",
+            f"keep it: undo that change; remake it: {self.layout.rerun(step.address, *self.settings)}",
             ExitCode.MISMATCH,
         )
-
-    def _settings(self, step: Step | None = None) -> list[str]:
-        return [f"rounds={self.config.rounds}"] if step is None or step.address == FINAL else []
 
 
 def _begun_recipe(root: Path) -> Recipe | None:
@@ -217,7 +213,3 @@ def _begun_recipe(root: Path) -> Recipe | None:
     except (FileNotFoundError, ValueError):
         return None
     return dict(begun) if isinstance(begun, dict) else None
-
-
-def _scalar(value: Any) -> str:
-    return "null" if value is None else json.dumps(value) if isinstance(value, bool) else str(value)

@@ -17,8 +17,8 @@ from pipeline.config import ChainConfig, dump, load_config
 from pipeline.launchers.base import Launcher
 from pipeline.layout import PROGRAM, Layout
 from pipeline.lock import held
-from pipeline.plan import Step, course, plan
-from pipeline.recipe import differences, flat, recipe, shown
+from pipeline.plan import Step, course, plan, running_order
+from pipeline.recipe import differences, flat, recipe, settings, shown
 from pipeline.record import Stop
 from pipeline.rundir import RunDir
 from pipeline.signals import Ended, Watch
@@ -41,11 +41,13 @@ class Session:
     def run(self, config: ChainConfig) -> Stop:
         """Start a run directory, or go on with one that was made by this configuration."""
         with self._locked("run") as lock_fd:
-            rundir = RunDir(self.layout, config)
-            if self.layout.config.exists():
-                before = load_config(self.layout.config)
-                rundir.refuse_mismatch()
-                self._say_changes(before, config)
+            if not self.layout.config.exists():
+                return self._advance(RunDir(self.layout, config), "run", lock_fd)
+            before = load_config(self.layout.config)
+            changes = settings(before.model_dump(mode="json"), config.model_dump(mode="json"))
+            rundir = RunDir(self.layout, config, changes)
+            rundir.refuse_mismatch()
+            self._say_changes(before, config)
             return self._advance(rundir, "run", lock_fd)
 
     def resume(self) -> Stop:
@@ -70,7 +72,7 @@ class Session:
             # the configuration first: killed after it, `resume` refuses by recipe and names this command again
             self._write(config)
             doomed = set(self.layout.standing()) - {step.address for step in kept}
-            for gone in sorted(doomed, key=_last_first, reverse=True):
+            for gone in sorted(doomed, key=running_order, reverse=True):
                 rundir.set_aside(self.layout.place(gone), f"{gone} is made again")
             for staging in sorted(self.layout.stagings.glob("*")):
                 rundir.set_aside(staging, "unfinished work is made again")
@@ -162,7 +164,7 @@ def _before(address: str, old: list[Step], new: list[Step], layout: Layout) -> l
     if address in known:
         return old[: known.index(address)]
     if address in layout.standing() or address in {step.address for step in new}:
-        return [step for step in old if _last_first(step.address) < _last_first(address)]
+        return [step for step in old if running_order(step.address) < running_order(address)]
     near = difflib.get_close_matches(address, known, 1, 0.5)
     raise ChainError(
         f"--from {address}: no such step",
@@ -188,12 +190,3 @@ def _refuse_earlier(
                 f"make that one again as well: {layout.rerun(step.address, *overrides)}",
                 ExitCode.MISMATCH,
             )
-
-
-def _last_first(address: str) -> tuple[int, str, int]:
-    """Sort key: the order of running."""
-    names = ["store", "splits", "teacher", "predict", "select", "student"]
-    group, _, rest = address.partition("/")
-    number, _, name = rest.rpartition("/")
-    rank = names.index(name) if name in names else len(names)
-    return {"data": 0, "rounds": 1}.get(group, 2), number, rank
