@@ -1,0 +1,239 @@
+"""The select stage on files: decides, tells, stops by name, and never looks at the hidden truth."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from scipy.special import log_softmax
+
+from data.errors import ChainError, ExitCode
+from data.splits import SPLITS, Assignment, load_audit, load_splits, write_splits
+from data.table import Column, PatchTable
+from stages.job import Job
+from stages.scores import Scores, write_scores
+from stages.select import stage
+from stages.select.selection import Selection, read_selection
+
+N, CLASSES = 900, ("adi", "str", "tum")
+
+
+@pytest.fixture
+def world(tmp_path, monkeypatch):
+    """Splits of 900 patches on 30 slides. The store is a table alone: the stage asks it for nothing else."""
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 3, N).astype(np.int16)
+    ids = np.arange(N, dtype=np.uint64) * 11 + 5
+    split = rng.choice(5, N, p=[0.1, 0.6, 0.15, 0.1, 0.05]).astype(np.int8)
+    directory = tmp_path / "splits"
+    directory.mkdir()
+    drawn = Assignment(ids, split, truth, CLASSES, "slide", ())
+    write_splits(directory, drawn, [0.5], [0.1])
+    table = PatchTable(
+        ids,
+        np.zeros((N, 2), np.uint64),
+        *(Column.of(texts) for texts in (["main"] * N, [""] * N, [f"s{k % 30}" for k in range(N)], [""] * N)),
+    )
+    monkeypatch.setattr(stage, "PatchStore", lambda path: SimpleNamespace(table=lambda: table))
+    return SimpleNamespace(root=tmp_path, splits=directory, drawn=drawn, truth=truth)
+
+
+def predict(world, name, seed=0, right=2.0, sharp=3.0):
+    """Scores of a teacher that leans towards the truth."""
+    rng = np.random.default_rng(seed)
+    logits = rng.normal(0, 1.5, (N, 3))
+    logits[np.arange(N), world.truth] += right
+    log_probs = log_softmax(logits * sharp, axis=1).astype(np.float16)
+    out = world.root / name
+    out.mkdir()
+    parts = {}
+    for part in ("pool", "validation", "test"):
+        rows = world.drawn.split == SPLITS.index(part)
+        parts[part] = Scores(world.drawn.ids[rows], log_probs[rows])
+    write_scores(out / "scores.h5", parts)
+    return out
+
+
+def job(world, predicted, name, round=0, previous=None, previous_predict=None, splits=None, **section):
+    out = world.root / name
+    out.mkdir()
+    inputs = {"predict": predicted, "splits": splits or world.splits, "store": world.root}
+    inputs |= {"previous": previous} if previous else {}
+    inputs |= {"previous_predict": previous_predict} if previous_predict else {}
+    return Job(
+        f"rounds/{round:02}/select", "select", round, 7, section or {"rule": "top_k", "k": 60}, inputs, out, out, out
+    )
+
+
+def quality(directory):
+    return json.loads((directory / "quality.json").read_text())
+
+
+def test_first_round_decides_and_tells(world):
+    one = job(world, predict(world, "predict"), "select")
+    summary = stage.run(one)
+    found, kept = quality(one.out), read_selection(one.out / "selection.parquet")
+    splits = load_splits(world.splits)
+    assert len(kept) == found["total"]["kept"] == 180
+    assert np.isin(kept.ids, splits.pool).all()
+    assert [entry["class"] for entry in found["per_class"]] == list(CLASSES)
+    assert (found["round"], found["rule"], found["unit"], found["pool"]) == (0, "top_k", "slide", len(splits.pool))
+    assert found["temperature"] > 1.5  # the teacher was made three times too sure
+    assert found["calibration"]["n"] == len(splits.validation)
+    assert found["calibration"]["nll_after"] < found["calibration"]["nll_before"]
+    assert found["calibration"]["ece_after"] < found["calibration"]["ece_before"]
+    assert found["total"]["churn"] is None
+    assert 0.9 < found["total"]["audit"]["precision"] <= 1
+    assert found["total"]["top5_share"] < 0.5
+    assert not (one.out / "stop.json").exists()
+    precision = 100 * found["total"]["audit"]["precision"]
+    share = 100 * 180 / len(splits.pool)
+    assert summary == (
+        f"round 0 select: kept 180 of {len(splits.pool):,} ({share:.1f} %), T {found['temperature']:.2f}, "
+        f"audited precision {precision:.1f} %"
+    )
+
+
+def test_same_inputs_same_bytes(world):
+    predicted = predict(world, "predict")
+    jobs = [job(world, predicted, name) for name in ("one", "two")]
+    for one in jobs:
+        stage.run(one)
+    for name in ("selection.parquet", "quality.json"):
+        assert (jobs[0].out / name).read_bytes() == (jobs[1].out / name).read_bytes()
+
+
+@pytest.mark.parametrize("rule", ["threshold", "top_k", "balanced", "curriculum"])
+def test_audit_labels_do_not_change_selection(world, rule):
+    predicted = predict(world, "predict")
+    liar = world.root / "liar"
+    liar.mkdir()
+    hidden = world.drawn.split == SPLITS.index("pool")
+    label = np.where(hidden, np.random.default_rng(3).permutation(world.truth), world.truth).astype(np.int16)
+    write_splits(liar, Assignment(world.drawn.ids, world.drawn.split, label, CLASSES, "slide", ()), [0.5], [0.1])
+    assert not np.array_equal(load_audit(liar).label, load_audit(world.splits).label)
+    one = job(world, predicted, "one", rule=rule)
+    other = job(world, predicted, "other", splits=liar, rule=rule)
+    stage.run(one)
+    stage.run(other)
+    assert (one.out / "selection.parquet").read_bytes() == (other.out / "selection.parquet").read_bytes()
+    told, lied = quality(one.out), quality(other.out)
+    assert told["total"].pop("audit") != lied["total"].pop("audit")
+    for entry in told["per_class"] + lied["per_class"]:
+        entry.pop("audit")
+    assert told == lied
+
+
+def test_given_labels_never_change(world):
+    before = (world.splits / "splits.parquet").read_bytes()
+    given = load_splits(world.splits)
+    one = job(world, predict(world, "predict", right=-3), "select", rule="threshold", tau=0.01)
+    stage.run(one)
+    kept = read_selection(one.out / "selection.parquet")
+    for labels in (given.labelled, given.validation, given.test):
+        assert not np.isin(labels.ids, kept.ids).any()
+    assert (world.splits / "splits.parquet").read_bytes() == before
+
+
+def test_second_round_remembers_and_compares(world):
+    p0, p1 = predict(world, "p0"), predict(world, "p1", seed=1)
+    first = job(world, p0, "s0")
+    stage.run(first)
+    second = job(world, p1, "s1", round=1, previous=first.out, previous_predict=p0)
+    stage.run(second)
+    old, new = (read_selection(one.out / "selection.parquet") for one in (first, second))
+    known = {(patch, code) for patch, code in zip(old.ids.tolist(), old.label.tolist(), strict=True)}
+    wanted = [0 if pair in known else 1 for pair in zip(new.ids.tolist(), new.label.tolist(), strict=True)]
+    assert new.first_round.tolist() == wanted
+    assert {0, 1} == set(wanted)
+    total = quality(second.out)["total"]
+    assert 0 < total["churn"] < 0.5
+    assert total["kept_churn"] == pytest.approx(1 - wanted.count(0) / (360 - wanted.count(0)), abs=1e-6)
+
+
+def test_uncalibrated_means_temperature_one(world):
+    one = job(world, predict(world, "predict"), "select", rule="threshold", calibrate=False)
+    stage.run(one)
+    found = quality(one.out)
+    assert found["temperature"] == 1
+    assert found["calibration"]["nll_before"] == found["calibration"]["nll_after"]
+
+
+def stop(directory):
+    return json.loads((directory / "stop.json").read_text())["reason"]
+
+
+def test_stops_when_nothing_is_kept(world):
+    one = job(world, predict(world, "predict", right=0, sharp=0.1), "select", rule="threshold", tau=1.0)
+    stage.run(one)
+    assert stop(one.out) == "nothing_selected"
+    assert quality(one.out)["total"]["kept"] == 0
+
+
+def test_stops_when_nothing_changed(world):
+    p0 = predict(world, "p0")
+    first = job(world, p0, "s0")
+    stage.run(first)
+    second = job(world, p0, "s1", round=1, previous=first.out, previous_predict=p0)
+    stage.run(second)
+    assert stop(second.out) == "no_change"
+    assert quality(second.out)["total"]["churn"] == 0
+
+
+def test_stops_when_the_whole_pool_was_kept_twice(world):
+    p0, p1 = predict(world, "p0"), predict(world, "p1", seed=1)
+    whole = {"rule": "curriculum", "step": 1.0}
+    first = job(world, p0, "s0", **whole)
+    stage.run(first)
+    assert not (first.out / "stop.json").exists()
+    second = job(world, p1, "s1", round=1, previous=first.out, previous_predict=p0, **whole)
+    stage.run(second)
+    assert stop(second.out) == "pool_exhausted"
+
+
+def test_a_patch_seen_zero_times_is_not_kept():
+    one = Selection.of(np.array([1], np.uint64), np.array([0]), np.array([0.5]), 0, copies=0)
+    assert stage.stop_reason(one, None, 5) == ("nothing_selected", "the rule kept none of 5 pool patches")
+
+
+@pytest.mark.parametrize("part", ["pool", "validation"])
+def test_never_decides_on_scores_that_are_not_finite(world, part):
+    predicted = predict(world, "predict")
+    rows = world.drawn.split == SPLITS.index(part)
+    bad = np.zeros((int(rows.sum()), 3), np.float16)
+    bad[4, 1] = np.nan
+    from stages.scores import read_scores
+
+    parts = {name: read_scores(predicted / "scores.h5", name) for name in ("pool", "validation", "test")}
+    write_scores(predicted / "scores.h5", parts | {part: Scores(world.drawn.ids[rows], bad)})
+    one = job(world, predicted, "select")
+    with pytest.raises(ChainError) as refusal:
+        stage.run(one)
+    assert refusal.value.code == ExitCode.DIVERGED
+    assert f"1 {part} patches" in refusal.value.what
+    assert list(one.out.iterdir()) == []
+
+
+def test_scores_of_other_patches_are_refused(world):
+    predicted = predict(world, "predict")
+    from stages.scores import read_scores
+
+    parts = {name: read_scores(predicted / "scores.h5", name) for name in ("pool", "validation", "test")}
+    short = Scores(parts["pool"].ids[1:], parts["pool"].log_probs[1:])
+    write_scores(predicted / "scores.h5", parts | {"pool": short})
+    with pytest.raises(ChainError) as refusal:
+        stage.run(job(world, predicted, "select"))
+    assert refusal.value.code == ExitCode.MISMATCH
+
+
+def test_works_without_validation(world):
+    splits = world.root / "bare"
+    splits.mkdir()
+    split = np.where(world.drawn.split == SPLITS.index("validation"), SPLITS.index("unused"), world.drawn.split)
+    bare = Assignment(world.drawn.ids, split.astype(np.int8), world.truth, CLASSES, "slide", ())
+    write_splits(splits, bare, [0.5], [0.1])
+    world.drawn = bare
+    one = job(world, predict(world, "predict"), "select", splits=splits)
+    stage.run(one)
+    found = quality(one.out)
+    assert (found["temperature"], found["calibration"], found["total"]["calibration_error"]) == (1, None, None)
