@@ -1,0 +1,46 @@
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from data.errors import ChainError
+from data.readers.folder import Folder
+from data.readers.tree import Tree
+
+
+def test_the_first_folder_is_the_label_however_deep_the_file(folder):
+    (folder / "A" / "deep").mkdir()
+    (folder / "A" / "p0_0.jpg").rename(folder / "A" / "deep" / "p0_0.jpg")
+    labels = {record.key: record.label for record in Folder(path=folder).records()}
+    assert labels["A/deep/p0_0.jpg"] == "A"
+    assert set(labels.values()) == {"A", "B"}
+    assert len(labels) == 8
+
+
+def test_an_image_outside_any_class_folder_is_refused(folder):
+    (folder / "A" / "p0_0.jpg").rename(folder / "stray.jpg")
+    with pytest.raises(ChainError, match=r"stray\.jpg lies in no class folder"):
+        list(Folder(path=folder).records())
+
+
+def test_groups_are_read_off_the_path(folder):
+    records = list(Folder(path=folder, patient_pattern=r"/(p\d)_", slide_pattern=r"_(\d)\.").records())
+    assert [(r.patient, r.slide) for r in records[:3]] == [("p0", "0"), ("p0", "2"), ("p1", "1")]
+
+
+@pytest.mark.parametrize("pattern", [r"/(q\d)", r"/(q?)p"])
+def test_a_path_without_its_group_is_refused_by_name(folder, pattern):
+    with pytest.raises(ChainError, match=r"patient_pattern .* finds nothing in A/p0_0\.jpg"):
+        list(Folder(path=folder, patient_pattern=pattern).records())
+
+
+@pytest.mark.parametrize("pattern", ["(", "no group", "(two)(groups)"])
+def test_a_pattern_is_checked_with_the_configuration(pattern):
+    with pytest.raises(ValidationError, match="slide_pattern"):
+        Folder(path=Path(), slide_pattern=pattern)
+
+
+def test_a_tree_has_no_labels_and_is_a_pool(folder):
+    tree = Tree(path=folder, patient_pattern=r"(p\d)")
+    assert tree.part == "pool"
+    assert [(r.label, r.patient) for r in tree.records()][:2] == [("", "p0"), ("", "p0")]

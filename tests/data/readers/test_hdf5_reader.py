@@ -1,0 +1,69 @@
+import h5py
+import numpy as np
+import pytest
+
+from data.errors import ChainError
+from data.readers.hdf5 import Hdf5
+
+
+@pytest.fixture
+def camelyon(tmp_path, patch):
+    """The PatchCamelyon layout: patches and labels in two files, labels (N, 1, 1, 1)."""
+    x = np.stack([patch(i, 96) for i in range(300)])
+    y = (np.arange(300) % 2).reshape(300, 1, 1, 1).astype(np.uint8)
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("x", data=x, chunks=(7, 48, 48, 1), compression="gzip", compression_opts=1)
+    with h5py.File(tmp_path / "y.h5", "w") as file:
+        file["y"] = y
+        file["who"] = [f"p{i // 30}" for i in range(300)]
+    return tmp_path, x
+
+
+def test_patch_camelyon(camelyon):
+    path, x = camelyon
+    names = {"0": "normal", "1": "tumour"}
+    reader = Hdf5(path=path / "x.h5", labels_path=path / "y.h5", patient="who", label_names=names)
+    records = list(reader.records())
+    assert [(r.key, r.label, r.patient) for r in records[30:32]] == [("30", "normal", "p1"), ("31", "tumour", "p1")]
+    for row in (0, 299, 6, 7, 150):
+        assert np.array_equal(reader.content(records[row]), x[row])
+
+
+def test_a_negative_label_and_a_null_y_mean_no_label(camelyon):
+    path, _ = camelyon
+    with h5py.File(path / "x.h5", "a") as file:
+        file["y"] = np.where(np.arange(300) < 2, -1, 4)
+    assert [r.label for r in Hdf5(path=path / "x.h5").records()][:3] == ["", "", "4"]
+    assert {r.label for r in Hdf5(path=path / "x.h5", y=None).records()} == {""}
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "gist"),
+    [
+        ("y", np.zeros(299, int), "shape"),
+        ("y", np.zeros((300, 14), int), "shape"),
+        ("y", np.zeros(300), "float64"),
+        ("y", np.full(300, 7), "label_names"),
+        ("who", np.zeros(5, int), "5 rows for 300 patches"),
+        ("who", np.zeros((300, 2), int), "expected"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_by_name(camelyon, name, values, gist):
+    path, _ = camelyon
+    with h5py.File(path / "y.h5", "a") as file:
+        del file[name]
+        file[name] = values
+    reader = Hdf5(path=path / "x.h5", labels_path=path / "y.h5", patient="who", label_names={"0": "a", "1": "b"})
+    with pytest.raises(ChainError) as caught:
+        list(reader.records())
+    assert caught.value.code == 65
+    assert gist in " ".join(caught.value.lines())
+    assert name in " ".join(caught.value.lines())
+
+
+@pytest.mark.parametrize("values", [np.zeros((3, 8, 8), "f4"), np.zeros((3, 8, 8, 4), "u1"), np.zeros((8, 8), "u1")])
+def test_arrays_that_are_no_patches_are_refused(tmp_path, values):
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file["x"] = values
+    with pytest.raises(ChainError, match="'x' is no array of patches"):
+        list(Hdf5(path=tmp_path / "x.h5", y=None).records())

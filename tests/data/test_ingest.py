@@ -1,0 +1,208 @@
+import csv
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data.errors import ChainError
+from data.ingest import ingest, listing_sha256, patch_id, survey
+from data.readers.base import Record
+from data.source_labels import read_source_labels
+from data.store import PatchStore
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    (tmp_path / "out").mkdir()
+    return tmp_path / "out"
+
+
+def _ingest(config, out):
+    return ingest(config, out / "patches.h5", out / "quarantine.csv"), PatchStore(out / "patches.h5")
+
+
+def _quarantine(out):
+    with (out / "quarantine.csv").open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+def _truncate(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def test_every_patch_is_stored_with_its_label_and_place(folder, out, config):
+    result, store = _ingest(config({"kind": "folder", "path": folder, "patient_pattern": "(p[0-9])"}), out)
+    assert result.classes == store.classes == ("A", "B")
+    labels = read_source_labels(store.path)
+    assert [store.key(row)[0] for row in range(8)] == [labels.label[row] for row in range(8)] == list("AAAABBBB")
+    assert store.table().patient[2] == "p1"
+    assert int(store.ids[0]) == patch_id("main", "A/p0_0.jpg")
+    assert result.sources["main"].stored == 8
+
+
+def test_a_truncated_jpeg_among_good_ones_is_quarantined_and_the_rest_stored(folder, out, config):
+    _truncate(folder / "A" / "p1_1.jpg")
+    result, store = _ingest(config({"kind": "folder", "path": folder}, quarantine_limit=0.2), out)
+    assert [store.key(row) for row in range(2)] == ["A/p0_0.jpg", "A/p0_2.jpg"]
+    assert len(store) == 7
+    ((source, key, reason),) = _quarantine(out)
+    assert (source, key) == ("main", "A/p1_1.jpg")
+    assert "damaged JPEG" in reason
+    assert (result.sources["main"].listed, result.sources["main"].quarantined) == (8, 1)
+
+
+def test_over_the_limit_nothing_is_written_but_the_table(folder, out, config):
+    _truncate(folder / "A" / "p1_1.jpg")
+    with pytest.raises(ChainError) as caught:
+        _ingest(config({"kind": "folder", "path": folder}), out)
+    assert caught.value.code == 65
+    assert "1 of 8 patches (12.500%)" in caught.value.what
+    assert "A/p1_1.jpg: damaged JPEG" in caught.value.why
+    assert [path.name for path in out.iterdir()] == ["quarantine.csv"]
+    assert len(_quarantine(out)) == 1
+
+
+def test_two_ingests_give_the_same_bytes(folder, out, config, monkeypatch):
+    sources = {"kind": "folder", "path": folder}, {"kind": "tree", "name": "pool", "path": folder}
+    _truncate(folder / "A" / "p1_1.jpg")
+    _ingest(config(*sources, quarantine_limit=0.5), out)
+    first = {path.name: path.read_bytes() for path in out.iterdir()}
+    monkeypatch.setattr("data.ingest.CHUNK", 1)
+    monkeypatch.setattr("data.ingest.os.sched_getaffinity", lambda _: range(7), raising=False)
+    _ingest(config(*sources, quarantine_limit=0.5), out)
+    assert first == {path.name: path.read_bytes() for path in out.iterdir()}
+
+
+def test_a_survey_says_what_a_store_would_hold_and_writes_nothing(folder, out, config):
+    section = config({"kind": "folder", "path": folder})
+    result, store = _ingest(section, out)
+    seen = survey(section)
+    assert np.array_equal(seen.table.ids, store.ids)
+    assert np.array_equal(seen.table.pixels, store.table().pixels)
+    assert seen.classes == result.classes
+    assert seen.sources == result.sources
+    assert np.array_equal(seen.labels.label.codes, read_source_labels(store.path).label.codes)
+    assert sorted(path.name for path in out.iterdir()) == ["patches.h5", "quarantine.csv"]
+
+
+def test_a_survey_over_the_limit_fails_as_the_ingest_would(folder, out, config):
+    _truncate(folder / "A" / "p1_1.jpg")
+    with pytest.raises(ChainError, match="1 of 8"):
+        survey(config({"kind": "folder", "path": folder}), out / "quarantine.csv")
+    assert len(_quarantine(out)) == 1
+
+
+def test_patches_that_do_not_fit_are_quarantined_with_the_remedy(folder, out, config, patch, encode):
+    (folder / "A" / "large.png").write_bytes(encode(patch(0, 32)))
+    (folder / "A" / "grey.png").write_bytes(encode(patch(0, 16, 1)))
+    (folder / "A" / "notes.doc").write_bytes(b"x")
+    _, store = _ingest(config({"kind": "folder", "path": folder}, quarantine_limit=0.5), out)
+    reasons = {key: reason for _, key, reason in _quarantine(out)}
+    assert "data.size_px: 32" in reasons["A/large.png"]
+    assert "data.mode: grey8" in reasons["A/grey.png"]
+    assert reasons["A/notes.doc"] == "not an image file"
+    assert len(store) == 8
+
+
+def test_resizing_stores_every_size(folder, out, config, patch, encode):
+    (folder / "A" / "large.png").write_bytes(encode(patch(0, 32)))
+    _, store = _ingest(config({"kind": "folder", "path": folder}, resize=True), out)
+    row = [store.key(r) for r in range(9)].index("A/large.png")
+    oracle = patch(0, 32).reshape(16, 2, 16, 2, 3).mean((1, 3))
+    assert np.abs(store.pixels(row) - oracle).max() <= 0.5
+
+
+def test_keep_keeps_jpeg_bytes_and_raw_stores_the_same_pixels(folder, out, config):
+    _, kept = _ingest(config({"kind": "folder", "path": folder}), out)
+    (out / "raw").mkdir()
+    _, raw = _ingest(config({"kind": "folder", "path": folder}, encoding="raw"), out / "raw")
+    assert kept.content(0) == (folder / "A" / "p0_0.jpg").read_bytes()
+    assert isinstance(raw.content(0), np.ndarray)
+    assert all(np.array_equal(kept.pixels(row), raw.pixels(row)) for row in range(8))
+    assert np.array_equal(kept.table().pixels, raw.table().pixels)
+
+
+def test_16_bit_grey_png_survives_exactly(tmp_path, out, config, patch, encode):
+    (tmp_path / "ct").mkdir()
+    (tmp_path / "ct" / "1.png").write_bytes(encode(patch(0, 16, 1, "u2")))
+    _, store = _ingest(config({"kind": "tree", "path": tmp_path / "ct"}, mode="grey16"), out)
+    assert np.array_equal(store.pixels(0), patch(0, 16, 1, "u2"))
+
+
+def test_classes_keep_their_order_and_strange_labels_stop_before_decoding(folder, out, config):
+    result, _ = _ingest(config({"kind": "folder", "path": folder}, classes=["B", "A"]), out)
+    assert result.classes == ("B", "A")
+    with pytest.raises(ChainError, match="has the label 'B'") as caught:
+        survey(config({"kind": "folder", "path": folder}, classes=["A", "C"]))
+    assert caught.value.code == 78
+
+
+def test_an_empty_source_is_refused(tmp_path, config):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ChainError, match="lists no patches") as caught:
+        survey(config({"kind": "tree", "path": tmp_path / "empty"}))
+    assert caught.value.code == 66
+
+
+def test_colliding_ids_are_refused(folder, config, monkeypatch):
+    monkeypatch.setattr("data.ingest.patch_id", lambda source, key: len(key))
+    with pytest.raises(ChainError, match="has the same id as"):
+        survey(config({"kind": "folder", "path": folder}))
+
+
+def test_names_with_separators_are_refused(folder, config):
+    (folder / "A" / "p0_0.jpg").rename(folder / "A" / "p0\n0.jpg")
+    with pytest.raises(ChainError, match="is refused") as caught:
+        survey(config({"kind": "folder", "path": folder}))
+    assert caught.value.code == 65
+
+
+def test_the_listing_digest_knows_every_field_and_no_order():
+    records = [Record("a", "A"), Record("b", "B")]
+    assert listing_sha256(records) == listing_sha256(records[::-1])
+    others = [Record("a", "B"), Record("a", "", "A"), Record("a", "A", split="pool"), Record("c", "A")]
+    assert len({listing_sha256([other, records[1]]) for other in [records[0], *others]}) == 5
+
+
+def test_an_id_depends_on_source_and_key_alone():
+    assert patch_id("main", "a.png") == patch_id("main", "a.png")
+    assert len({patch_id("main", "a.png"), patch_id("main", "b.png"), patch_id("mai", "na.png")}) == 3
+
+
+def test_decoding_runs_ahead_by_a_bounded_amount(folder, config, monkeypatch):
+    import data.ingest as module
+
+    monkeypatch.setattr(module, "CHUNK", 1)
+    monkeypatch.setattr("data.ingest.os.sched_getaffinity", lambda _: range(1), raising=False)
+    taken, real = [], module._take
+    ended = threading.Event()
+
+    def take(item, section):
+        taken.append(item)
+        if len(taken) >= 5:
+            ended.set()
+        return real(item, section)
+
+    monkeypatch.setattr(module, "_take", take)
+    results = module._in_order(module._list(config({"kind": "folder", "path": folder})), config(
+        {"kind": "folder", "path": folder}))  # fmt: skip
+    next(results)
+    assert ended.wait(10)
+    assert len(taken) <= 1 + 4
+    results.close()
+
+
+def test_progress_counts_to_the_end(folder, config):
+    seen = []
+    survey(config({"kind": "folder", "path": folder}), progress=lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (8, 8)
+
+
+def test_a_hopeless_source_stops_early_with_a_table_of_use(folder, out, config, monkeypatch):
+    for path in folder.rglob("*.jpg"):
+        _truncate(path)
+    monkeypatch.setattr("data.ingest.ENOUGH_BAD", 3)
+    with pytest.raises(ChainError, match="3 of the first 3 of 8 patches"):
+        _ingest(config({"kind": "folder", "path": folder}), out)
+    assert len(_quarantine(out)) == 3
