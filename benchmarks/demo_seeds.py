@@ -45,9 +45,8 @@ def main() -> None:
             f"  gain {100 * gains[-1]:+.1f} points  ({time.monotonic() - begun:.0f} s)",
             flush=True,
         )
-    print(
-        f"median gain of the last teacher over the first: {100 * statistics.median(gains):+.1f} points of test accuracy"
-    )
+    gain = 100 * statistics.median(gains)
+    print(f"median gain of the last teacher over the first: {gain:+.1f} points of test accuracy")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Long work shows itself: rate and remaining time on a terminal, a line now and then in the log, a file for `status`."""
+"""Long work shows itself: rate and remaining time on a terminal, lines in the log, a file for `status`."""
 
 import json
 import logging
@@ -61,6 +61,5 @@ class StageProgress:
         if now - self._lined > LINE_EVERY_S and not sys.stderr.isatty():
             self._lined = now
             left = elapsed / here * (self.total - self.done) if here else 0
-            LOG.info(
-                f"{self.name}: {self.done:,}/{self.total:,} {self.unit}, {rate}, about {left:,.0f} s left {note}".rstrip()
-            )
+            progress = f"{self.done:,}/{self.total:,} {self.unit}"
+            LOG.info(f"{self.name}: {progress}, {rate}, about {left:,.0f} s left {note}".rstrip())

@@ -79,7 +79,7 @@ def score(
     batches: list[range],
     hardware: Hardware,
 ) -> None:
-    """Give `sink(index (B,) into rows, log_probs (B, K) float32)` for each of `batches` (indices into rows), in order."""
+    """Give `sink(index (B,), log_probs (B, K) float32)` for each of `batches`, in order; they index into `rows`."""
     if not batches:
         return
     dataset = PlainPatches(store, rows)
