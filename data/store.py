@@ -15,6 +15,11 @@ from data.store_format import COLUMNS, JPEG, MappedStore, map_store
 from data.table import PatchTable, id_text
 from data.table_builder import key_text
 
+# Pages of a mapped file count as a process's own while no other maps them, and schedulers end jobs by that count:
+# let them go after this many bytes. One touch maps up to 64 KiB around it.
+MAPPED_BYTES = 256 << 20
+FAULT_AROUND = 64 << 10
+
 
 class PatchStore:
     """Patches by row. Every access may raise ChainError (66, 76, 78) naming the file, when it is first opened."""
@@ -22,6 +27,7 @@ class PatchStore:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._mapped: MappedStore | None = None
+        self._reads = 0  # until pages are let go
 
     def __getstate__(self) -> dict[str, Path]:
         return {"path": self.path}  # a map does not travel; the other process opens its own
@@ -75,6 +81,9 @@ class PatchStore:
     def pixels(self, row: int) -> np.ndarray:
         """(H, W, C) uint8 or uint16 of one row, the caller's own copy. Raises ChainError (76) for a damaged JPEG."""
         store = self._mapped or self._open()
+        self._reads -= 1
+        if self._reads < 0:
+            self._let_go(store)
         start = int(store.views["offsets"][row])
         if store.views["codec"][row] != JPEG:
             return np.ndarray(store.shape, store.dtype, store.whole, store.start + start).copy()
@@ -111,6 +120,11 @@ class PatchStore:
             if hashlib.sha256(view.data if view.size else b"").hexdigest() != store.digests[name]:
                 raise ChainError(f"{self.path}: dataset {name!r} is damaged", "its content has another SHA-256",
                                  "make it again: `rerun RUN --from data/store`", ExitCode.DAMAGED)  # fmt: skip
+
+    def _let_go(self, store: MappedStore) -> None:
+        if len(store.whole) > MAPPED_BYTES:
+            store.forget()
+        self._reads = MAPPED_BYTES // (len(store["bytes"]) // len(store["ids"]) + FAULT_AROUND)
 
     def _open(self) -> MappedStore:
         if self._mapped is None:

@@ -14,6 +14,7 @@ Root attributes: format, version, mode, size_px, classes (JSON). Each dataset ca
 """
 
 import json
+import mmap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -43,6 +44,7 @@ class MappedStore:
     whole: (file size,) uint8; start: where `bytes` begins in it; views: dataset name -> array.
     """
 
+    map: mmap.mmap
     whole: np.ndarray
     start: int
     mode: Mode
@@ -59,6 +61,11 @@ class MappedStore:
         """(H, W, C) of every patch."""
         return self.size_px, self.size_px, CHANNELS[self.mode]
 
+    def forget(self) -> None:
+        """Let this process's share of the file's pages go. They stay in the system's cache: the next read maps them."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self.map.madvise(mmap.MADV_DONTNEED)
+
     @property
     def dtype(self) -> np.dtype:
         """Of every patch's pixels."""
@@ -74,9 +81,12 @@ def map_store(path: Path) -> MappedStore:
     with open_file(path, ExitCode.DAMAGED) as file:
         attributes = _attributes(path, file)
         found = {name: _place(path, file, name) for name in NAMES}
-    whole = np.memmap(path, np.uint8, "r").view(np.ndarray)
+    with path.open("rb") as opened:
+        mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
+    whole = np.frombuffer(mapped, np.uint8)
     views = {name: _view(whole, place) for name, place in found.items()}
     store = MappedStore(
+        mapped,
         whole,
         found["bytes"].start,
         attributes["mode"],

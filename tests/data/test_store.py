@@ -131,6 +131,21 @@ def test_reading_loads_nothing_into_own_memory(tmp_path, patch):
     assert not any(array.flags.owndata or array.flags.writeable for array in arrays)
 
 
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux says how much of a file a process maps")
+def test_reading_everything_maps_a_bounded_part(tmp_path, patch, monkeypatch):
+    monkeypatch.setattr("data.store.MAPPED_BYTES", 1 << 20)
+    store = _write(tmp_path / "p.h5", [patch(i, 64) for i in range(500)], size_px=64)
+    mapped = []
+    for _ in range(2):
+        for row in range(500):
+            store.pixels(row)
+        lines = Path("/proc/self/smaps").read_text().splitlines()
+        at = next(i for i, line in enumerate(lines) if line.endswith(str(store.path)))
+        mapped.append(int(next(line for line in lines[at:] if line.startswith("Rss:")).split()[1]) << 10)
+    assert store.path.stat().st_size > 5 << 20
+    assert max(mapped) < 3 << 20
+
+
 def test_pixels_are_the_callers_own(tmp_path, patch):
     store = _write(tmp_path / "p.h5", [patch(0)])
     store.pixels(0)[:] = 0
