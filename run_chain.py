@@ -136,13 +136,11 @@ def _show(lines: Sequence[str]) -> None:
 
 
 def _refuse(error: ChainError, root: Layout | None, unexpected: Exception | None = None) -> int:
-    if root is not None and root.config.is_file():
+    if error.code == ExitCode.INTERNAL and root is not None and root.config.is_file():
         with contextlib.suppress(OSError):
             root.logs.mkdir(exist_ok=True)
             with (root.logs / "error.log").open("a", encoding="utf-8") as log:
-                log.write("\n".join(error.lines()) + "\n")
-                if error.code == ExitCode.INTERNAL or unexpected is not None:
-                    traceback.print_exception(unexpected or error, file=log)
+                traceback.print_exception(unexpected or error, file=log)
     print("\n".join(error.lines()), file=sys.stderr)
     return error.code
 

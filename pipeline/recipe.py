@@ -12,6 +12,7 @@ from pipeline.plan import Step
 from stages.registry import KINDS
 
 Recipe = dict[str, Any]
+_ABSENT = object()
 _WORD = re.compile(r"[A-Za-z_/][\w./-]*")
 
 
@@ -80,10 +81,14 @@ def flat(value: Any, prefix: str = "") -> dict[str, Any]:
 
 def settings(before: Any, after: Any, key: str = "") -> list[str]:
     """What `--set` has to say to turn one plain configuration into the other: ["student.steps=30"]."""
-    if before == after:
+    if before == after and type(before) is type(after):
         return []
     if isinstance(before, dict) and isinstance(after, dict) and (not key or before.keys() <= after.keys()):
-        return [text for name in after for text in settings(before.get(name), after[name], f"{key}.{name}".strip("."))]
+        return [
+            text
+            for name in after
+            for text in settings(before.get(name, _ABSENT), after[name], f"{key}.{name}".strip("."))
+        ]
     if isinstance(before, list) and isinstance(after, list) and len(before) == len(after):
         return [text for i, item in enumerate(after) for text in settings(before[i], item, f"{key}.{i}")]
     plain = isinstance(after, str) and _WORD.fullmatch(after) and after.lower() not in ("true", "false", "null")

@@ -74,14 +74,16 @@ def read_record(directory: Path, address: str, layout: Layout) -> Record:
                 "use the newer program",
                 ExitCode.MISMATCH,
             )
+        if plain["format"] < 1:
+            raise ValueError
         files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in plain["files"].items()}
         record = Record(str(plain["address"]), str(plain["kind"]), dict(plain["recipe"]), files)
     except FileNotFoundError:
         raise damaged(layout, address, f"{shown} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError):
         raise damaged(layout, address, f"{shown} is damaged") from None
-    if record.address != address:
-        raise damaged(layout, address, f"{shown} belongs to {record.address}")
+    if record.address != address or record.kind != record.recipe.get("kind"):
+        raise damaged(layout, address, f"{shown} belongs to {record.kind} {record.address}")
     return record
 
 

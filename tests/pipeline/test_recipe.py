@@ -1,0 +1,49 @@
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pipeline.overrides import Source, apply, override
+from pipeline.recipe import content_digest, differences, flat, settings, shown
+
+scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from([0.5, 1e-5, "weak", "no", "1e-4", "a b", ""])
+keys = st.sampled_from(["rule", "tau", "k", "noise", "steps"])
+configs = st.dictionaries(
+    keys, st.recursive(scalars, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(keys, inner, max_size=3))
+)
+
+
+def test_a_changed_key_is_named_as_in_the_configuration() -> None:
+    before: dict[str, Any] = {"kind": "select", "seed": 0, "section": {"tau": 0.8}, "inputs": {}}
+    after = before | {"section": {"tau": 0.7}}
+    assert shown(differences(before, after, "select")) == "select.tau: 0.8 -> 0.7"
+
+
+def test_equal_recipes_have_no_differences_and_others_have() -> None:
+    recipe: dict[str, Any] = {"kind": "select", "seed": 0, "section": {"a": {"b": [1, 2]}}, "inputs": {"x": "sha256:1"}}
+    assert differences(recipe, json.loads(json.dumps(recipe)), "select") == {}
+    for change in (
+        {"seed": 1},
+        {"section": {"a": {"b": [1, 3]}}},
+        {"section": {"a": {}}},
+        {"inputs": {"x": "sha256:2"}},
+    ):
+        assert differences(recipe, recipe | change, "select")
+
+
+@given(configs, configs)
+def test_settings_turn_one_configuration_into_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
+    complete = before | after  # resolved configurations hold every top-level key
+    source = Source(json.loads(json.dumps(before)))
+    for text in settings(before, complete):
+        apply(override(text), source)
+    assert flat(source.tree) == flat(complete)
+
+
+def test_content_digests_do_not_depend_on_the_order_of_files() -> None:
+    assert (
+        content_digest({"a": "1", "b": "2"})
+        == content_digest({"b": "2", "a": "1"})
+        != content_digest({"a": "2", "b": "1"})
+    )

@@ -1,0 +1,180 @@
+"""What people look at: status, inspect, plan, summary, verify. Nothing here writes."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import ChainError, ExitCode
+from pipeline.inspect_run import findings, text
+from pipeline.layout import Layout
+from pipeline.plan_view import plan_view
+from pipeline.record import Stop
+from pipeline.status import status
+from pipeline.summary import summary
+from pipeline.verify import verify
+from stages.job import Job
+from tests.fake_stages import CONFIG, FakeLauncher, config_in, everything, session
+
+FIGURES: dict[str, Any] = {
+    "predicted": 10, "kept": 4, "coverage": 0.4, "confidence_mean": 0.9, "confidence_p10": 0.8, "share_kept": 0.5,
+    "calibration_error": None, "share_labels": 0.25, "churn": None, "kept_churn": None, "top5_share": 1.0,
+    "audit": {"precision": 0.75, "recall": 0.3, "n": 9},
+}  # fmt: skip
+QUALITY: dict[str, Any] = {
+    "round": 0, "rule": "threshold", "classes": ["A", "B\x1b[31m"], "temperature": 1.5, "pool": 20, "unit": "slide",
+    "calibration": {"n": 5, "nll_before": 1, "nll_after": 1, "ece_before": 0.2, "ece_after": 0.1},
+    "total": FIGURES, "alarms": ["class A: 2 % of the kept patches, 20 % of the labels"],
+    "per_class": [{"class": "A", **FIGURES}, {"class": "B\x1b[31m", **FIGURES, "audit": None}],
+}  # fmt: skip
+METRICS = {
+    "validation": {"accuracy": 0.5},
+    "test": None,
+    "disagreement": {"n": 4, "total": 0.125, "per_class": {"A": 0.0625}},
+}
+
+
+def measured(job: Job) -> None:
+    if job.kind == "select":
+        (job.out / "quality.json").write_text(json.dumps(QUALITY | {"round": job.round}))
+    if job.kind in ("train", "promote"):
+        (job.out / "metrics.json").write_text(json.dumps(METRICS))
+    if job.kind == "promote":
+        (job.out / "promotion.json").write_text(json.dumps({"winner": "student", "reason": "better"}))
+
+
+@pytest.fixture
+def done(tmp_path: Path) -> Layout:
+    """A finished run of one round with figures."""
+    session(tmp_path / "run", FakeLauncher(before=measured)).run(config_in(tmp_path))
+    return Layout(tmp_path / "run")
+
+
+@pytest.fixture
+def half(tmp_path: Path) -> Layout:
+    """A run whose student was refused half-way."""
+
+    def fail(job: Job) -> None:
+        measured(job)
+        if job.address == "rounds/00/student":
+            (job.work / "progress.json").write_text(json.dumps({"done": 1200, "total": 3000, "unit": "steps"}))
+            raise ChainError("loss became NaN", "no", "no", ExitCode.DIVERGED)
+
+    with pytest.raises(ChainError):
+        session(tmp_path / "run", FakeLauncher(before=fail)).run(config_in(tmp_path))
+    return Layout(tmp_path / "run")
+
+
+def test_status_tells_done_unfinished_and_to_do(half: Layout) -> None:
+    lines = "\n".join(status(half))
+    assert "not running" in lines
+    assert "done       rounds/00/select" in lines
+    assert "unfinished rounds/00/student   1,200/3,000 steps" in lines
+    assert "to do      final" in lines
+
+
+def test_status_of_a_run_in_use_names_the_holder(half: Layout) -> None:
+    from pipeline.lock import held
+
+    with held(half.lock, "run"):
+        lines = status(half)
+    assert "in use by pid" in lines[0]
+    assert any(line.strip().startswith("running") for line in lines)
+
+
+def test_status_names_why_the_chain_ended(done: Layout, tmp_path: Path) -> None:
+    assert status(done)[-1] == "stopped: max_rounds (all 1 rounds were run)"
+    root = tmp_path / "stopped"
+    session(root, FakeLauncher({"rounds/00/select": "nothing_selected"})).run(config_in(tmp_path))
+    lines = status(Layout(root))
+    assert lines[-1] == "stopped: nothing_selected (as told)"
+    assert not any("student" in line for line in lines)
+
+
+def test_status_shows_a_step_that_will_be_refused(done: Layout) -> None:
+    (done.place("rounds/00/teacher") / "stage.json").write_text("{}")
+    assert any(line.strip().startswith("refused    rounds/00/teacher") for line in status(done))
+
+
+@pytest.mark.parametrize("look", [status, findings, lambda layout: list(verify(layout))])
+def test_what_is_no_run_is_said_to_be_none(look: Any, tmp_path: Path) -> None:
+    for root in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(ChainError, match="not a run directory") as caught:
+            look(Layout(root))
+        assert caught.value.code == ExitCode.MISSING
+
+
+def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -> None:
+    lines = text(findings(done))
+    head = next(line for line in lines if line.strip().startswith("class"))
+    row = next(line for line in lines if line.strip().startswith("A "))
+    for figure in ("10", "4", "40.0 %", "90.0 %", "80.0 %", "50.0 %", "25.0 %", "100.0 %", "6.2 %", "75.0 %", "30.0 %"):
+        assert figure in row.replace("  ", " ")
+    assert head.count("(audit)") == 2
+    assert any("temperature 1.50 (calibration error 20.0 % -> 10.0 %)" in line for line in lines)
+    assert any("alarm: class A: 2 %" in line for line in lines)
+    assert any("next teacher: the student (better)" in line for line in lines)
+    assert "\x1b" not in "\n".join(lines)
+
+
+def test_inspect_as_json_is_one_document_of_the_same_figures(done: Layout) -> None:
+    found = json.loads(json.dumps(findings(done, 0), allow_nan=False))
+    assert found["rounds"][0]["quality"] == QUALITY
+    assert found["rounds"][0]["disagreement"]["total"] == 0.125
+    assert found["stop"]["reason"] == "max_rounds"
+
+
+def test_inspect_of_a_round_that_was_not_run_is_refused(half: Layout) -> None:
+    assert findings(half, 0)["rounds"][0]["disagreement"] is None
+    with pytest.raises(ChainError, match="round 1 has no selection yet"):
+        findings(half, 1)
+
+
+def test_the_summary_has_a_row_a_round_and_says_where_things_lie(done: Layout) -> None:
+    lines = summary(done, 1, Stop("max_rounds", "all"))
+    assert lines[1].split() == ["00", "50.0", "%", "-", "50.0", "%", "-", "4", "75.0", "%"]
+    assert any(str(done.root / "final") in line for line in lines)
+    assert "ended: max_rounds (all)" in lines
+
+
+def test_plan_tells_what_would_run_what_is_done_and_what_is_refused(half: Layout, tmp_path: Path) -> None:
+    def states(layout: Layout | None, *overrides: str) -> dict[str, str]:
+        lines = plan_view(config_in(tmp_path, CONFIG, *overrides), layout)
+        return {line.split()[0]: line for line in lines[1:]}
+
+    assert all("would run" in line for address, line in states(None).items())
+    assert "may stop before" in states(None)["rounds/00/student"]
+    before = everything(half.root)
+    now = states(half)
+    assert "done" in now["rounds/00/select"]
+    assert "would run" in now["rounds/00/student"]
+    assert "refused" in states(half, "select.tau=0.7")["rounds/00/select"]
+    assert everything(half.root) == before
+    assert all("would run" in line for line in states(Layout(tmp_path / "new")).values())
+    assert not (tmp_path / "new").exists()
+
+
+def test_verify_reads_every_byte_and_names_the_first_step_to_make_again(done: Layout) -> None:
+    assert len(list(verify(done))) == 7
+    for name in ("rounds/00/student/sub/weights.bin", "rounds/00/predict/result.json"):
+        path = done.root / name
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    lines: list[str] = []
+    with pytest.raises(ChainError) as caught:
+        lines.extend(verify(done))
+    assert caught.value.code == ExitCode.DAMAGED
+    assert caught.value.what.startswith("rounds/00/predict/result.json")
+    assert caught.value.what.endswith("(and 1 more)")
+    assert "--from rounds/00/predict" in caught.value.todo
+    assert len(lines) == 5
+
+
+def test_verify_finds_a_step_that_was_made_from_another(done: Layout, tmp_path: Path) -> None:
+    session(tmp_path / "other").run(config_in(tmp_path, CONFIG, "teacher.steps=3"))
+    import shutil
+
+    shutil.rmtree(done.place("rounds/00/teacher"))
+    shutil.copytree(tmp_path / "other/rounds/00/teacher", done.place("rounds/00/teacher"))
+    with pytest.raises(ChainError, match="made from another rounds/00/teacher"):
+        list(verify(done))
