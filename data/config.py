@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.modes import Mode
+from data.modes import MAX_SIZE_PX, Mode
 from data.readers import SourceConfig
 from data.section import Section
 
@@ -13,7 +13,7 @@ class DataConfig(Section):
     """Sources and the store made of them."""
 
     sources: Annotated[list[SourceConfig], Field(min_length=1, description="where patches come from")]
-    size_px: Annotated[int, Field(ge=1, le=4096, description="every stored patch is a square of this side")]
+    size_px: Annotated[int, Field(ge=1, le=MAX_SIZE_PX, description="every stored patch is a square of this side")]
     mode: Annotated[Mode, Field(description="what every stored patch is made of")] = "rgb8"
     resize: Annotated[
         bool, Field(description="resample patches of another size; false: they go to the quarantine table")

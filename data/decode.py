@@ -18,9 +18,9 @@ import simplejpeg
 from PIL import BmpImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from data.bad_patch import BadPatch as BadPatch
-from data.modes import Mode, mode_of, with_channels
+from data.modes import MAX_SIZE_PX, Mode, mode_of, with_channels
 
-MAX_PIXELS = 4096 * 4096  # a patch, not a slide; far below what would exhaust memory in a few threads
+MAX_PIXELS = MAX_SIZE_PX * MAX_SIZE_PX  # far below what would exhaust memory in a few threads
 JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\x00", b"MM\x00*")

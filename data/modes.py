@@ -8,6 +8,7 @@ from data.bad_patch import BadPatch
 
 Mode = Literal["rgb8", "grey8", "grey16"]
 CHANNELS: dict[Mode, int] = {"rgb8": 3, "grey8": 1, "grey16": 1}
+MAX_SIZE_PX = 4096  # a patch, not a slide
 DTYPE: dict[Mode, np.dtype] = {"rgb8": np.dtype("u1"), "grey8": np.dtype("u1"), "grey16": np.dtype("<u2")}
 
 

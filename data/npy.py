@@ -3,6 +3,7 @@
 import contextlib
 import math
 import threading
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from data.errors import ChainError, ExitCode
 BOMB_BYTES = 8 << 30
 BOMB_RATIO = 1000
 ZIP_ERRORS = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
+# what NumPy's parser of array headers raises besides
+HEADER_ERRORS = (*ZIP_ERRORS, SyntaxError, tokenize.TokenError, TypeError, LookupError, ArithmeticError)
 
 
 class NpyMember:
@@ -70,7 +73,7 @@ class NpyMember:
                 raise self._refused(f"format version {version} is unknown")
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
             self.shape, by_column, self.dtype = header(self._file)
-        except ZIP_ERRORS as error:
+        except HEADER_ERRORS as error:
             raise self._refused(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
         self._start, self._row = self._file.tell(), 0
         if self.dtype.hasobject:

@@ -79,18 +79,19 @@ class PatchStore:
         return rows.astype(np.int64, copy=False)
 
     def pixels(self, row: int) -> np.ndarray:
-        """(H, W, C) uint8 or uint16 of one row, the caller's own copy. Raises ChainError (76) for a damaged JPEG."""
+        """(H, W, C) uint8 or uint16 of one row, the caller's own copy. Raises ChainError (76) for a damaged one."""
         store = self._mapped or self._open()
         self._reads -= 1
         if self._reads < 0:
             self._let_go(store)
-        start = int(store.views["offsets"][row])
-        if store.views["codec"][row] != JPEG:
-            return np.ndarray(store.shape, store.dtype, store.whole, store.start + start).copy()
-        stop = int(store.views["offsets"][row + 1])
+        start, stop = int(store.views["offsets"][row]), int(store.views["offsets"][row + 1])
         try:
-            return decode_jpeg(store.whole[store.start + start : store.start + stop], store.mode)
-        except ValueError as error:
+            if store.views["codec"][row] == JPEG:
+                return decode_jpeg(store.whole[store.start + start : store.start + stop], store.mode)
+            if stop - start != store.patch_bytes:
+                raise ValueError(f"it has {stop - start:,} of {store.patch_bytes:,} bytes")
+            return np.ndarray(store.shape, store.dtype, store.whole, store.start + start).copy()
+        except (ValueError, TypeError) as error:
             raise ChainError(f"{self.path}: patch {id_text(self.ids[row])} is damaged", str(error),
                              "see `verify RUN`, then make it again: `rerun RUN --from data/store`",
                              ExitCode.DAMAGED) from error  # fmt: skip

@@ -17,13 +17,13 @@ import json
 import mmap
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.hdf5 import damaged, dataset, h5py, open_file
-from data.modes import CHANNELS, DTYPE, Mode
+from data.hdf5 import HDF5_ERRORS, damaged, dataset, h5py, open_file
+from data.modes import CHANNELS, DTYPE, MAX_SIZE_PX, Mode
 from data.table import Column
 
 FORMAT, VERSION = "patchchain store", 1
@@ -42,6 +42,7 @@ class MappedStore:
     """An opened store: read-only views of one memory map of the file. No handle is kept, nothing is loaded.
 
     whole: (file size,) uint8; start: where `bytes` begins in it; views: dataset name -> array.
+    patch_bytes: of one raw patch.
     """
 
     map: mmap.mmap
@@ -52,6 +53,7 @@ class MappedStore:
     classes: tuple[str, ...]
     views: dict[str, np.ndarray]
     digests: dict[str, str]
+    patch_bytes: int
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.views[name]
@@ -79,21 +81,25 @@ class MappedStore:
 def map_store(path: Path) -> MappedStore:
     """Open a store. Raises ChainError: 66 absent, 76 truncated or damaged, 78 no store or a newer one."""
     with open_file(path, ExitCode.DAMAGED) as file:
-        attributes = _attributes(path, file)
+        mode, size_px, classes = _attributes(path, file)
         found = {name: _place(path, file, name) for name in NAMES}
     with path.open("rb") as opened:
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     whole = np.frombuffer(mapped, np.uint8)
-    views = {name: _view(whole, place) for name, place in found.items()}
+    try:
+        views = {name: _view(whole, place) for name, place in found.items()}
+    except (TypeError, ValueError) as error:
+        raise _damaged(path, f"a dataset reaches beyond its end: {error}") from error
     store = MappedStore(
         mapped,
         whole,
         found["bytes"].start,
-        attributes["mode"],
-        int(attributes["size_px"]),
-        tuple(json.loads(attributes["classes"])),
+        mode,
+        size_px,
+        tuple(classes),
         views,
         {name: place.sha256 for name, place in found.items()},
+        size_px * size_px * CHANNELS[mode] * DTYPE[mode].itemsize,
     )
     n, offsets = len(store["ids"]), store["offsets"]
     if len(offsets) != n + 1 or len(store["codec"]) != n or int(offsets[-1]) != len(store["bytes"]):
@@ -101,21 +107,23 @@ def map_store(path: Path) -> MappedStore:
     return store
 
 
-def _attributes(path: Path, file: h5py.File) -> dict[str, Any]:
+def _attributes(path: Path, file: h5py.File) -> tuple[Mode, int, list[str]]:
     try:
-        attributes = {name: file.attrs[name] for name in file.attrs}
-    except (OSError, RuntimeError, KeyError, TypeError, ValueError) as error:
+        found = {name: file.attrs[name] for name in file.attrs}
+        classes = json.loads(found.get("classes", "null"))
+    except HDF5_ERRORS as error:
         raise damaged(path, "/", error, ExitCode.DAMAGED) from error
-    if attributes.get("format") != FORMAT:
+    if found.get("format") != FORMAT:
         raise ChainError(f"{path} is no patch store of ours", "its format attribute says nothing known",
                          "for patches in other HDF5 files use kind: hdf5", ExitCode.MISMATCH)  # fmt: skip
-    if attributes.get("version") != VERSION:
-        raise ChainError(f"{path} has format version {attributes.get('version')}",
+    if found.get("version") != VERSION:
+        raise ChainError(f"{path} has format version {found.get('version')}",
                          f"this program reads version {VERSION}", "use the program that wrote it",
                          ExitCode.MISMATCH)  # fmt: skip
-    if not {"mode", "size_px", "classes"} <= set(attributes) or attributes["mode"] not in CHANNELS:
-        raise _damaged(path, "an attribute is missing")
-    return attributes
+    size_px = int(found.get("size_px", 0))
+    if found.get("mode") not in CHANNELS or not 1 <= size_px <= MAX_SIZE_PX or not isinstance(classes, list):
+        raise _damaged(path, "an attribute is missing or wrong")
+    return found["mode"], size_px, [str(name) for name in classes]
 
 
 class _Place(NamedTuple):
@@ -127,11 +135,15 @@ class _Place(NamedTuple):
 
 def _place(path: Path, file: h5py.File, name: str) -> _Place:
     data = dataset(file, name, ExitCode.DAMAGED)
+    try:
+        digest = str(data.attrs.get("sha256", ""))
+    except HDF5_ERRORS as error:
+        raise damaged(path, name, error, ExitCode.DAMAGED) from error
     if data.chunks is not None or (data.size and data.id.get_offset() is None):
         raise _damaged(path, f"dataset {name!r} is not contiguous")
     # a fixed-length text as plain bytes; an empty dataset has no place
     dtype = np.dtype(f"S{data.dtype.itemsize}") if data.dtype.kind == "S" else data.dtype
-    return _Place(data.id.get_offset() or 0, data.shape, dtype, str(data.attrs.get("sha256", "")))
+    return _Place(data.id.get_offset() or 0, data.shape, dtype, digest)
 
 
 def _view(whole: np.ndarray, at: _Place) -> np.ndarray:

@@ -58,7 +58,7 @@ class Store(Reader):
             if self._store is None:
                 store = PatchStore(self.path)
                 try:
-                    len(store)
+                    store.verify()
                 except ChainError as error:
                     # a damaged store is a damaged run to its own chain, and bad input to another
                     code = ExitCode.BAD_DATA if error.code == ExitCode.DAMAGED else error.code

@@ -81,3 +81,12 @@ def test_several_labels_a_patch_are_refused(tmp_path, arrays):
     np.savez(tmp_path / "m.npz", **arrays)
     with pytest.raises(ChainError, match="train_labels"):
         list(Npz(path=tmp_path / "m.npz").records())
+
+
+@pytest.mark.parametrize("header", [b"{'descr': (", b"{[", b"0", b"{'descr': 'z9', 'fortran_order': 0, 'shape': (1,)}"])
+def test_a_header_that_is_none_is_refused(tmp_path, header):
+    with zipfile.ZipFile(tmp_path / "m.npz", "w") as archive:
+        content = header + b" " * (117 - len(header)) + b"\n"
+        archive.writestr("train_images.npy", b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content)
+    with pytest.raises(ChainError, match="train_images"):
+        list(Npz(path=tmp_path / "m.npz").records())
