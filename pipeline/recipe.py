@@ -4,12 +4,14 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from data.atomic import canonical_json
-from data.section import Section
 from pipeline.plan import Step
 from stages.registry import KINDS
+
+if TYPE_CHECKING:  # `status` needs the names here and not what sections are made of
+    from data.section import Section
 
 Recipe = dict[str, Any]
 _ABSENT = object()
@@ -27,7 +29,7 @@ class Science(Protocol):
     def seed(self) -> int:
         """Of the chain."""
 
-    def section_of(self, step: Step) -> Section:
+    def section_of(self, step: Step) -> "Section":
         """The section that configures this step, overrides of its round applied."""
 
 

@@ -15,12 +15,6 @@ WRITES = {"os.rename", "os.remove", "os.mkdir", "os.rmdir", "shutil.rmtree", "os
 UNREACHED, STRUCK, FAILED = 0, 9, 1
 
 
-@pytest.fixture(autouse=True)
-def _no_waiting_for_the_disk(monkeypatch: pytest.MonkeyPatch) -> None:
-    # a killed process loses nothing that the kernel has; fsync matters for power cuts, which no test can make
-    monkeypatch.setattr(os, "fsync", lambda descriptor: None)
-
-
 def in_child(do: Callable[[], object], point: int, error: int | None) -> int:
     """Run `do` in a child process and strike at the `point`th write: end at once, or raise that OSError there."""
     child = os.fork()
