@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -100,11 +99,11 @@ def network_accuracy(
     return float((guess == label[held]).float().mean())
 
 
-def _standard(images):  # type: ignore[no-untyped-def]
+def _standard(images):
     return (images - 0.6) / 0.2
 
 
-def _turned(images, rng):  # type: ignore[no-untyped-def]
+def _turned(images, rng):
     """Quarter turns of the batch, flips of each image."""
     import torch
 
@@ -115,7 +114,7 @@ def _turned(images, rng):  # type: ignore[no-untyped-def]
     return images
 
 
-def _restained(images, rng, spread: float = 0.2):  # type: ignore[no-untyped-def]
+def _restained(images, rng, spread: float = 0.2):
     """Optical densities of each image mixed by a matrix near one."""
     import torch
 
@@ -140,12 +139,11 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(options.threads)
-    timed: Callable[[], float] = time.process_time
     print("seed   ms/patch   colour, linear   few labels   all labels")
     for seed in options.seeds:
-        begun = timed()
+        begun = time.process_time()
         patches = draw_patches(seed, patients=30, patches_per_patient=200)
-        each = (timed() - begun) / len(patches.label) * 1000
+        each = (time.process_time() - begun) / len(patches.label) * 1000
         train, test = by_patient(patches, test_patients=7)
         colour = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
         few = network_accuracy(patches, few_of_each(patches.label, train, options.few, seed), test, steps=200)

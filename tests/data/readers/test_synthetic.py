@@ -1,18 +1,36 @@
 """Laws of the embedded default: patches are functions of their place, and colour alone does not give the class."""
 
 from collections import Counter
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+import torch
 from pydantic import ValidationError
 
-from benchmarks.synthetic_difficulty import by_patient, colour_histograms, draw_patches, linear_on_colour
+from benchmarks.synthetic_difficulty import (
+    by_patient,
+    colour_histograms,
+    draw_patches,
+    few_of_each,
+    linear_on_colour,
+    network_accuracy,
+)
 from data.readers.synthetic import Synthetic
 from data.synthetic.tissues import TISSUES
 
 # five classes: guessing scores 20 %
 MOST_COLOUR_MAY_GIVE = 0.60
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    # so small a network gains little from a second thread, and loses much where cores are shared
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 def test_a_patch_is_a_function_of_seed_patient_and_index() -> None:
@@ -95,3 +113,15 @@ def test_colour_alone_says_little_of_the_class() -> None:
     train, test = by_patient(patches, test_patients=7)
     score = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
     assert 0.25 < score <= MOST_COLOUR_MAY_GIVE
+
+
+@pytest.mark.slow
+def test_all_labels_give_a_network_far_more_than_colour_or_a_few_labels(one_thread: None) -> None:
+    patches = draw_patches(seed=0, patients=24, patches_per_patient=100)
+    train, test = by_patient(patches, test_patients=7)
+    colour = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
+    few = network_accuracy(patches, few_of_each(patches.label, train, 20, seed=0), test, steps=100)
+    full = network_accuracy(patches, np.flatnonzero(train), test, steps=250)
+    assert full >= colour + 0.15, (colour, full)
+    assert full >= few + 0.10, (few, full)
+    assert few > 0.4, "a teacher worse than this has nothing to teach"
