@@ -78,6 +78,26 @@ def dataset(file: h5py.File, name: str, code: ExitCode = ExitCode.BAD_DATA) -> h
     return here
 
 
+def attribute(item: h5py.HLObject, name: str) -> str | int | None:
+    """One scalar attribute, a whole number or a text of fixed length; None when absent. Raises what h5py raises.
+
+    Texts of variable length lie in a heap whose damage can crash the HDF5 library: TypeError, before it is touched.
+    """
+    if name not in item.attrs:
+        return None
+    found = item.attrs.get_id(name)
+    if found.shape != () or found.dtype.kind not in "iuS":
+        raise TypeError(f"attribute {name!r} is neither a number nor a text of fixed length")
+    value = np.empty((), found.dtype)
+    found.read(value)
+    return value.item().decode() if found.dtype.kind == "S" else int(value)
+
+
+def fixed_text(text: str) -> np.ndarray:
+    """A text as `attribute` reads it: UTF-8 of fixed length."""
+    return np.array(text.encode(), h5py.string_dtype("utf-8", max(1, len(text.encode()))))
+
+
 def damaged(path: Path, name: str, error: Exception, code: ExitCode = ExitCode.BAD_DATA) -> ChainError:
     """The error for a dataset that opens but cannot be read."""
     return ChainError(

@@ -11,6 +11,7 @@
     source_labels/NAME/...       label, split, part: as the source says, read by `data.source_labels` only
 
 Root attributes: format, version, mode, size_px, classes (JSON). Each dataset carries its `sha256`.
+Texts are of fixed length throughout: nothing lies in HDF5's heaps.
 """
 
 import json
@@ -22,12 +23,13 @@ from typing import NamedTuple
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.hdf5 import HDF5_ERRORS, damaged, dataset, h5py, open_file
+from data.hdf5 import HDF5_ERRORS, attribute, damaged, dataset, h5py, open_file
 from data.modes import CHANNELS, DTYPE, MAX_SIZE_PX, Mode
 from data.table import Column
 
 FORMAT, VERSION = "patchchain store", 1
 RAW, JPEG = 0, 1
+MODES: dict[object, Mode] = {mode: mode for mode in CHANNELS}
 COLUMNS = ("source", "patient", "slide", "site")
 SOURCE_LABELS = ("label", "split", "part")
 NAMES = (
@@ -109,21 +111,21 @@ def map_store(path: Path) -> MappedStore:
 
 def _attributes(path: Path, file: h5py.File) -> tuple[Mode, int, list[str]]:
     try:
-        found = {name: file.attrs[name] for name in file.attrs}
-        classes = json.loads(found.get("classes", "null"))
+        found = {name: attribute(file, name) for name in ("format", "version", "mode", "size_px", "classes")}
+        classes = json.loads(str(found["classes"] or "null"))
     except HDF5_ERRORS as error:
         raise damaged(path, "/", error, ExitCode.DAMAGED) from error
-    if found.get("format") != FORMAT:
+    if found["format"] != FORMAT:
         raise ChainError(f"{path} is no patch store of ours", "its format attribute says nothing known",
                          "for patches in other HDF5 files use kind: hdf5", ExitCode.MISMATCH)  # fmt: skip
-    if found.get("version") != VERSION:
-        raise ChainError(f"{path} has format version {found.get('version')}",
+    if found["version"] != VERSION:
+        raise ChainError(f"{path} has format version {found['version']}",
                          f"this program reads version {VERSION}", "use the program that wrote it",
                          ExitCode.MISMATCH)  # fmt: skip
-    size_px = int(found.get("size_px", 0))
-    if found.get("mode") not in CHANNELS or not 1 <= size_px <= MAX_SIZE_PX or not isinstance(classes, list):
+    mode, size_px = MODES.get(found["mode"]), found["size_px"]
+    if mode is None or not isinstance(size_px, int) or not 1 <= size_px <= MAX_SIZE_PX or not isinstance(classes, list):
         raise _damaged(path, "an attribute is missing or wrong")
-    return found["mode"], size_px, [str(name) for name in classes]
+    return mode, size_px, [str(name) for name in classes]
 
 
 class _Place(NamedTuple):
@@ -136,14 +138,16 @@ class _Place(NamedTuple):
 def _place(path: Path, file: h5py.File, name: str) -> _Place:
     data = dataset(file, name, ExitCode.DAMAGED)
     try:
-        digest = str(data.attrs.get("sha256", ""))
+        # an empty dataset has no place
+        start = data.id.get_offset() if data.chunks is None and data.size else None
+        digest = str(attribute(data, "sha256"))
     except HDF5_ERRORS as error:
         raise damaged(path, name, error, ExitCode.DAMAGED) from error
-    if data.chunks is not None or (data.size and data.id.get_offset() is None):
+    if data.size and start is None:
         raise _damaged(path, f"dataset {name!r} is not contiguous")
-    # a fixed-length text as plain bytes; an empty dataset has no place
+    # a fixed-length text as plain bytes
     dtype = np.dtype(f"S{data.dtype.itemsize}") if data.dtype.kind == "S" else data.dtype
-    return _Place(data.id.get_offset() or 0, data.shape, dtype, digest)
+    return _Place(start or 0, data.shape, dtype, digest)
 
 
 def _view(whole: np.ndarray, at: _Place) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import IO
 import numpy as np
 
 from data.atomic import replacing
-from data.hdf5 import h5py
+from data.hdf5 import fixed_text, h5py
 from data.modes import CHANNELS, DTYPE, Mode
 from data.readers.base import Record
 from data.source_labels import SourceLabels
@@ -82,16 +82,17 @@ class StoreWriter:
         key_bytes, key_offsets = self._table.keys()
         self._spool.seek(0)
         with h5py.File(path, "w", alignment_threshold=ALIGN, alignment_interval=ALIGN) as file:
-            file.attrs.update(
-                {"format": FORMAT, "version": VERSION, "mode": self._mode, "size_px": self._size_px}
-                | {"classes": json.dumps(list(self.classes), ensure_ascii=False)}
-            )
+            file.attrs["format"] = fixed_text(FORMAT)
+            file.attrs["version"] = VERSION
+            file.attrs["mode"] = fixed_text(self._mode)
+            file.attrs["size_px"] = self._size_px
+            file.attrs["classes"] = fixed_text(json.dumps(list(self.classes), ensure_ascii=False))
             # every row of `bytes` is written: filling it with zeros before would write it twice
             patches = file.create_dataset("bytes", (self._bytes,), np.uint8, fill_time="never", track_times=False)
             for start in range(0, self._bytes, COPY_BYTES):
                 block = np.frombuffer(self._spool.read(COPY_BYTES), np.uint8)
                 patches[start : start + len(block)] = block
-            patches.attrs["sha256"] = self._digest.hexdigest()
+            patches.attrs["sha256"] = fixed_text(self._digest.hexdigest())
             _write(file, "offsets", self._ends[: len(table) + 1])
             _write(file, "codec", np.frombuffer(bytes(self._codec), np.uint8))
             _write(file, "ids", table.ids)
@@ -125,7 +126,7 @@ def writing_store(path: Path, mode: Mode, size_px: int) -> Iterator[StoreWriter]
 def _write(file: h5py.File, name: str, values: np.ndarray) -> None:
     assert values.dtype.byteorder != ">", "the file is little-endian"
     data = file.create_dataset(name, data=values, track_times=False)
-    data.attrs["sha256"] = hashlib.sha256(values.tobytes()).hexdigest()
+    data.attrs["sha256"] = fixed_text(hashlib.sha256(values.tobytes()).hexdigest())
 
 
 def _write_column(file: h5py.File, name: str, column: Column) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError
-from data.hdf5 import dataset, h5py, open_file, read, read_texts
+from data.hdf5 import attribute, dataset, fixed_text, h5py, open_file, read, read_texts
 
 
 @pytest.fixture
@@ -133,3 +133,13 @@ def test_no_filter_plugin_can_be_loaded_even_when_h5py_came_first(tmp_path):
     environment = {**os.environ, "HDF5_PLUGIN_PATH": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "0\n"
+
+
+def test_attributes_are_numbers_or_texts_of_fixed_length(path):
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"n": 3, "text": fixed_text("é"), "long": "in the heap", "many": [1, 2]})
+    with open_file(path) as file:
+        assert [attribute(file, name) for name in ("n", "text", "absent")] == [3, "é", None]
+        for name in ("long", "many"):
+            with pytest.raises(TypeError, match=name):
+                attribute(file, name)
