@@ -31,3 +31,11 @@ def test_a_class_that_never_wins_gets_patches_with_p_above_1():
     probs = np.tile(np.array([[0.6, 0.3, 0.1]], np.float32), (100, 1))
     assert np.bincount(TopK(k=10).select(one, probs, 0, 0).label, minlength=3).tolist() == [10, 0, 0]
     assert np.bincount(TopK(k=10, p=2).select(one, probs, 0, 0).label, minlength=3).tolist() == [10, 10, 0]
+
+
+def test_k_grows_by_its_step_each_round():
+    one = scores(200, c=2)
+    rule = TopK(k=5, k_step=7)
+    for round in range(3):
+        kept = rule.select(one, one.probs(), round, 0)
+        assert np.bincount(kept.label).tolist() == [5 + 7 * round] * 2
