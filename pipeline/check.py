@@ -71,18 +71,13 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
 
 
 def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
-    import numpy as np
-
-    from data.drawing import draw
-    from data.leakage import audit, leak_error
+    from data.drawing import draw_without_leaks
     from data.splits import POOL, SPLITS
 
-    labels = survey.labels
-    drawn = draw(survey.table, labels.label, labels.split, labels.part, survey.classes, config.splits)
-    split = drawn.split[np.searchsorted(drawn.ids, survey.table.ids)]
-    if leaks := audit(survey.table, split, config.splits.unit):
-        places = _places(config)
-        raise leak_error(leaks, survey.table, lambda row: places[int(survey.table.ids[row])])
+    def place(row: int) -> str:
+        return _places(config)[int(survey.table.ids[row])]
+
+    drawn = draw_without_leaks(survey.table, survey.labels, survey.classes, config.splits, place)
     counts = [int((drawn.split == code).sum()) for code in range(len(SPLITS))]
     words = ", ".join(f"{n:,} {name}" for n, name in zip(counts, SPLITS, strict=True))
     yield f"ok       splits by {drawn.unit}: {words}; no patient, slide or pixels in two of them"

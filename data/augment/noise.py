@@ -40,7 +40,7 @@ class Noise(Section):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
-    "weak": {"flips": True, "quarter_turns": True},
+    "weak": {"flips": True, "quarter_turns": True, "stain": 0.1},
     "strong": {
         "flips": True,
         "quarter_turns": True,
@@ -49,7 +49,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "shift": 0.1,
         "brightness": 0.2,
         "contrast": 0.2,
-        "stain": 0.08,
+        "stain": 0.2,
         "blur": 0.2,
         "grain": 0.2,
         "jpeg": 0.2,

@@ -38,10 +38,10 @@ def test_no_noise_is_the_patch_itself(patch: np.ndarray) -> None:
     assert NoiseDrawer(Noise(), 3)(patch, 1) is patch
 
 
-def test_weak_noise_only_moves_pixels(patch: np.ndarray) -> None:
-    weak = NoiseDrawer(Noise(**PRESETS["weak"]), 3)
+def test_flips_and_turns_only_move_pixels(patch: np.ndarray) -> None:
+    moving = NoiseDrawer(Noise(flips=True, quarter_turns=True), 3)
     for seed in range(8):
-        drawn = weak(patch, seed)
+        drawn = moving(patch, seed)
         assert np.array_equal(np.sort(drawn.reshape(-1, 3), axis=0), np.sort(patch.reshape(-1, 3), axis=0))
 
 
