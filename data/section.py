@@ -1,5 +1,6 @@
 """A section of the configuration: a frozen value beside the code it configures."""
 
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,13 @@ def content_digest(path: Path) -> str:
             "correct the path in the configuration, or with --set",
             ExitCode.MISSING,
         )
+    about = path.stat()
+    return _digest(path, about.st_size, about.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    # a foundation model's weights are asked for once a step; within one process once is enough
     return f"sha256:{sha256_file(path)}"
 
 

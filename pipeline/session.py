@@ -40,6 +40,8 @@ class Session:
 
     def run(self, config: ChainConfig) -> Stop:
         """Start a run directory, or go on with one that was made by this configuration."""
+        for step in plan(config):
+            config.section_of(step).recipe()  # a file the recipe needs and that is absent stops the run now, not later
         with self._locked("run") as lock_fd:
             if not self.layout.config.exists():
                 return self._advance(RunDir(self.layout, config), "run", lock_fd)

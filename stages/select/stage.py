@@ -78,7 +78,7 @@ def run(job: Job) -> str:
     )
     if stop := stop_reason(selection, previous, len(pool)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
-    return _summary(job.round, total, temperature)
+    return _summary(total, temperature)
 
 
 def stop_reason(selection: Selection, previous: Selection | None, pool: int) -> tuple[str, str] | None:
@@ -154,9 +154,9 @@ def _calibration(validation: Scores, splits: Splits, temperature: float) -> dict
     return result
 
 
-def _summary(round: int, total: dict[str, Any], temperature: float) -> str:
+def _summary(total: dict[str, Any], temperature: float) -> str:
     kept, pool, audit = total["kept"], total["predicted"], total["audit"]
-    text = f"round {round} select: kept {kept:,} of {pool:,} ({100 * kept / max(pool, 1):.1f} %), T {temperature:.2f}"
+    text = f"kept {kept:,} of {pool:,} ({100 * kept / max(pool, 1):.1f} %), T {temperature:.2f}"
     if audit and audit["precision"] is not None:
         text += f", audited precision {100 * audit['precision']:.1f} %"
     return text

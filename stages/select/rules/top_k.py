@@ -18,7 +18,9 @@ class TopK(Rule):
 
     rule: Literal["top_k"] = "top_k"
     k: Annotated[int, Field(ge=1, description="patches kept a class, in round 0")] = 1000
-    k_step: Annotated[int, Field(ge=0, description="how much k grows with every round: trust a better teacher more")] = 0
+    k_step: Annotated[
+        int, Field(ge=0, description="how much k grows with every round: trust a better teacher more")
+    ] = 0
     p: Annotated[int, Field(ge=1, description="a patch is a candidate for its p most probable classes")] = 1
 
     def select(self, scores: Scores, probs: np.ndarray, round: int, seed: int) -> Selection:
@@ -29,7 +31,9 @@ class TopK(Rule):
         rows, label = [np.empty(0, np.int64)], [np.empty(0, np.int16)]
         for code in range(classes):
             candidates = np.flatnonzero((top == code).any(axis=1))
-            best = candidates[best_first(probs[candidates, code], scores.ids[candidates])[: self.k + self.k_step * round]]
+            best = candidates[
+                best_first(probs[candidates, code], scores.ids[candidates])[: self.k + self.k_step * round]
+            ]
             rows.append(best)
             label.append(np.full(len(best), code, np.int16))
         row, code_of = np.concatenate(rows), np.concatenate(label)

@@ -89,7 +89,7 @@ def test_first_round_decides_and_tells(world):
     precision = 100 * found["total"]["audit"]["precision"]
     share = 100 * 180 / len(splits.pool)
     assert summary == (
-        f"round 0 select: kept 180 of {len(splits.pool):,} ({share:.1f} %), T {found['temperature']:.2f}, "
+        f"kept 180 of {len(splits.pool):,} ({share:.1f} %), T {found['temperature']:.2f}, "
         f"audited precision {precision:.1f} %"
     )
 
