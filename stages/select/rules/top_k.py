@@ -25,15 +25,13 @@ class TopK(Rule):
 
     def select(self, scores: Scores, probs: np.ndarray, round: int, seed: int) -> Selection:
         """See Rule."""
-        classes = probs.shape[1]
+        classes, k = probs.shape[1], self.k + self.k_step * round
         # a stable sort gives equal probabilities to the lower class
         top = np.argsort(-probs, axis=1, kind="stable")[:, : self.p] if self.p > 1 else probs.argmax(axis=1)[:, None]
         rows, label = [np.empty(0, np.int64)], [np.empty(0, np.int16)]
         for code in range(classes):
             candidates = np.flatnonzero((top == code).any(axis=1))
-            best = candidates[
-                best_first(probs[candidates, code], scores.ids[candidates])[: self.k + self.k_step * round]
-            ]
+            best = candidates[best_first(probs[candidates, code], scores.ids[candidates])[:k]]
             rows.append(best)
             label.append(np.full(len(best), code, np.int16))
         row, code_of = np.concatenate(rows), np.concatenate(label)

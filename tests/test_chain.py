@@ -1,0 +1,119 @@
+"""The whole chain with real stages, on a few drawn patches, through the command line."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from safetensors.torch import load_file
+
+import run_chain
+from tests.tiny import CHAIN
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def committed(run: Path) -> dict[str, str]:
+    files = [p for record in run.glob("**/stage.json") for p in record.parent.iterdir() if p.is_file()]
+    return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("chain") / "tiny.yaml"
+    path.write_text(CHAIN)
+    return path
+
+
+@pytest.fixture(scope="module")
+def finished(config: Path) -> Path:
+    run = config.parent / "plain"
+    assert run_chain.main(["run", str(config), str(run), "--threads", "1"]) == 0
+    return run
+
+
+def test_every_round_has_the_same_four_directories(finished: Path) -> None:
+    for round in ("00", "01"):
+        stages = {path.name for path in (finished / "rounds" / round).iterdir()}
+        assert stages == {"teacher", "predict", "select", "student"}
+    assert not list((finished / ".staging").glob("*"))
+
+
+def test_the_same_configuration_gives_the_same_bytes(config: Path, finished: Path) -> None:
+    again = config.parent / "again"
+    assert run_chain.main(["run", str(config), str(again), "--threads", "1"]) == 0
+    assert committed(again) == committed(finished)
+
+
+def test_running_again_changes_nothing(config: Path, finished: Path) -> None:
+    before = committed(finished)
+    assert run_chain.main(["run", str(config), str(finished)]) == 0
+    assert run_chain.main(["resume", str(finished)]) == 0
+    assert committed(finished) == before
+    assert run_chain.main(["verify", str(finished)]) == 0
+
+
+def test_zero_rounds_is_the_supervised_model(config: Path, finished: Path) -> None:
+    supervised = config.parent / "supervised"
+    words = ["run", str(config), str(supervised), "--threads", "1", "--set", "rounds=0"]
+    assert run_chain.main(words) == 0
+    model = (supervised / "final" / "model.safetensors").read_bytes()
+    assert model == (finished / "rounds/00/teacher/model.safetensors").read_bytes()
+
+
+def test_a_student_may_have_a_backbone_and_noise_of_its_own_in_a_round(config: Path, finished: Path) -> None:
+    other = config.parent / "other"
+    override = "per_round={1: {student: {backbone: mobilenetv3_small_050, noise: weak}}}"
+    words = ["run", str(config), str(other), "--threads", "1", "--set", override, "--set", "promote.gate=false"]
+    assert run_chain.main(words) == 0
+    assert json.loads((other / "final/model.json").read_text())["name"] == "mobilenetv3_small_050"
+    first = json.loads((other / "rounds/00/student/model.json").read_text())
+    assert first["name"] == "test_resnet"
+
+
+def test_the_final_model_is_finite_and_complete(finished: Path) -> None:
+    import timm
+
+    card = json.loads((finished / "final/model.json").read_text())
+    network = timm.create_model(card["name"], **card["timm_kwargs"])
+    tensors = load_file(finished / "final/model.safetensors")
+    network.load_state_dict(tensors, strict=True)
+    assert all(t.isfinite().all() for t in tensors.values() if t.is_floating_point())
+    assert len(card["classes"]) == 5
+    assert {"size_px", "mean", "std", "input", "mode"} <= card.keys()
+
+
+def test_given_labels_never_change_and_never_enter_the_pool(finished: Path) -> None:
+    splits = pd.read_parquet(finished / "data/splits/splits.parquet")
+    given = set(splits.loc[splits["split"].isin(["labelled", "validation", "test"]), "id"])
+    for selection in finished.glob("rounds/*/select/selection.parquet"):
+        kept = pd.read_parquet(selection)
+        assert len(kept) > 0
+        assert not given & set(kept["id"])
+
+
+def test_changing_a_threshold_runs_select_and_what_follows_never_the_forward_pass(config: Path) -> None:
+    run = config.parent / "rethought"
+    assert run_chain.main(["run", str(config), str(run), "--threads", "1", "--set", "rounds=1"]) == 0
+    before = committed(run)
+    words = ["rerun", str(run), "--from", "rounds/00/select", "--set", "select.k=4", "--threads", "1"]
+    assert run_chain.main(words) == 0
+    after = committed(run)
+    kept = [name for name in before if before[name] == after.get(name)]
+    assert any(name.startswith("rounds/00/predict/") for name in kept)
+    assert before["rounds/00/select/selection.parquet"] != after["rounds/00/select/selection.parquet"]
+    assert before["rounds/00/student/model.safetensors"] != after["rounds/00/student/model.safetensors"]
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_it_ends_with_the_same_bytes(config: Path, tmp_path: Path) -> None:
+    program = ROOT / "benchmarks" / "kill_demo.py"
+    words = [sys.executable, program, "--kills", "4", "--config", config, "--into", tmp_path / "kills"]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=400, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert last["kills"] == 4
+    assert last["differing"] == 0

@@ -1,0 +1,126 @@
+"""README's commands, code and tables, and every shipped configuration, are executed."""
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import timm
+from safetensors.torch import save_file
+
+import run_chain
+from data.errors import ExitCode
+from data.readers import READERS
+from data.readers.synthetic import Synthetic
+from pipeline.config import load_config
+from pipeline.plan import plan
+from tests.tiny import SHRINK
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
+COMMANDS = [
+    shlex.split(line, comments=True)
+    for _, block in BLOCKS
+    for line in block.splitlines()
+    if line.startswith("python run_chain.py")
+]
+PYTHON = [block for language, block in BLOCKS if language == "python"]
+
+
+def shrunk(config: str) -> list[str]:
+    """Settings that make a shipped configuration small enough for a test; what it is made of stays."""
+    sets = list(SHRINK)
+    if "demo" in config:
+        sets += ["data.sources.0.patients=8", "data.sources.0.patches_per_patient=30", "splits.labels={count: 3}"]
+    else:
+        file = "{kind: file, path: lite0.safetensors}"
+        sets += ["data.sources.0.path=patches", f"teacher.init={file}", f"student.init={file}"]
+    return [word for one in sets for word in ("--set", one)]
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's working directory: the configurations, patches in a folder per class, weights in a file."""
+    desk = tmp_path_factory.mktemp("desk")
+    (desk / "configs").symlink_to(ROOT / "configs")
+    source = Synthetic(patients=4, patches_per_patient=40, size_px=96)
+    for record in source.records():
+        path = desk / "patches" / record.label / f"{record.key.replace('/', '-')}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), np.ascontiguousarray(source.content(record)[..., ::-1]))
+    save_file(timm.create_model("tf_efficientnet_lite0").state_dict(), desk / "lite0.safetensors")
+    return desk
+
+
+@pytest.fixture
+def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(desk)
+    return desk
+
+
+def test_there_is_something_to_execute() -> None:
+    verbs = {command[2] for command in COMMANDS}
+    assert verbs == {"check", "plan", "run", "resume", "status", "inspect", "rerun", "verify", "schema"}
+    assert len(PYTHON) >= 3
+
+
+@pytest.mark.parametrize("config", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
+def test_every_shipped_configuration_runs(config: str, at_desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = f"runs/{Path(config).stem}"
+    assert run_chain.main(["run", f"configs/{config}", run, *shrunk(config)]) == 0
+    shown = capsys.readouterr().out
+    assert "final" in shown
+    assert (at_desk / run / "final" / "model.safetensors").is_file()
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=[" ".join(words[2:]) for words in COMMANDS])
+def test_every_command_of_the_readme(command: list[str], at_desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = [word for word in command[2:] if word != ">"]
+    if ">" in command:
+        words = words[:-1]
+    if words[0] in ("check", "plan", "run"):
+        words += shrunk(words[1])
+    assert run_chain.main(words) == 0, capsys.readouterr().err
+    assert capsys.readouterr().out or words[0] in ("run", "resume", "rerun")
+
+
+@pytest.mark.parametrize("block", PYTHON, ids=[block.strip().splitlines()[0][:40] for block in PYTHON])
+def test_python_of_the_readme(block: str, at_desk: Path) -> None:
+    if not (at_desk / "runs/demo/final").is_dir():  # when this test is run alone
+        assert run_chain.main(["run", "configs/demo.yaml", "runs/demo", *shrunk("demo")]) == 0
+    found: dict[str, object] = {"__name__": "readme"}
+    exec(compile(block, "README.md", "exec"), found)  # our own text
+    if "Surest" in found:
+        from stages.scores import Scores
+
+        rule = found["Surest"](k=2)  # type: ignore[operator]
+        probs = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2]], np.float32)
+        scores = Scores(np.array([4, 5, 6], np.uint64), np.log(probs).astype(np.float16))
+        kept = rule.select(scores, probs, 0, 0)
+        assert kept.ids.tolist() == [5, 6]
+        assert kept.label.tolist() == [1, 0]
+
+
+def test_the_yaml_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
+    text = next(block for language, block in BLOCKS if language == "yaml")
+    path = tmp_path / "c.yaml"
+    path.write_text(text + "\nselect: {rule: top_k}\n")
+    assert len(plan(load_config(path))) == 15
+
+
+def test_tables_name_every_reader_and_every_exit_code_that_can_come() -> None:
+    kinds = set(re.findall(r"^\| `(\w+)` \|", README, flags=re.M))
+    assert kinds >= READERS.keys()
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", README, flags=re.M)}
+    assert codes == {int(code) for code in ExitCode} - {ExitCode.HUNG}  # a hung rank needs several ranks
+
+
+def test_the_makefile_runs_what_the_readme_says() -> None:
+    make = (ROOT / "Makefile").read_text()
+    assert "run_chain.py run configs/demo.yaml runs/demo" in make
+    assert "make demo" in README
+    assert "make test" in README
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
