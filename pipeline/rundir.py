@@ -145,8 +145,8 @@ class RunDir:
         """Whether the chain ends at this step."""
         return self.layout.stands(address) and stop_of(self.layout.place(address)) is not None
 
-    def sweep(self, keep_trash: bool = False) -> None:
-        """Remove what a killed run left half-written and, unless told to keep it, what was set aside; say so."""
+    def sweep(self) -> None:
+        """Remove what a killed run left half-written; say so. What was set aside stays: it may be days of work."""
         parts = [
             path for path in [*self.layout.root.glob("*.part"), *self.layout.stagings.rglob("*.part")] if path.is_file()
         ]
@@ -158,16 +158,6 @@ class RunDir:
             published = self.layout.staging(address)
             if published.exists():
                 shutil.rmtree(published)
-        if not keep_trash:
-            self.empty_trash()
-
-    def empty_trash(self) -> None:
-        """Remove what was set aside earlier; say so."""
-        if self.layout.trash.exists():
-            names = sorted(path.name for path in self.layout.trash.iterdir())
-            shutil.rmtree(self.layout.trash)
-            if names:
-                LOG.info(f"removed what was set aside before: {', '.join(names)}")
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a directory into the trash by one rename; say so."""
@@ -179,7 +169,7 @@ class RunDir:
         path.rename(target)
         fsync_dir(path.parent)
         fsync_dir(self.layout.trash)
-        LOG.info(f"{why}; set aside in {target.relative_to(self.layout.root)}")
+        LOG.info(f"{why}; set aside in {target.relative_to(self.layout.root)}, remove it when you like")
 
     def _is_whole(self, step: Step, out: Path, wanted: Recipe) -> bool:
         if not (out / NAME).exists():

@@ -69,7 +69,6 @@ class Session:
             kept = _before(address.strip("/"), old, plan(config), self.layout)
             _refuse_earlier(kept, before, config, address, overrides, self.layout)
             rundir = RunDir(self.layout, config)
-            rundir.empty_trash()
             self._say_changes(before, config)
             # the configuration first: killed after it, `resume` refuses by recipe and names this command again
             self._write(config)
@@ -80,12 +79,12 @@ class Session:
                     self.layout.place(gone).parent.rmdir()
             for staging in sorted(self.layout.stagings.glob("*")):
                 rundir.set_aside(staging, "unfinished work is made again")
-            return self._advance(rundir, "rerun", lock_fd, keep_trash=True)
+            return self._advance(rundir, "rerun", lock_fd)
 
-    def _advance(self, rundir: RunDir, verb: str, lock_fd: int, keep_trash: bool = False) -> Stop:
+    def _advance(self, rundir: RunDir, verb: str, lock_fd: int) -> Stop:
         assert isinstance(rundir.config, ChainConfig)
         self._write(rundir.config)
-        rundir.sweep(keep_trash)
+        rundir.sweep()
         hardware = dataclasses.asdict(self.hardware)
         ledger.append(self.layout.ledger, "start", verb=verb, hardware=hardware, versions=ledger.versions())
         chain = Chain(rundir, self.launcher, self.hardware, self.watch.check)

@@ -149,11 +149,14 @@ def test_a_rerun_that_would_change_an_earlier_step_names_it(done: Path) -> None:
     assert everything(done) == before
 
 
-def test_a_rerun_sets_aside_and_the_next_start_empties(done: Path) -> None:
+def test_what_a_rerun_sets_aside_is_whole_and_is_never_removed(done: Path) -> None:
+    before = (done / "rounds/01/student/stage.json").read_bytes()
     session(done).rerun("rounds/01/student", [])
-    assert sorted(path.name for path in (done / ".trash").iterdir()) == ["final", "rounds-01-student"]
     session(done).resume()
-    assert not (done / ".trash").exists()
+    session(done).rerun("final", [])
+    aside = done / ".trash"
+    assert sorted(path.name for path in aside.iterdir()) == ["final", "final-1", "rounds-01-student"]
+    assert (aside / "rounds-01-student/stage.json").read_bytes() == before
 
 
 def test_a_flipped_byte_in_any_committed_file_is_refused_before_anything_is_built(done: Path) -> None:
