@@ -13,6 +13,7 @@ from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
 from pipeline import ledger
 from pipeline.chain import Chain
+from pipeline.changed_sources import refuse_changed
 from pipeline.config import ChainConfig, dump, load_config
 from pipeline.launchers.base import Launcher
 from pipeline.layout import PROGRAM, Layout
@@ -49,6 +50,7 @@ class Session:
             changes = settings(before.model_dump(mode="json"), config.model_dump(mode="json"))
             rundir = RunDir(self.layout, config, changes)
             rundir.refuse_mismatch()
+            refuse_changed(self.layout, config)
             self._say_changes(before, config)
             return self._advance(rundir, "run", lock_fd)
 

@@ -2,15 +2,20 @@
 
 import hashlib
 import json
+import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pandas as pd
 import pytest
 from safetensors.torch import load_file
 
 import run_chain
+from data.errors import ExitCode
 from tests.tiny import CHAIN
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -106,6 +111,33 @@ def test_changing_a_threshold_runs_select_and_what_follows_never_the_forward_pas
     assert any(name.startswith("rounds/00/predict/") for name in kept)
     assert before["rounds/00/select/selection.parquet"] != after["rounds/00/select/selection.parquet"]
     assert before["rounds/00/student/model.safetensors"] != after["rounds/00/student/model.safetensors"]
+
+
+def test_changed_sources_are_refused_by_name_and_touched_ones_are_not(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rng = np.random.default_rng(0)
+    for label in ("benign", "tumour"):
+        (tmp_path / "patches" / label).mkdir(parents=True)
+        for n in range(12):
+            image = rng.integers(0, 256, (24, 24, 3), np.uint8)
+            cv2.imwrite(str(tmp_path / "patches" / label / f"{n}.png"), image)
+    config, run = tmp_path / "c.yaml", tmp_path / "run"
+    source = "[{kind: folder, path: patches}]"
+    config.write_text(re.sub(r"sources: \[.*\]", f"sources: {source}", CHAIN).replace("rounds: 2", "rounds: 0"))
+    words = ["run", str(config), str(run), "--threads", "1"]
+    assert run_chain.main(words) == 0
+    os.utime(tmp_path / "patches" / "benign" / "0.png", (1, 1))
+    assert run_chain.main(words) == 0
+    (tmp_path / "patches" / "benign" / "0.png").rename(tmp_path / "patches" / "tumour" / "moved.png")
+    before = committed(run)
+    capsys.readouterr()
+    assert run_chain.main(words) == ExitCode.MISMATCH
+    assert "source main lists other patches" in capsys.readouterr().err
+    assert committed(run) == before
+    assert run_chain.main(["resume", str(run)]) == 0
+    (tmp_path / "patches").rename(tmp_path / "elsewhere")
+    assert run_chain.main(words) == 0  # the store holds them
 
 
 @pytest.mark.slow

@@ -1,0 +1,42 @@
+"""Do the sources still list what the patch store was made of? Asked when `run` goes on with a run directory."""
+
+import json
+import logging
+
+from data.errors import ChainError, ExitCode
+from pipeline.config import ChainConfig
+from pipeline.layout import Layout
+
+LOG = logging.getLogger("patchchain")
+STORE = "data/store"
+
+
+def refuse_changed(layout: Layout, config: ChainConfig) -> None:
+    """Compare listings (place, label, patient, slide, site, split) with those in sources.json; times never count.
+
+    A source that is not there any more is said, not refused: the store holds its patches. Raises ChainError (78).
+    """
+    if not layout.stands(STORE):
+        return
+    from data.ingest import listing_sha256
+
+    stored = json.loads((layout.place(STORE) / "sources.json").read_bytes())
+    for source in config.data.sources:
+        known = stored.get(source.name)
+        if known is None:  # another name or number of sources: the recipe of data/store says so
+            continue
+        try:
+            listed = list(source.records())
+        except ChainError as error:
+            if error.code != ExitCode.MISSING:
+                raise
+            LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}")
+            continue
+        if listing_sha256(listed) != known["listing_sha256"]:
+            raise ChainError(
+                f"source {source.name} lists other patches than when {STORE} was made "
+                f"({known['listed']:,} then, {len(listed):,} now, or their labels, patients or slides changed)",
+                "every later step was made from the patches in the store",
+                f"keep them: resume {layout.root}; take the new ones: {layout.rerun(STORE)}",
+                ExitCode.MISMATCH,
+            )
