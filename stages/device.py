@@ -6,6 +6,7 @@ import warnings
 from typing import Any
 
 import torch
+from pytorch_lightning.plugins.environments import LightningEnvironment
 
 from data.errors import ChainError, ExitCode
 from stages.job import Hardware
@@ -33,7 +34,8 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
         "enable_progress_bar": False,
         "enable_model_summary": False,
         "use_distributed_sampler": False,
-        "barebones": False,
+        # inside a SLURM job Lightning would take over SIGUSR1 and requeue by itself
+        "plugins": [LightningEnvironment()],
     }
 
 

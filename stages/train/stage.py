@@ -137,7 +137,7 @@ def _fit(job: Job, training: Training, flags: dict[str, Any], section: TrainConf
         LOG.info(f"{job.address}: going on from step {begun:,} of {section.steps:,} (verified)")
     with StageProgress(job.address, section.steps, "steps", job.work, begun) as bar:
         trainer = pl.Trainer(
-            **flags,
+            **flags | {"plugins": [*flags["plugins"], WholeFiles()]},
             max_steps=section.steps,
             max_epochs=-1,
             reload_dataloaders_every_n_epochs=1,
@@ -146,7 +146,6 @@ def _fit(job: Job, training: Training, flags: dict[str, Any], section: TrainConf
             log_every_n_steps=10,
             logger=loggers(job.log, job.address, job.hardware.loggers),
             callbacks=[_Shown(bar), keep],
-            plugins=[WholeFiles()],
         )
         trainer.fit(training, ckpt_path=newest, weights_only=True)
     assert training.global_step == section.steps, f"stopped at step {training.global_step} of {section.steps}"
