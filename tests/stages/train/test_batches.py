@@ -1,8 +1,13 @@
 """Which patches a step sees is a function of seed and step, whatever happened before."""
 
+from pathlib import Path
+
 import numpy as np
 
-from stages.train.batches import Steps, draw
+from data.augment.noise import PRESETS, Noise
+from data.augment.pipeline import NoiseDrawer
+from data.store import PatchStore
+from stages.train.batches import Examples, Item, Steps, TrainingPatches, draw
 
 
 def test_every_example_is_seen_once_a_lap() -> None:
@@ -31,3 +36,29 @@ def test_resumed_steps_are_the_steps_not_yet_done() -> None:
 def test_no_two_draws_of_a_stream_share_a_place() -> None:
     places = [(item.stream, item.place) for step in Steps([5, 40], [2, 6], 9, 0, 30) for item in step]
     assert len(set(places)) == len(places)
+
+
+def test_noise_differs_from_lap_to_lap_and_repeats_at_the_same_place(patches: dict[str, Path]) -> None:
+    store = PatchStore(patches["store"] / "patches.h5")
+    ids = np.sort(store.ids[:3])
+    stream = Examples(ids, np.eye(3, dtype=np.float32), np.ones(3, np.float32))
+    drawn = TrainingPatches(store, [stream, stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=1)
+    first = drawn.image(Item(0, 1, 1))
+    assert np.array_equal(first, drawn.image(Item(0, 1, 1)))
+    assert not np.array_equal(first, drawn.image(Item(0, 1, 4)))  # the same patch, a lap later
+    assert not np.array_equal(first, drawn.image(Item(1, 1, 1)))  # the same patch in the other stream
+    other = TrainingPatches(store, [stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=2)
+    assert not np.array_equal(first, other.image(Item(0, 1, 1)))
+
+
+def test_a_batch_carries_the_ids_of_its_patches(patches: dict[str, Path]) -> None:
+    store = PatchStore(patches["store"] / "patches.h5")
+    ids = np.sort(store.ids)[:4]
+    target = np.eye(4, dtype=np.float32)
+    drawn = TrainingPatches(store, [Examples(ids, target, np.ones(4, np.float32))], NoiseDrawer(Noise(), 3), seed=1)
+    batch = drawn[[Item(0, 2, 0), Item(0, 0, 1)]]
+    assert batch.patch_id.numpy().view(np.uint64).tolist() == [ids[2], ids[0]]
+    assert np.array_equal(batch.target.numpy(), target[[2, 0]])
+    for row, patch_id in enumerate((ids[2], ids[0])):
+        pixels = store.pixels(int(store.rows(np.array([patch_id]))[0]))
+        assert np.array_equal(batch.image[row].permute(1, 2, 0).numpy(), pixels)
