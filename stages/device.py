@@ -6,7 +6,7 @@ import warnings
 from typing import Any
 
 import torch
-from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 
 from data.errors import ChainError, ExitCode
 from stages.job import Hardware

@@ -43,6 +43,13 @@ class StageProgress:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
+    def at(self, done: int, total: int) -> None:
+        """`done` of `total` units, for work that learns its total on the way."""
+        if total != self.total:
+            self.total = total
+            self._bar.update(self._task, total=total)
+        self.advance(done - self.done)
+
     def advance(self, count: int, note: str = "", items: int | None = None) -> None:
         """`count` more units done; `items` patches so far in this process, where the unit is not patches."""
         self.done += count
