@@ -8,7 +8,7 @@ from data.atomic import write_json
 from data.config import DataConfig
 from data.ingest import ingest
 from stages.job import Job
-from stages.progress import LOG, StageProgress
+from stages.progress import StageProgress
 
 
 def run(job: Job) -> str:
@@ -26,6 +26,6 @@ def run(job: Job) -> str:
     n, lost = len(result.table), len(result.quarantined)
     store = {"n": n, "mode": config.mode, "size_px": config.size_px, "classes": list(result.classes)}
     write_json(job.out / "store.json", store)
-    LOG.info(f"{job.address}: {(n + lost) / max(1e-9, time.monotonic() - started):,.0f} patches/s")
+    rate = f"{(n + lost) / max(1e-9, time.monotonic() - started):,.0f} patches/s"
     quarantine = f"{lost:,} in quarantine.csv" if lost else "none in quarantine"
-    return f"{n:,} patches of {config.size_px} px ({config.mode}), {len(result.classes)} classes, {quarantine}"
+    return f"{n:,} patches of {config.size_px} px ({config.mode}), {len(result.classes)} classes, {quarantine}; {rate}"
