@@ -1,13 +1,22 @@
 """Figures in aligned columns. Names come from users: nothing in them reaches the terminal as a control character."""
 
+import shutil
 from collections.abc import Sequence
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
-    """Lines of a table; the columns numbered in `left` are text, the others figures."""
+    """Lines of a table; the columns numbered in `left` are text, the others figures.
+
+    On a terminal that is too narrow the columns go on below, each block with the first column again.
+    """
     cells = [[printable(cell) for cell in row] for row in (head, *rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
-    return ["  " + "  ".join(_fitted(row, widths, left)).rstrip() for row in cells]
+    lines: list[str] = []
+    for block in _blocks(widths, shutil.get_terminal_size((10_000, 24)).columns):
+        if lines:
+            lines.append("")
+        lines += ["  " + "  ".join(_fitted(row, widths, left, block)).rstrip() for row in cells]
+    return lines
 
 
 def printable(text: str) -> str:
@@ -42,8 +51,17 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _fitted(row: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> list[str]:
-    return [
-        cell.ljust(width) if i in left else cell.rjust(width)
-        for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
+def _blocks(widths: Sequence[int], columns: int) -> list[list[int]]:
+    """Numbers of the columns that stand side by side, block by block."""
+    blocks, used = [[0]], 2 + widths[0]
+    for i, width in enumerate(widths[1:], 1):
+        if used + 2 + width > columns and len(blocks[-1]) > 1:
+            blocks.append([0])
+            used = 2 + widths[0]
+        blocks[-1].append(i)
+        used += 2 + width
+    return blocks
+
+
+def _fitted(row: Sequence[str], widths: Sequence[int], left: Sequence[int], block: Sequence[int]) -> list[str]:
+    return [row[i].ljust(widths[i]) if i in left else row[i].rjust(widths[i]) for i in block]
