@@ -227,7 +227,7 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     group.add_argument("--precision", choices=["32", "bf16"], default="32")
     group.add_argument("--workers", type=_whole, default=0, help="loader processes")
-    group.add_argument("--threads", type=_whole, default=0, help="CPU threads; 0: all cores")
+    group.add_argument("--threads", type=_whole, default=0, help="CPU threads; 0: as torch finds them")
     sub.add_argument(
         "--logger", action="append", default=[], choices=["wandb", "mlflow"], help="beside CSV and TensorBoard"
     )

@@ -14,7 +14,8 @@ from stages.job import Hardware
 
 def prepare(hardware: Hardware) -> dict[str, Any]:
     """Set torch's threads and return what every `Trainer` here is built with: one device, quiet, our samplers."""
-    torch.set_num_threads(hardware.threads or os.cpu_count() or 1)
+    if hardware.threads:  # else torch's own choice, which heeds OMP_NUM_THREADS and a scheduler's share of cores
+        torch.set_num_threads(hardware.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # devices and tips: not news to our users
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # about loaders and samplers that are meant so

@@ -16,7 +16,7 @@ class Hardware:
     device: str = "auto"  # auto | cpu | cuda
     precision: str = "32"  # 32 | bf16
     workers: int = 0  # loader processes
-    threads: int = 0  # CPU threads of torch; 0: all cores
+    threads: int = 0  # CPU threads of torch; 0: as torch finds them
     loggers: tuple[str, ...] = ()  # beside CSV and TensorBoard: wandb, mlflow
 
 
