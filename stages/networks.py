@@ -65,7 +65,7 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
         raise ChainError(
             f"{key}: the pretrained weights of {name} could not be had",
             str(error),
-            "download them on a machine with a network and use init: {kind: file, path: ...}",
+            "download them on a machine with a network and use init: {kind: pretrained, path: ...}",
             ExitCode.MISSING,
         ) from error
     return model.to(memory_format=torch.channels_last)
@@ -86,12 +86,12 @@ def first_network(section: TrainConfig, num_classes: int, mode: str, size_px: in
     if isinstance(section, StudentConfig):
         kwargs |= {"drop_rate": section.dropout} if section.dropout else {}
         kwargs |= {"drop_path_rate": section.drop_path} if section.drop_path else {}
-    if section.init.kind == "timm":
+    path = section.init.path
+    if section.init.kind == "pretrained" and path is None:
         return create(section.backbone, kwargs | {"pretrained": True}, f"{key}.backbone")
     model = create(section.backbone, kwargs, f"{key}.backbone")
-    if section.init.kind == "file":
-        assert section.init.path is not None
-        load_pretrained(model, section.init.path, f"{key}.init.path")
+    if path is not None:
+        load_pretrained(model, path, f"{key}.init.path")
     return model
 
 

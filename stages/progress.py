@@ -37,11 +37,13 @@ class StageProgress:
         self._task = self._bar.add_task(name, total=total, completed=done, unit=unit, rate="", note="")
 
     def __enter__(self) -> "StageProgress":
-        self._bar.start()
+        if not self._bar.disable:
+            self._bar.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._bar.stop()
+        if not self._bar.disable:  # off a terminal rich would print an empty line
+            self._bar.stop()
 
     def at(self, done: int, total: int) -> None:
         """`done` of `total` units, for work that learns its total on the way."""

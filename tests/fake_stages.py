@@ -46,6 +46,8 @@ class FakeLauncher:
         (job.out / "sub").mkdir()
         write_bytes(job.out / "sub" / "weights.bin", canonical_json(result) * 3)
         write_json(job.out / "result.json", result)
+        if job.kind == "ingest":
+            write_json(job.out / "sources.json", {})
         if job.address in self.stops:
             write_json(job.out / "stop.json", {"reason": self.stops[job.address], "detail": "as told"})
         self.before(job)

@@ -36,8 +36,8 @@ def shrunk(config: str) -> list[str]:
     if "demo" in config:
         sets += ["data.sources.0.patients=8", "data.sources.0.patches_per_patient=30", "splits.labels={count: 3}"]
     else:
-        file = "{kind: file, path: lite0.safetensors}"
-        sets += ["data.sources.0.path=patches", f"teacher.init={file}", f"student.init={file}"]
+        sets += [f"{role}.init.path=lite0.safetensors" for role in ("teacher", "student")]
+        sets += ["data.sources.0.path=patches"]
     return [word for one in sets for word in ("--set", one)]
 
 

@@ -12,17 +12,20 @@ from data.section import Digested, Section
 class Init(Section):
     """Where the first weights come from."""
 
-    kind: Literal["random", "timm", "file"] = Field(
-        "random", description="random; timm: its pretrained weights; file: a safetensors file under timm's names"
-    )
-    path: Annotated[Path | None, Digested(), Field(strict=False, description="the safetensors file of kind: file")] = (
-        None
-    )
+    kind: Literal["random", "pretrained"] = Field("random", description="pretrained: the weights timm knows it by")
+    path: Annotated[
+        Path | None,
+        Digested(),
+        Field(
+            strict=False,
+            description="a local safetensors file with the pretrained weights, under timm's names; null: timm fetches",
+        ),
+    ] = None
 
     @model_validator(mode="after")
-    def _path_goes_with_file(self) -> "Init":
-        if (self.kind == "file") != (self.path is not None):
-            raise ValueError("init.path belongs to init.kind: file, and that kind needs it")
+    def _path_goes_with_pretrained(self) -> "Init":
+        if self.path is not None and self.kind == "random":
+            raise ValueError("a file of weights goes with init.kind: pretrained")
         return self
 
 

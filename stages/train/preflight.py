@@ -18,5 +18,6 @@ def check_network(section: TeacherConfig | StudentConfig, num_classes: int, mode
         shape = tuple(network.eval()(torch.zeros(2, channels, size_px, size_px)).shape)
     assert shape == (2, num_classes), shape
     count = sum(p.numel() for p in network.parameters())
-    source = {"random": "random weights", "timm": "timm's pretrained weights", "file": f"{section.init.path}"}
-    return [f"{role}: {section.backbone}, {count / 1e6:.1f} M parameters, {source[section.init.kind]}"]
+    pretrained = "timm's pretrained weights" if section.init.path is None else f"weights of {section.init.path}"
+    source = "random weights" if section.init.kind == "random" else pretrained
+    return [f"{role}: {section.backbone}, {count / 1e6:.1f} M parameters, {source}"]

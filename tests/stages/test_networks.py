@@ -31,7 +31,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
-    section = TeacherConfig(backbone=NAME, init=Init(kind="file", path=weights))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
     torch.manual_seed(2)
     network = first_network(section, 4, "rgb8", 32, "teacher")
     given = load_file(weights)
@@ -42,7 +42,7 @@ def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
 
 
 def test_one_channel_takes_the_sum_of_the_first_convolution(weights: Path) -> None:
-    section = TeacherConfig(backbone=NAME, init=Init(kind="file", path=weights))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
     network = first_network(section, 4, "grey8", 32, "teacher")
     first = load_file(weights)["conv_stem.weight"]
     assert torch.allclose(network.state_dict()["conv_stem.weight"], first.sum(1, keepdim=True), atol=1e-5)
