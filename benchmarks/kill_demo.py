@@ -39,8 +39,8 @@ def where(run: Path) -> str:
     status = subprocess.run(
         [sys.executable, ROOT / "run_chain.py", "status", run], capture_output=True, text=True, check=False
     )
-    lines = [line.strip() for line in status.stdout.splitlines() if "running" in line or "unfinished" in line]
-    return lines[0] if lines else "between stages"
+    lines = [" ".join(line.split()[1:]) for line in status.stdout.splitlines() if line.startswith("  unfinished")]
+    return lines[0] if lines else "between two stages"
 
 
 def main() -> int:
