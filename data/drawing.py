@@ -54,6 +54,11 @@ def draw(
     _refuse_empty(codes, truth, classes)
     if not (codes == POOL).any():
         warnings.append("the pool is empty: there is nothing to pseudo-label")
+    if not (codes == VALIDATION).any():
+        warnings.append(
+            "there is no validation: confidences stay uncalibrated (temperature 1), every student is promoted, "
+            "and nothing ends the chain early"
+        )
     names = [name for at, name in enumerate(("patient", "slide", "patch")) if (kind == at).any()]
     return Assignment(table.ids, codes, truth, tuple(classes), " and ".join(names), tuple(warnings))
 

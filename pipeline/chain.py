@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from pipeline import ledger
 from pipeline.launchers.base import Launcher
-from pipeline.plan import FINAL, Step, course
+from pipeline.plan import Step, course
 from pipeline.record import Stop, stop_of
 from pipeline.rundir import RunDir, Staging
+from pipeline.status import all_rounds
 from stages.job import Hardware, Job
 
 LOG = logging.getLogger("patchchain")
@@ -28,7 +29,7 @@ class Chain:
 
     def advance(self, lock_fd: int) -> Stop:
         """Go on until the chain ends; returns why it ended. Raises ChainError at the first step that is refused."""
-        stop = Stop("max_rounds", f"all {self.rundir.config.rounds} rounds were run")
+        stop = all_rounds(self.rundir.config.rounds)
         verified = 0
         for step in course(self.rundir.config, self.rundir.stopped):
             self.at = step
@@ -38,8 +39,7 @@ class Chain:
                 if verified and not self.published:
                     LOG.info(f"{verified} finished step{'s' * (verified > 1)} verified; going on with {step.address}")
                 self._work_on(step, lock_fd)
-            if step.address != FINAL:  # a last student that is not promoted ends nothing early
-                stop = stop_of(self.rundir.layout.place(step.address)) or stop
+            stop = stop_of(self.rundir.layout.place(step.address)) or stop
         return stop
 
     def _work_on(self, step: Step, lock_fd: int) -> None:

@@ -107,9 +107,9 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
 
 
 def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterator[str]:
-    """Upper bounds of the two things that grow with the data; models come on top."""
-    store = patches * config.data.size_px**2 * BYTES[config.data.mode]
+    """The two things that grow with the data; models and checkpoints come on top."""
+    store = patches * (config.data.size_px**2 * BYTES[config.data.mode] + 200)  # a row beside the pixels
     scores = config.rounds * pool * (8 + 2 * classes) * 2  # shards, then the merged file
     free = shutil.disk_usage(Path.cwd()).free
-    words = f"disk: at most {size(store + scores)} for store and scores, {size(free)} free here"
+    words = f"disk: about {size(store + scores)} for store and scores, models on top; {size(free)} free here"
     yield f"{'ok      ' if store + scores < free else 'warning '} {words}"

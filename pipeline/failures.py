@@ -43,6 +43,6 @@ def internal(error: Exception, doing: str, log: Path | None) -> ChainError:
     return ChainError(
         f"{doing}: {type(error).__name__}: {error}",
         "this is a fault of the program; what was committed before is unchanged",
-        f"see {log}" if log else "run again with a run directory to get a log",
+        f"see {log}" if log else "run it again with PYTHONFAULTHANDLER=1 and tell us the command and these lines",
         ExitCode.INTERNAL,
     )

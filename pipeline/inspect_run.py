@@ -23,10 +23,11 @@ SHARES = {
     "top 5": "top5_share",
 }
 LEGEND = (
-    "coverage: kept of predicted; worst 10 %: confidence that nine of ten kept patches reach; cal. error: confidence",
-    "against accuracy on validation; of kept, of labels: the class's share; churn: pool patches whose class changed,",
-    "kept churn: kept patches that changed since the round before; disagrees: kept patches that the finished student",
-    "sees otherwise; top 5: share of the five largest {unit}; (audit): against hidden truth, never used by the chain",
+    "coverage: share of the predicted that is kept; worst 10 %: confidence that nine of ten kept patches reach;",
+    "cal. error: confidence against accuracy on validation; of kept, of labels: the class's share; churn: pool",
+    "patches whose class changed, kept churn: kept patches that changed since the round before; disagrees: kept",
+    "patches that the finished student sees otherwise; top 5: share of the five largest {unit}; (audit): against",
+    "hidden truth, never used by the chain",
 )
 
 
@@ -56,7 +57,9 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
         )
     if only is not None and not shown:
         raise ChainError(
-            f"{layout.root}: round {only} has no selection yet",
+            f"{layout.root}: there is no round {only}"
+            if not 0 <= only < rounds.rounds
+            else f"{layout.root}: round {only} has no selection yet",
             f"the configuration has {rounds.rounds} rounds, counted from 0",
             "see `status` for what is done",
             ExitCode.MISSING,
@@ -87,6 +90,8 @@ def _round(one: dict[str, Any]) -> list[str]:
     quality, total = one["quality"], one["quality"]["total"]
     calibration = quality.get("calibration")
     head = f"round {one['round']:02d}: {quality['rule']}, {count(total['kept'])} of {count(quality['pool'])} kept"
+    if total.get("pseudo_labels", total["kept"]) != total["kept"]:
+        head += f" under {count(total['pseudo_labels'])} labels (a patch may stand under several)"
     if calibration:
         before, after = (percent(calibration.get(f"ece_{when}")) for when in ("before", "after"))
         head += f", temperature {quality['temperature']:.2f} (calibration error {before} -> {after})"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.plan import running_order
 
-PROGRAM = "run_chain.py"
+PROGRAM = "python run_chain.py"  # as README says it, so that printed commands can be typed
 LONGEST_SETTINGS = 180  # characters; a line of an error has 400
 
 
@@ -43,7 +43,7 @@ class Layout:
 
     @property
     def trash(self) -> Path:
-        """What was set aside; emptied at the next start."""
+        """What was set aside: a rerun, or work of another recipe. Only its owner removes it."""
         return self.root / ".trash"
 
     @property

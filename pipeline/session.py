@@ -123,14 +123,14 @@ class Session:
                 ExitCode.MISSING,
             )
         made_root = not root.exists()
-        if not made_root and (not root.is_dir() or (not self.layout.config.exists() and _foreign(root))):
+        if not made_root and (not root.is_dir() or (not self.layout.config.exists() and _foreign(self.layout))):
             raise ChainError(
                 f"{root} is not a run directory",
-                "it holds other things and no config.yaml",
+                "it is a file" if not root.is_dir() else "it holds other things and no config.yaml",
                 "name a new or an empty directory",
                 ExitCode.MISMATCH,
             )
-        root.mkdir(parents=True, exist_ok=True)
+        _make(root)
         with held(self.layout.lock, verb) as lock_fd:
             first = not self.layout.config.exists()
             try:
@@ -141,8 +141,21 @@ class Session:
                 raise
 
 
-def _foreign(root: Path) -> bool:
-    return any(path.name not in OURS for path in root.iterdir())
+def _make(root: Path) -> None:
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
+        raise ChainError(
+            f"{root} cannot be made: {error.strerror}",
+            f"{error.filename or root} is in the way",
+            "name another run directory",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+
+
+def _foreign(layout: Layout) -> bool:
+    # a run whose config.yaml was lost is a run: the recipes of its steps say whether a configuration is the same
+    return not layout.standing() and any(path.name not in OURS for path in layout.root.iterdir())
 
 
 def _forget(layout: Layout, made_root: bool) -> None:

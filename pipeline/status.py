@@ -7,7 +7,7 @@ from typing import Any
 
 from data.errors import ChainError, ExitCode
 from pipeline import ledger, lock
-from pipeline.layout import Layout
+from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, Step, course
 from pipeline.record import Stop, read_record, stop_of
 from pipeline.text_table import duration
@@ -25,7 +25,12 @@ def rounds_of(layout: Layout) -> Rounds:
     """From the run's config.yaml. Raises ChainError (66, 78) when this is no run directory."""
     if not layout.config.is_file():
         raise ChainError(
-            f"{layout.root} is not a run directory", "it holds no config.yaml", "check the path", ExitCode.MISSING
+            f"{layout.root} is not a run directory" if not layout.standing() else f"{layout.config} is missing",
+            "it holds no config.yaml" if not layout.standing() else "finished steps stand beside where it was",
+            "check the path"
+            if not layout.standing()
+            else f"run the same configuration again: {PROGRAM} run CONFIG {layout.root}",
+            ExitCode.MISSING,
         )
     value = read_yaml(layout.config).value
     rounds = value.get("rounds") if isinstance(value, dict) else None
@@ -45,9 +50,14 @@ def stopped_at(layout: Layout) -> Stop | None:
     if not layout.stands(FINAL):
         return None
     for step in course(rounds, lambda address: stop_at(layout, address) is not None):
-        if step.address != FINAL and (stop := stop_at(layout, step.address)):
+        if stop := stop_at(layout, step.address):
             return stop
-    return Stop("max_rounds", f"all {rounds.rounds} rounds were run")
+    return all_rounds(rounds.rounds)
+
+
+def all_rounds(rounds: int) -> Stop:
+    """The stop of a chain that nothing ended early."""
+    return Stop("max_rounds", f"{rounds} of {rounds} rounds were run")
 
 
 def stop_at(layout: Layout, address: str) -> Stop | None:
@@ -61,9 +71,10 @@ def status(layout: Layout) -> list[str]:
     holder = lock.holder(layout.lock)
     running = holder is not None and (holder.alive or not holder.here)
     spent = ledger.seconds(layout.ledger)
-    lines = [f"{layout.root}: {_headline(layout, holder, running)}"]
-    for step in steps:
-        state, detail = _state(layout, step, running, spent)
+    states = [_state(layout, step, running, spent) for step in steps]
+    whole = all(state == "done" for state, _ in states)
+    lines = [f"{layout.root}: {_headline(layout, holder, running, whole)}"]
+    for step, (state, detail) in zip(steps, states, strict=True):
         lines.append(f"  {state:<11}{step.address:<20}{detail}".rstrip())
     if stop := stopped_at(layout):
         lines.append(f"stopped: {stop.reason} ({stop.detail})")
@@ -72,20 +83,22 @@ def status(layout: Layout) -> list[str]:
     return lines
 
 
-def _headline(layout: Layout, holder: lock.Holder | None, running: bool) -> str:
+def _headline(layout: Layout, holder: lock.Holder | None, running: bool, whole: bool) -> str:
     if holder is not None and running:
         return f"in use by {holder}"
     if layout.stands(FINAL):
-        return "finished"
+        return "finished" if whole else "finished once, but no longer whole (see `verify`)"
     return f"not running; {holder} died" if holder is not None else "not running"
 
 
 def _state(layout: Layout, step: Step, running: bool, spent: dict[str, float]) -> tuple[str, str]:
     if layout.stands(step.address):
         try:
-            read_record(layout.place(step.address), step.address, layout)
+            record = read_record(layout.place(step.address), step.address, layout)
         except ChainError as error:
             return "refused", error.what
+        if lost := [name for name in sorted(record.files) if not (layout.place(step.address) / name).is_file()]:
+            return "damaged", f"{lost[0]} is missing"
         return "done", duration(spent[step.address]) if step.address in spent else ""
     staging = layout.staging(step.address)
     if not staging.exists():

@@ -17,9 +17,14 @@ def verify(layout: Layout) -> Iterator[str]:
     """
     found: list[ChainError] = []
     records: dict[str, Record] = {}
+    gaps: list[str] = []
     for step in course(rounds_of(layout), lambda address: stop_at(layout, address) is not None):
         if not layout.stands(step.address):
+            gaps.append(step.address)
             continue
+        if gaps:  # what stands after a gap was made from what is gone
+            found.append(damaged(layout, gaps[0], f"{gaps[0]} is missing, and {step.address} was made after it"))
+            gaps = []
         try:
             record = records[step.address] = read_record(layout.place(step.address), step.address, layout)
         except ChainError as error:

@@ -60,8 +60,10 @@ class Beliefs:
 def figures(beliefs: Beliefs, code: int | None = None) -> dict[str, Any]:
     """The figures of one class, or of all (`None`).
 
-    `calibration_error` is measured on the validation patches predicted as the class. `churn` of a class is the
-    share of the patches predicted as it now that were predicted as another before. Not defined: None.
+    `kept` counts patches, `pseudo_labels` rows (a patch may stand under several labels); `coverage` is the share
+    of the patches predicted as the class that are kept, as whatever. `calibration_error` is measured on the
+    validation patches predicted as the class. `churn` of a class is the share of the patches predicted as it now
+    that were predicted as another before. Not defined: None.
     """
     kept, labels, c = beliefs.kept, beliefs.labels, len(beliefs.classes)
     rows = np.ones(len(kept.row), bool) if code is None else kept.label == code
@@ -69,12 +71,15 @@ def figures(beliefs: Beliefs, code: int | None = None) -> dict[str, Any]:
     held = np.ones(len(beliefs.validation_label), bool) if code is None else beliefs.validation_predicted == code
     inside = np.zeros(len(beliefs.predicted), bool)
     inside[kept.row[rows]] = True
+    any_label = np.zeros(len(beliefs.predicted), bool)
+    any_label[kept.row] = True
     confidence = kept.confidence[rows].astype(np.float64)
     n = int(inside.sum())
     return {
         "predicted": int(pool.sum()),
         "kept": n,
-        "coverage": plain(ratio(n, pool.sum())),
+        "pseudo_labels": int(rows.sum()),
+        "coverage": plain(ratio((any_label & pool).sum(), pool.sum())),
         "confidence_mean": plain(ratio(confidence.sum(), len(confidence))),
         "confidence_p10": plain(float(np.quantile(confidence, 0.1)) if len(confidence) else math.nan),
         "calibration_error": plain(

@@ -15,7 +15,7 @@ from data.units import patients, slides
 from stages.job import Job
 from stages.quality import expected_calibration_error, nll, plain
 from stages.scores import Scores, read_scores
-from stages.select.calibrate import fit_temperature, log_softmax, rows_of
+from stages.select.calibrate import HIGHEST, LOWEST, fit_temperature, log_softmax, rows_of
 from stages.select.config import parse_rule
 from stages.select.figures import Beliefs, Kept, alarms, figures
 from stages.select.selection import Selection, continued, read_selection, same, write_selection
@@ -58,6 +58,11 @@ def run(job: Job) -> str:
         labels=np.bincount(splits.labelled.label, minlength=len(splits.classes)),
     )
     found = alarms(beliefs)
+    if temperature in (LOWEST, HIGHEST):
+        found.append(
+            f"the temperature is at its limit of {temperature:g}: validation says that this teacher's confidence "
+            "has little to do with being right"
+        )
     for alarm in found:
         LOG.warning(f"{job.address}: {alarm}")
     total = figures(beliefs)

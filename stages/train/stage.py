@@ -228,6 +228,6 @@ def _disagreement(plan: _Plan, log_probs: Callable[[np.ndarray], np.ndarray]) ->
 def _summary(job: Job, plan: _Plan, metrics: dict[str, Any]) -> str:
     what = f"{plan.section.steps:,} steps on {len(plan.splits.labelled):,} labels"
     if plan.pseudo is not None:
-        what += f" and {len(np.unique(plan.pseudo.ids)):,} pseudo-labelled patches"
+        what += f" and {len(plan.pseudo):,} pseudo-labels"
     judged = [f"{part} accuracy {metrics[part]['accuracy']:.3f}" for part in ("validation", "test") if metrics[part]]
     return f"{job.address}: {what}; {', '.join(judged) or 'nothing to judge it by'}"

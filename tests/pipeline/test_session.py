@@ -300,3 +300,12 @@ def test_no_decision_reads_the_ledger(done: Path, tmp_path: Path) -> None:
     (done / "ledger.jsonl").unlink()
     (done / "ledger.jsonl").mkdir()  # cannot be written
     session(done).resume()
+
+
+def test_a_path_that_cannot_be_a_run_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for root in (tmp_path / "file" / "run", tmp_path / "dangling", tmp_path / "file"):
+        error = refused(lambda root=root: session(root).run(config_in(tmp_path / "c")))
+        assert error.code in (ExitCode.NOT_WRITABLE, ExitCode.MISMATCH)
+        assert str(root) in error.what

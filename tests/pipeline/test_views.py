@@ -1,6 +1,7 @@
 """What people look at: status, inspect, plan, summary, verify. Nothing here writes."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_status_of_a_run_in_use_names_the_holder(half: Layout) -> None:
 
 
 def test_status_names_why_the_chain_ended(done: Layout, tmp_path: Path) -> None:
-    assert status(done)[-1] == "stopped: max_rounds (all 1 rounds were run)"
+    assert status(done)[-1] == "stopped: max_rounds (1 of 1 rounds were run)"
     root = tmp_path / "stopped"
     session(root, FakeLauncher({"rounds/00/select": "nothing_selected"})).run(config_in(tmp_path))
     lines = status(Layout(root))
@@ -127,7 +128,7 @@ def test_inspect_as_json_is_one_document_of_the_same_figures(done: Layout) -> No
 
 def test_inspect_of_a_round_that_was_not_run_is_refused(half: Layout) -> None:
     assert findings(half, 0)["rounds"][0]["disagreement"] is None
-    with pytest.raises(ChainError, match="round 1 has no selection yet"):
+    with pytest.raises(ChainError, match="there is no round 1"):
         findings(half, 1)
 
 
@@ -172,9 +173,42 @@ def test_verify_reads_every_byte_and_names_the_first_step_to_make_again(done: La
 
 def test_verify_finds_a_step_that_was_made_from_another(done: Layout, tmp_path: Path) -> None:
     session(tmp_path / "other").run(config_in(tmp_path, CONFIG, "teacher.steps=3"))
-    import shutil
-
     shutil.rmtree(done.place("rounds/00/teacher"))
     shutil.copytree(tmp_path / "other/rounds/00/teacher", done.place("rounds/00/teacher"))
     with pytest.raises(ChainError, match="made from another rounds/00/teacher"):
         list(verify(done))
+
+
+@pytest.mark.parametrize("gone", ["data/store", "rounds/00/teacher", "rounds/00/predict", "rounds/00/student"])
+def test_a_step_that_is_gone_is_no_finished_run(done: Layout, gone: str) -> None:
+    shutil.rmtree(done.place(gone))
+    with pytest.raises(ChainError, match=f"{gone} is missing") as caught:
+        list(verify(done))
+    assert caught.value.code == ExitCode.DAMAGED
+    assert f"--from {gone}" in caught.value.todo
+    assert "no longer whole" in status(done)[0]
+
+
+def test_a_file_that_is_gone_is_seen_by_status(done: Layout) -> None:
+    (done.place("final") / "result.json").unlink()
+    assert any(line.strip().startswith("damaged    final") for line in status(done))
+    assert "no longer whole" in status(done)[0]
+
+
+def test_a_last_student_that_is_not_promoted_is_the_stop_reason_everywhere(tmp_path: Path) -> None:
+    root = tmp_path / "run"
+    stop = session(root, FakeLauncher({"final": "no_gain"})).run(config_in(tmp_path))
+    assert stop.reason == "no_gain"
+    assert status(Layout(root))[-1] == "stopped: no_gain (as told)"
+    assert findings(Layout(root))["stop"]["reason"] == "no_gain"
+
+
+def test_a_lost_configuration_is_named_and_the_same_one_takes_the_run_up_again(done: Layout, tmp_path: Path) -> None:
+    done.config.unlink()
+    with pytest.raises(ChainError, match=r"config.yaml is missing") as caught:
+        status(done)
+    assert "run CONFIG" in caught.value.todo
+    launcher = FakeLauncher()
+    session(done.root, launcher).run(config_in(tmp_path / "again"))
+    assert launcher.launched == []
+    assert done.config.is_file()

@@ -29,6 +29,7 @@ def test_the_total():
     assert total == {
         "predicted": 10,
         "kept": 4,
+        "pseudo_labels": 4,
         "coverage": 0.4,
         "confidence_mean": pytest.approx(0.85),
         "confidence_p10": pytest.approx(0.73),
@@ -104,3 +105,10 @@ def test_alarm_when_most_minds_change():
 
 def test_percent_is_for_people():
     assert [percent(share) for share in (0.004, 0.02, 0.2, 1.0, 0.0)] == ["0.4 %", "2 %", "20 %", "100 %", "0 %"]
+
+
+def test_coverage_never_exceeds_one_though_a_patch_stands_under_several_labels():
+    kept = Kept(np.array([0, 0, 1, 6]), np.array([0, 1, 1, 1]), np.array([0.9, 0.8, 0.7, 1.0], np.float32))
+    total, b = figures(beliefs(kept=kept)), figures(beliefs(kept=kept), 1)
+    assert (total["kept"], total["pseudo_labels"], total["coverage"]) == (3, 4, 0.3)
+    assert (b["predicted"], b["pseudo_labels"], b["coverage"]) == (4, 3, 0.25)
