@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from data.errors import ChainError, ExitCode
+from data.names import shortened
 
 
 class Root:
@@ -23,8 +24,12 @@ class Root:
     def key(self, given: str, where: str) -> str:
         """The relative POSIX path of `given` (relative to the root, or absolute inside it). Raises ChainError (65)."""
         if any(ord(c) < 32 or c == "\x7f" for c in given):
-            raise ChainError(f"{where}: {given!r} is refused", "a path holds no NUL, line break or control character",
-                             "rename the file", ExitCode.BAD_DATA)  # fmt: skip
+            raise ChainError(
+                f"{where}: {shortened(given, 200)!r} is refused",
+                "a path holds no NUL, line break or control character",
+                "rename the file",
+                ExitCode.BAD_DATA,
+            )
         written = posixpath.normpath(given)
         if posixpath.isabs(written):
             # a root reached through a link may be written either way
@@ -32,7 +37,7 @@ class Root:
             written = os.path.relpath(written, base)
         # both: the place it is written as, so that a key never starts with `..`, and the place it really is
         if written.split("/")[0] == ".." or not self.contains(self.path / written):
-            raise outside(f"{where}: {given}", self.path)
+            raise outside(f"{where}: {shortened(given, 200)}", self.path)
         return written
 
     def contains(self, path: Path) -> bool:
@@ -40,7 +45,7 @@ class Root:
         parent = str(path.parent)
         if parent not in self._inside:
             self._inside[parent] = Path(os.path.realpath(parent)).is_relative_to(self._real)
-        if self._inside[parent] and path.name != ".." and not path.is_symlink():
+        if self._inside[parent] and path.name != ".." and not os.path.islink(path):  # noqa: PTH114  Path.is_symlink raises for a name too long
             return True
         return Path(os.path.realpath(path)).is_relative_to(self._real)
 

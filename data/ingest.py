@@ -19,6 +19,7 @@ from data.decode import decode, pixel_digest, strict_pillow
 from data.errors import ChainError, ExitCode
 from data.fit import check_mode, to_size
 from data.modes import mode_of, with_channels
+from data.names import check_names, shortened
 from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Reader, Record
 from data.source_labels import SourceLabels
@@ -142,16 +143,12 @@ def _list(config: DataConfig) -> list[_Listed]:
 
 
 def _check(record: Record, source: str, classes: list[str] | None) -> None:
-    for field in (record.key, record.label, record.patient, record.slide, record.site):
-        # these would let one line of a listing pass for two, or end a text early
-        if any(c in field for c in "\0\n\r\x1f"):
-            raise ChainError(f"source {source}: {field!r} is refused", "names hold no NUL, line break or separator",
-                             "rename it", ExitCode.BAD_DATA)  # fmt: skip
+    check_names(record, f"source {source}: {shortened(record.key)}")
     assert record.split in SPLITS, f"a reader gives known splits, not {record.split!r}"
     if record.label and classes is not None and record.label not in classes:
         raise ChainError(
-            f"source {source}: {record.key} has the label {record.label!r}",
-            f"data.classes knows {', '.join(classes)}",
+            f"source {source}: {record.key} has the label {shortened(record.label)!r}",
+            f"data.classes knows {', '.join(map(shortened, classes))}",
             "add the class, or correct the label",
             ExitCode.MISMATCH,
         )

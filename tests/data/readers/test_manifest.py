@@ -1,6 +1,8 @@
 import json
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from data.errors import ChainError
@@ -54,7 +56,7 @@ def test_an_unknown_split_is_refused_by_line(manifest):
 
 
 def test_a_missing_file_is_named_with_its_line(manifest):
-    text = 'path,label\npatches/A/p0_0.jpg,"two\nlines"\npatches/A/none.jpg,A\n'
+    text = 'path,note\npatches/A/p0_0.jpg,"two\nlines"\npatches/A/none.jpg,A\n'
     assert "m.csv line 4 names patches/A/none.jpg, which is missing" in _refusal(manifest(text), 66)
 
 
@@ -89,12 +91,43 @@ def test_a_column_that_was_meant_is_never_passed_over(manifest, column):
         ("path,label,label\nx,a,b\n", "twice"),
         ("path,label\npatches/A/p0_0.jpg\n", "line 2 has 1 cells"),
         ('path\n"open\n', "is not CSV"),
+        ("image,x\n", "its first line is 'image,x'"),
         (b"path\n\xff\n", "is not UTF-8"),
+        ("path,label\npatches/A/p0_0.jpg,A\n".encode("utf-16"), "is UTF-16"),
+        ("path,label\npatches/A/p0_0.jpg,A\n".encode("utf-16-le"), "is UTF-16"),
+        ("path,label\npatches/A/p0_0.jpg,a\0b\n", "line 2: the label 'a\\x00b' is refused"),
+        (f"path,label\npatches/A/p0_0.jpg,{'x' * 201}\n", "line 2: the label 'xxx"),
+        (f"path\n{'x' * 5000}\n", ", which is missing"),
         ("path,label\n,A\n", "line 2 names no path"),
     ],
 )
 def test_broken_tables_are_refused(manifest, text, gist):
-    assert gist in _refusal(manifest(text))
+    what = _refusal(manifest(text), 66 if "missing" in gist else 65)
+    assert gist in what
+    assert len(what) < 500
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_recognised(manifest, mark, name):
+    reader = manifest(mark.join(["path", "label", "x" * 500]) + "\n")
+    with pytest.raises(ChainError) as caught:
+        list(reader.records())
+    assert repr(mark.join(["path", "label"]))[:-1] in caught.value.what
+    assert len(caught.value.what) < 300
+    assert caught.value.why == f"columns are separated by commas, not by {name}"
+
+
+def test_a_label_of_200_characters_is_a_name(manifest):
+    (record,) = manifest(f"path,label\npatches/A/p0_0.jpg,{'x' * 200}\n").records()
+    assert record.label == "x" * 200
+
+
+@pytest.mark.parametrize("label", ["NA", "N/A", "nan", "NaN", "null", "None", "unknown"])
+def test_a_lost_value_is_no_class(manifest, label):
+    with pytest.raises(ChainError, match=f"m.csv line 3 has the label '{label}'") as caught:
+        list(manifest(f"path,label\npatches/A/p0_0.jpg,A\npatches/A/p0_2.jpg,{label}\n").records())
+    assert caught.value.code == 65
+    assert "leave it empty" in caught.value.todo
 
 
 def test_parquet_gives_what_csv_gives(manifest, tmp_path):
@@ -107,3 +140,48 @@ def test_parquet_gives_what_csv_gives(manifest, tmp_path):
     assert list(Manifest(path=tmp_path / "m.parquet").records()) == from_csv
     (tmp_path / "m.parquet").write_bytes((tmp_path / "m.parquet").read_bytes()[:200])
     assert "truncated or not Parquet" in _refusal(Manifest(path=tmp_path / "m.parquet"))
+
+
+@pytest.fixture
+def parquet(tmp_path, folder):
+    """A Parquet manifest of the folder's first patches and the given columns."""
+
+    def make(**columns):
+        files = sorted(str(p.relative_to(tmp_path)) for p in folder.rglob("*.jpg"))
+        path = tmp_path / "m.parquet"
+        pq.write_table(pa.table({"path": files[: len(next(iter(columns.values())))], **columns}), path)
+        return Manifest(path=path)
+
+    return make
+
+
+@pytest.mark.parametrize("column", ["label", "patient", "slide", "site"])
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.float64()])
+def test_nan_is_unknown_and_whole_floats_are_whole_numbers(parquet, column, kind):
+    records = parquet(**{column: pa.array([1.0, float("nan"), None, 1024.0], kind)}).records()
+    assert [getattr(record, column) for record in records] == ["1", "", "", "1024"]
+
+
+@pytest.mark.parametrize("value", [0.5, 2.0**53 + 2, float("inf")])
+@pytest.mark.parametrize("column", ["label", "patient", "slide", "site"])
+def test_a_float_that_is_no_exact_whole_number_is_refused(parquet, column, value):
+    assert f"row 2: column '{column}' holds the number" in _refusal(parquet(**{column: [1.0, value]}))
+
+
+def test_a_float_of_32_bits_holds_fewer_digits(parquet):
+    assert "row 1: column 'patient'" in _refusal(parquet(patient=pa.array([2.0**25], pa.float32())))
+
+
+@pytest.mark.parametrize(("values", "kind"), [([["a"]], "list<"), ([{"a": 1}], "struct<"), ([b"\xff"], "binary")])
+def test_a_column_of_no_texts_is_named_with_its_type(parquet, values, kind):
+    what = _refusal(parquet(patient=values))
+    assert f"column 'patient' holds {kind}" in what
+
+
+def test_categories_and_truth_values_are_texts(parquet):
+    records = parquet(label=pa.array(["a", None]).dictionary_encode(), site=[True, False]).records()
+    assert [(r.label, r.site) for r in records] == [("a", "true"), ("", "false")]
+
+
+def test_rows_of_parquet_are_counted_from_one(parquet):
+    assert "row 3 has the label 'nan'" in _refusal(parquet(label=["a", "b", "nan"]))
