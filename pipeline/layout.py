@@ -1,12 +1,14 @@
 """Where everything lies in a run directory. Nothing stored names the directory itself, so it can be moved."""
 
 import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.plan import running_order
 
-PROGRAM = "python run_chain.py"  # as README says it, so that printed commands can be typed
+# as the user called it, so that printed commands can be typed
+PROGRAM = "patchchain" if Path(sys.argv[0]).name == "patchchain" else "python run_chain.py"
 LONGEST_SETTINGS = 180  # characters; a line of an error has 400
 
 
