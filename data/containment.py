@@ -68,7 +68,7 @@ def walk(root: Root, where: str) -> Iterator[str]:
     """
     found: list[bytes] = []
     for folder, folders, files in os.walk(root.path, onerror=_unreadable):
-        folders[:] = [name for name in folders if not _hidden(name)]
+        folders[:] = [name for name in folders if not hidden(name)]
         at = Path(folder)
         for name in folders:
             if (at / name).is_symlink():
@@ -77,7 +77,7 @@ def walk(root: Root, where: str) -> Iterator[str]:
                 raise ChainError(f"{where}: {at / name} is a linked folder", "its patches would be listed twice",
                                  "remove the link", ExitCode.BAD_DATA)  # fmt: skip
         for name in files:
-            if _hidden(name):
+            if hidden(name):
                 continue
             if not root.contains(at / name):
                 raise outside(f"{where}: {at / name}", root.path)
@@ -90,7 +90,8 @@ def walk(root: Root, where: str) -> Iterator[str]:
                              ExitCode.BAD_DATA) from error  # fmt: skip
 
 
-def _hidden(name: str) -> bool:
+def hidden(name: str) -> bool:
+    """Whether a file or folder of this name is passed over."""
     return name.startswith(".") or name == "__MACOSX"
 
 

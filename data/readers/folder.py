@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from data.containment import hidden
 from data.errors import ChainError, ExitCode
 from data.readers._files import TreeReader, is_image
 from data.readers.base import Record
@@ -14,7 +15,11 @@ class Folder(TreeReader):
     kind: Literal["folder"] = "folder"
 
     def records(self) -> Iterator[Record]:
-        """Every file, labelled by its class folder. Raises ChainError (65) for an image outside any class folder."""
+        """Every file, labelled by its class folder.
+
+        Raises ChainError (65) for an image outside any class folder, and for a class folder without an image.
+        """
+        filled = set()
         for key in self.files():
             label, below, _ = key.partition("/")
             if not below and is_image(key):
@@ -24,4 +29,15 @@ class Folder(TreeReader):
                     "move it into a class folder, or use kind: tree for patches without labels",
                     ExitCode.BAD_DATA,
                 )
+            if is_image(key):
+                filled.add(label)
             yield self.record(key, label)
+        folders = sorted(entry.name for entry in self.path.iterdir() if entry.is_dir() and not hidden(entry.name))
+        if empty := [name for name in folders if name not in filled]:
+            raise ChainError(
+                f"source {self.name}: the class folder {self.path / empty[0]} holds no image"
+                + (f"; nor do {len(empty) - 1:,} more" if len(empty) > 1 else ""),
+                "in a source of kind `folder` every folder is a class; without patches it would be lost unseen",
+                "put its patches there, move the folder elsewhere, or begin its name with a dot",
+                ExitCode.BAD_DATA,
+            )

@@ -151,6 +151,14 @@ def test_colliding_ids_are_refused(folder, config, monkeypatch):
         survey(config({"kind": "folder", "path": folder}))
 
 
+def test_a_label_too_long_for_a_name_is_refused_from_any_source(folder, config):
+    (folder / "A").rename(folder / ("x" * 201))
+    with pytest.raises(ChainError, match="has 201 characters") as caught:
+        survey(config({"kind": "folder", "path": folder}))
+    assert caught.value.code == 65
+    assert len(caught.value.what) < 300
+
+
 def test_names_with_separators_are_refused(folder, config):
     (folder / "A" / "p0_0.jpg").rename(folder / "A" / "p0\n0.jpg")
     with pytest.raises(ChainError, match="is refused") as caught:

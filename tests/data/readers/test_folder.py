@@ -23,6 +23,22 @@ def test_an_image_outside_any_class_folder_is_refused(folder):
         list(Folder(path=folder).records())
 
 
+@pytest.mark.parametrize("content", [None, "notes.csv", "slide.svs"])
+def test_a_class_folder_without_an_image_is_refused_by_name(folder, content):
+    (folder / "C" / "deep").mkdir(parents=True)
+    if content:
+        (folder / "C" / "deep" / content).write_bytes(b"x")
+    with pytest.raises(ChainError, match=r"the class folder .*/C holds no image$") as caught:
+        list(Folder(path=folder).records())
+    assert caught.value.code == 65
+
+
+def test_a_hidden_folder_is_no_class(folder):
+    (folder / ".C").mkdir()
+    (folder / "__MACOSX").mkdir()
+    assert len(list(Folder(path=folder).records())) == 8
+
+
 def test_groups_are_read_off_the_path(folder):
     records = list(Folder(path=folder, patient_pattern=r"/(p\d)_", slide_pattern=r"_(\d)\.").records())
     assert [(r.patient, r.slide) for r in records[:3]] == [("p0", "0"), ("p0", "2"), ("p1", "1")]
