@@ -9,6 +9,8 @@ from data.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALI
 from data.held_out import draw_held_out
 from data.keys import uniform
 from data.leakage import audit, drop_copies, leak_error
+from data.names import shortened
+from data.nothing_free import refuse_nothing_free
 from data.source_labels import SourceLabels
 from data.splits import LABELLED, POOL, TEST, UNUSED, VALIDATION, Assignment
 from data.splits_config import LabelCount, LabelFraction, SplitsConfig
@@ -17,7 +19,13 @@ from data.units import joined, pixel_groups, units
 
 
 def draw(
-    table: PatchTable, label: Column, split: Column, part: Column, classes: Sequence[str], config: SplitsConfig
+    table: PatchTable,
+    label: Column,
+    split: Column,
+    part: Column,
+    classes: Sequence[str],
+    config: SplitsConfig,
+    key: Callable[[int], str] = lambda row: f"row {row}",
 ) -> Assignment:
     """Give every patch its split.
 
@@ -26,14 +34,20 @@ def draw(
     by whole units (patient, slide or patch; units that share pixels are one), then the labels a class among the
     remaining patches. A patch of a drawn unit without a label is `unused`, never pool. The result does not
     depend on the order of the rows, and a smaller `labels` draws a subset of a larger one.
-    Raises ChainError (65): labelled, validation or test without a label, a class without any training label,
-    too few units.
+    key: a row's place in its source, for messages.
+    Raises ChainError (65): fewer than two classes, labelled, validation or test without a label, a class without
+    any training label, too few units.
     """
+    _refuse_one_class(classes)
     order = np.argsort(table.ids, kind="stable")
     table = _take(table, order)
+
+    def place(row: int) -> str:
+        return f"{table.source[row]}:{key(int(order[row]))} (patch {id_text(table.ids[row])})"
+
     given = given_codes(split.take(order), part.take(order))
-    truth = _encode(label.take(order), classes, table)
-    _refuse_unlabelled(table, given, truth)
+    truth = _encode(label.take(order), classes, place)
+    _refuse_unlabelled(given, truth, place)
     base, kind = units(table, config.unit)
     groups = pixel_groups(table)
     warnings: list[str] = []
@@ -44,7 +58,9 @@ def draw(
         _drop_between_units(codes, given, truth, base, groups, warnings)
     # what is already out joins nothing
     alone = int(groups.max(initial=0)) + 1 + np.arange(len(groups))
-    whole = joined(base, np.where(codes == UNUSED, alone, groups))
+    shared = np.where(codes == UNUSED, alone, groups)
+    whole = joined(base, shared)
+    refuse_nothing_free(codes, given, truth, base, shared, whole, config, place)
     draw_held_out(codes, given, truth, whole, kind, table, classes, config, warnings)
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
@@ -71,7 +87,7 @@ def draw_without_leaks(
     key: Callable[[int], str] = lambda row: f"row {row}",
 ) -> Assignment:
     """Draw, then audit. key: a row's place in its source, for messages. Raises ChainError (65) naming a leak."""
-    drawn = draw(table, said.label, said.split, said.part, classes, config)
+    drawn = draw(table, said.label, said.split, said.part, classes, config, key)
     split = drawn.split[np.searchsorted(drawn.ids, table.ids)]
     if leaks := audit(table, split, config.unit):
         raise leak_error(leaks, table, key)
@@ -89,7 +105,7 @@ def _take(table: PatchTable, rows: np.ndarray) -> PatchTable:
     )
 
 
-def _encode(label: Column, classes: Sequence[str], table: PatchTable) -> np.ndarray:
+def _encode(label: Column, classes: Sequence[str], place: Callable[[int], str]) -> np.ndarray:
     # label text -> (N,) int16 into classes, -1: none
     at = {name: code for code, name in enumerate(classes)}
     codes: np.ndarray = np.array([at.get(str(name), -2) for name in label.names] + [-1], np.int16)[label.codes]
@@ -97,21 +113,31 @@ def _encode(label: Column, classes: Sequence[str], table: PatchTable) -> np.ndar
     if len(unknown):
         row = int(unknown[0])
         raise ChainError(
-            f"label {label[row]!r} of source {table.source[row]} is not one of the classes ({len(unknown):,} patches)",
-            f"the classes are {', '.join(classes)}",
+            f"label {shortened(label[row])!r} is not one of the classes ({len(unknown):,} patches), the first: "
+            f"{place(row)}",
+            f"the classes are {', '.join(map(shortened, classes))}",
             "add it to data.classes, or correct the label",
             ExitCode.BAD_DATA,
         )
     return codes
 
 
-def _refuse_unlabelled(table: PatchTable, given: np.ndarray, truth: np.ndarray) -> None:
+def _refuse_one_class(classes: Sequence[str]) -> None:
+    if len(classes) < 2:
+        raise ChainError(
+            f"only one class: {shortened(classes[0])}" if classes else "no patch has a label",
+            "a network learns to tell classes apart: it needs two or more",
+            "add patches of another class" if classes else "add patches with labels (kind: folder or manifest)",
+            ExitCode.BAD_DATA,
+        )
+
+
+def _refuse_unlabelled(given: np.ndarray, truth: np.ndarray, place: Callable[[int], str]) -> None:
     bare = np.flatnonzero((truth < 0) & np.isin(given, (GIVEN_LABELLED, GIVEN_VALIDATION, GIVEN_TEST)))
     if len(bare):
         row = int(bare[0])
         raise ChainError(
-            f"{len(bare):,} patches are given as {GIVEN[given[row]]} but have no label, the first: "
-            f"{id_text(table.ids[row])} of source {table.source[row]}",
+            f"{len(bare):,} patches are given as {GIVEN[given[row]]} but have no label, the first: {place(row)}",
             "labelled, validation and test patches are judged by their labels",
             "give the labels, or make these patches part of the pool",
             ExitCode.BAD_DATA,
@@ -214,7 +240,7 @@ def _refuse_empty(codes: np.ndarray, truth: np.ndarray, classes: Sequence[str]) 
     empty = [name for name, n in zip(classes, counts, strict=True) if n == 0]
     if empty:
         raise ChainError(
-            f"no labelled patch of class {', '.join(empty)}",
+            f"no labelled patch of class {', '.join(map(shortened, empty))}",
             "a class nobody shows to the teacher is never learnt",
             "label at least one patch of it outside validation and test, or take it out of data.classes",
             ExitCode.BAD_DATA,

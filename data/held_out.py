@@ -14,7 +14,7 @@ from data.table import PatchTable
 
 DEFAULT_SHARE = 0.2
 _HELD_OUT = (VALIDATION, TEST)
-_NAMES = ("validation", "test")
+NAMES = ("validation", "test")
 
 
 def draw_held_out(
@@ -33,18 +33,12 @@ def draw_held_out(
     given: (N,) what the sources say; truth: (N,) class or -1; whole: (N,) unit that is never divided; kind: (N,)
     what the unit is (0 patient, 1 slide, 2 patch). Raises ChainError (65) when a wanted split gets nothing.
     """
-    free = (given == NOTHING) & (codes != UNUSED)
-    drawable = free & (truth >= 0)
-    shares = [
-        _share(asked, (codes == code).any(), drawable.any())
-        for asked, code in zip((config.validation, config.test), _HELD_OUT, strict=True)
-    ]
+    drawable = drawable_rows(codes, given, truth)
+    shares = wanted_shares(codes, drawable, config)
     if not any(shares):
         return
-    # a unit with patches given to training, or with the pixels of given validation or test, is not free
-    pinned = np.zeros(int(whole.max(initial=-1)) + 1, bool)
-    pinned[whole[~np.isin(given, (NOTHING, GIVEN_POOL))]] = True
-    rows = np.flatnonzero(drawable & ~pinned[whole])
+    tied = tied_to_given(given, whole)
+    rows = np.flatnonzero(drawable & ~tied)
     _warn_of_units(table, kind[rows], whole, config, warnings)
     names, first, unit = np.unique(whole[rows], return_index=True, return_inverse=True)
     counts = np.zeros((len(names), len(classes)), np.int64)
@@ -62,32 +56,56 @@ def draw_held_out(
         np.bincount(truth[trains], minlength=len(classes)),
     )
     _fill(chosen)
-    for which, name in enumerate(_NAMES):
+    for which, name in enumerate(NAMES):
         got = counts[chosen.side == _HELD_OUT[which]].sum(axis=0)
         if not shares[which]:
             continue
         if not got.any():
-            tied = "" if config.duplicates == "drop" else ", or set splits.duplicates: drop"
+            drop = "" if config.duplicates == "drop" else ", or set splits.duplicates: drop"
+            lost = int((drawable & tied).sum())
             raise ChainError(
-                f"splits.{name}: nothing can be drawn from {len(names):,} units",
+                f"splits.{name}: nothing can be drawn from {len(names):,} units"
+                + (f" ({lost:,} patches are tied to given ones by patient, slide or pixels)" if lost else ""),
                 "a unit (patient, slide or patch, with all that share its pixels) is never divided, "
                 "and training needs a label of every class",
-                f"name a source of part {name}, set splits.{name}: 0, label patches of more patients{tied}",
+                f"name a source of part {name}, set splits.{name}: 0, label patches of more patients{drop}",
                 ExitCode.BAD_DATA,
             )
         for code in np.flatnonzero((got == 0) & (target[which] > 0)):
             warnings.append(f"{name} has no patch of class {classes[int(code)]}: too few units have one")
-    side = np.full(len(pinned), -1, np.int8)
+    side = np.full(int(whole.max(initial=-1)) + 1, -1, np.int8)
     side[names] = chosen.side
     drawn = side[whole] >= 0
     codes[drawn & drawable] = side[whole][drawn & drawable]
-    beside = drawn & ~drawable & ((given == GIVEN_POOL) | free)
+    beside = drawn & ~drawable & ((given == GIVEN_POOL) | ((given == NOTHING) & (codes != UNUSED)))
     codes[beside] = UNUSED
     if beside.any():
         warnings.append(
             f"{int(beside.sum()):,} patches of the pool are left unused: they share a patient, slide or pixels with "
             "patches drawn for validation or test"
         )
+
+
+def drawable_rows(codes: np.ndarray, given: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """(N,) bool: labelled patches of which nothing is said and that are not yet out."""
+    rows: np.ndarray = (given == NOTHING) & (codes != UNUSED) & (truth >= 0)
+    return rows
+
+
+def wanted_shares(codes: np.ndarray, drawable: np.ndarray, config: SplitsConfig) -> list[float | int]:
+    """What is to be drawn for validation and for test: a share below 1, a number a class, or 0."""
+    return [
+        _share(asked, (codes == code).any(), drawable.any())
+        for asked, code in zip((config.validation, config.test), _HELD_OUT, strict=True)
+    ]
+
+
+def tied_to_given(given: np.ndarray, units: np.ndarray) -> np.ndarray:
+    """(N,) bool: patches of a unit (N,) that has a patch given to training, validation or test."""
+    tied = np.zeros(int(units.max(initial=-1)) + 1, bool)
+    tied[units[~np.isin(given, (NOTHING, GIVEN_POOL))]] = True
+    rows: np.ndarray = tied[units]
+    return rows
 
 
 def _share(asked: Share | None, given: bool | np.bool_, drawable: bool | np.bool_) -> float | int:

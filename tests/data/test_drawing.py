@@ -1,6 +1,7 @@
 """Laws of drawing: nothing leaks, nothing moves, everything is accounted for."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -38,7 +39,9 @@ class Case:
     def draw(self, order=None, **config):
         rows = np.arange(len(self.table)) if order is None else order
         columns = (Column.of([column[int(row)] for row in rows]) for column in (self.label, self.split, self.part))
-        return draw(_take(self.table, rows), *columns, CLASSES, SplitsConfig(**config))
+        return draw(
+            _take(self.table, rows), *columns, CLASSES, SplitsConfig(**config), lambda row: f"{int(rows[row])}.png"
+        )
 
     def codes(self, drawn):
         """Split codes in the case's own row order."""
@@ -231,13 +234,85 @@ def test_given_without_label_is_refused_by_name(part):
         Case(9, label=[*"ABCABCAB", ""], part=["split"] * 8 + [part]).draw()
     assert refusal.value.code == ExitCode.BAD_DATA
     assert part in refusal.value.what
-    assert "main" in refusal.value.what
+    assert "the first: main:8.png (patch " in refusal.value.what
+    with pytest.raises(ChainError, match=r"main:8\.png"):
+        Case(9, label=[*"ABCABCAB", ""], part=["split"] * 8 + [part]).draw(np.arange(9)[::-1])
 
 
 def test_class_without_training_label_is_refused_by_name():
     with pytest.raises(ChainError, match="no labelled patch of class C") as refusal:
         Case(20, label=["A", "B"] * 10).draw()
     assert refusal.value.code == ExitCode.BAD_DATA
+
+
+@pytest.mark.parametrize(("classes", "what"), [(("a",), "only one class: a"), ((), "no patch has a label")])
+def test_fewer_than_two_classes_are_refused(classes, what):
+    case = Case(30, label=[*classes] * 30 or [""] * 30)
+    for share in (None, 0, 0.5):
+        with pytest.raises(ChainError) as refusal:
+            draw(case.table, case.label, case.split, case.part, classes, SplitsConfig(validation=share))
+        assert refusal.value.code == ExitCode.BAD_DATA
+        assert refusal.value.what == what
+
+
+def _nothing_free(case, **config):
+    with pytest.raises(ChainError) as refusal:
+        case.draw(**config)
+    assert refusal.value.code == ExitCode.BAD_DATA
+    return refusal.value
+
+
+def test_drawing_beside_splits_that_are_all_given_is_refused_as_such():
+    case = Case(90, split=["train"] * 60 + ["validation"] * 15 + ["test"] * 15)
+    refusal = _nothing_free(case, validation=0.15)
+    assert refusal.what == (
+        "splits.validation: 0.15 asks to draw, but every labelled patch already has a split given by its source"
+    )
+    assert "remove splits.validation" in refusal.todo
+    assert _nothing_free(case, test=7).what.startswith("splits.test: 7 asks to draw")
+    case.draw()  # what the message says to do
+
+
+def test_what_is_set_aside_beside_given_patches_is_said_to_be():
+    case = Case(60, patient=[f"p{i // 6}" for i in range(60)], split=["validation", *[""] * 5] * 5 + ["train"] * 30)
+    assert "or is a copy or of the patient or slide of one that has" in _nothing_free(case, validation=0.15).what
+
+
+def test_patients_that_all_have_given_patches_are_said_to_be():
+    case = Case(60, patient=[f"p{i // 6}" for i in range(60)], split=["train", *[""] * 5] * 10)
+    assert "every patient or slide with a patch free to draw" in _nothing_free(case, validation=0.15).what
+    case.draw(validation=0, test=0)
+
+
+@pytest.mark.parametrize("order", [np.arange(60), np.arange(60)[::-1]])
+def test_pixels_shared_with_given_patches_are_named_by_a_pair(order):
+    # every free patient shares one blank patch (rows 3, 33) with a given test patient, and is not tied otherwise
+    patient = ["T"] * 30 + ["F"] * 30
+    pixels = np.arange(60)
+    pixels[33] = pixels[3]
+    case = Case(60, patient=patient, part=["test"] * 30 + ["split"] * 30, pixels=pixels)
+    with pytest.raises(ChainError) as caught:
+        case.draw(order, validation=0.2)
+    refusal = caught.value
+    assert refusal.what.startswith("splits.validation: 0.2 asks to draw, but every patch free to draw hangs by shared")
+    assert "main:33.png (patch " in refusal.what
+    assert "main:3.png (patch " in refusal.what
+    assert "duplicates: drop" in refusal.todo
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_a_pair_that_is_named_has_the_same_pixels(seed):
+    rng = np.random.default_rng(seed)
+    patient = [f"p{k}" for k in rng.integers(0, 8, 60)]
+    part = ["test" if who == "p0" else "split" for who in patient]
+    case = Case(60, patient=patient, part=part, pixels=rng.integers(0, 30, 60), seed=seed)
+    try:
+        case.draw(validation=0.2)
+    except ChainError as refusal:
+        pair = [int(row) for row in re.findall(r"main:(\d+)\.png", refusal.what)]
+        assert len(pair) == 2
+        assert (case.table.pixels[pair[0]] == case.table.pixels[pair[1]]).all()
+        assert patient[pair[0]] != "p0" == patient[pair[1]]
 
 
 def test_unknown_class_is_refused_by_name():
