@@ -67,11 +67,12 @@ class Manifest(Reader):
                     at, f"has the split {shortened(row['split'])!r}", f"known are {', '.join(filter(None, SPLITS))}",
                     "correct it",
                 )  # fmt: skip
-            if row["label"].lower() in LOST:
-                raise self._refused(
-                    at, f"has the label {row['label']!r}", "that is nearly always a lost value, seldom a class",
-                    "leave it empty for a patch of the pool, or give the class another name",
-                )  # fmt: skip
+            for column in ("label", "patient", "slide"):
+                if row[column].lower() in LOST:  # one patient called "nan" would tie all unknown ones together
+                    raise self._refused(
+                        at, f"has the {column} {row[column]!r}", "that is nearly always a lost value, seldom a name",
+                        "leave it empty where it is unknown (a patch without a label is pool), or rename it",
+                    )  # fmt: skip
             record = Record(key, row["label"], row["patient"], row["slide"], row["site"], split)
             check_names(record, f"source {self.name}: {at}")
             yield record

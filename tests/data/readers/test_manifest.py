@@ -185,3 +185,9 @@ def test_categories_and_truth_values_are_texts(parquet):
 
 def test_rows_of_parquet_are_counted_from_one(parquet):
     assert "row 3 has the label 'nan'" in _refusal(parquet(label=["a", "b", "nan"]))
+
+
+@pytest.mark.parametrize("column", ["patient", "slide"])
+def test_a_lost_value_is_nobody(manifest, column):
+    with pytest.raises(ChainError, match=f"m.csv line 2 has the {column} 'nan'"):
+        list(manifest(f"path,{column}\npatches/A/p0_0.jpg,nan\n").records())
