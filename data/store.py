@@ -24,8 +24,8 @@ FAULT_AROUND = 64 << 10
 class PatchStore:
     """Patches by row. Every access may raise ChainError (66, 76, 78) naming the file, when it is first opened."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
         self._mapped: MappedStore | None = None
         self._reads = 0  # until pages are let go
 
