@@ -1,5 +1,6 @@
 """`check`: what would go wrong, before hours are spent. Heavy modules are imported here, when they are asked."""
 
+import functools
 import importlib
 import shutil
 from collections.abc import Generator, Iterator
@@ -8,14 +9,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
+from data.modes import CHANNELS, DTYPE
 from pipeline.config import ChainConfig
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 
 if TYPE_CHECKING:
     from data.ingest import Survey
-
-BYTES = {"rgb8": 3, "grey8": 1, "grey16": 2}
 
 
 def check(config: ChainConfig) -> Iterator[str]:
@@ -74,8 +74,12 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     from data.drawing import draw_without_leaks
     from data.splits import POOL, SPLITS
 
+    @functools.cache  # only a refusal asks, and then for several patches
+    def places() -> dict[int, str]:
+        return _places(config)
+
     def place(row: int) -> str:
-        return _places(config)[int(survey.table.ids[row])]
+        return places()[int(survey.table.ids[row])]
 
     drawn = draw_without_leaks(survey.table, survey.labels, survey.classes, config.splits, place)
     counts = [int((drawn.split == code).sum()) for code in range(len(SPLITS))]
@@ -108,7 +112,9 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
 
 def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterator[str]:
     """The two things that grow with the data; models and checkpoints come on top."""
-    store = patches * (config.data.size_px**2 * BYTES[config.data.mode] + 200)  # a row beside the pixels
+    mode = config.data.mode
+    patch = config.data.size_px**2 * CHANNELS[mode] * DTYPE[mode].itemsize
+    store = patches * (patch + 200)  # a row of the table beside the pixels
     scores = config.rounds * pool * (8 + 2 * classes) * 2  # shards, then the merged file
     free = shutil.disk_usage(Path.cwd()).free
     words = f"disk: about {size(store + scores)} for store and scores, models on top; {size(free)} free here"

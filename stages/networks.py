@@ -13,9 +13,8 @@ from safetensors.torch import load_file, save_file
 
 from data.atomic import replacing, write_json
 from data.errors import ChainError, ExitCode
+from data.modes import CHANNELS, Mode
 from stages.train.config import StudentConfig, TrainConfig
-
-CHANNELS = {"rgb8": 3, "grey8": 1, "grey16": 1}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
     return model.to(memory_format=torch.channels_last)
 
 
-def network_kwargs(section: TrainConfig, num_classes: int, mode: str, size_px: int) -> dict[str, Any]:
+def network_kwargs(section: TrainConfig, num_classes: int, mode: Mode, size_px: int) -> dict[str, Any]:
     """What `timm.create_model` needs to rebuild this network (without the noise, which holds no weights)."""
     kwargs: dict[str, Any] = {"num_classes": num_classes, "in_chans": CHANNELS[mode]}
     cfg = timm.models.get_pretrained_cfg(section.backbone) if timm.is_model(section.backbone) else None
@@ -80,7 +79,7 @@ def network_kwargs(section: TrainConfig, num_classes: int, mode: str, size_px: i
     return kwargs
 
 
-def first_network(section: TrainConfig, num_classes: int, mode: str, size_px: int, key: str) -> torch.nn.Module:
+def first_network(section: TrainConfig, num_classes: int, mode: Mode, size_px: int, key: str) -> torch.nn.Module:
     """The untrained network of a stage, with its first weights. Draws from torch's global generator."""
     kwargs = network_kwargs(section, num_classes, mode, size_px)
     if isinstance(section, StudentConfig):
@@ -126,7 +125,7 @@ def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
 
 
 def normalisation(
-    section: TrainConfig, mode: str, stats: tuple[list[float], list[float]]
+    section: TrainConfig, mode: Mode, stats: tuple[list[float], list[float]]
 ) -> tuple[list[float], list[float]]:
     """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`)."""
     if section.init.kind == "random":

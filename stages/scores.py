@@ -9,8 +9,6 @@ import numpy as np
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 
-PARTS = ("pool", "validation", "test")
-
 
 @dataclass(frozen=True)
 class Scores:

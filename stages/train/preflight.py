@@ -2,20 +2,20 @@
 
 import torch
 
+from data.modes import CHANNELS, Mode
 from stages.networks import first_network
 from stages.train.config import StudentConfig, TeacherConfig
 
 
-def check_network(section: TeacherConfig | StudentConfig, num_classes: int, mode: str, size_px: int) -> list[str]:
+def check_network(section: TeacherConfig | StudentConfig, num_classes: int, mode: Mode, size_px: int) -> list[str]:
     """Build the network, load its weights, and pass two blank patches through it; lines for people.
 
     Raises ChainError naming the key at fault.
     """
     role = "student" if isinstance(section, StudentConfig) else "teacher"
     network = first_network(section, num_classes, mode, size_px, role)
-    channels = 3 if mode == "rgb8" else 1
     with torch.inference_mode():
-        shape = tuple(network.eval()(torch.zeros(2, channels, size_px, size_px)).shape)
+        shape = tuple(network.eval()(torch.zeros(2, CHANNELS[mode], size_px, size_px)).shape)
     assert shape == (2, num_classes), shape
     count = sum(p.numel() for p in network.parameters())
     pretrained = "timm's pretrained weights" if section.init.path is None else f"weights of {section.init.path}"
