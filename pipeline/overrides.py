@@ -63,6 +63,7 @@ def apply(change: Override, source: Source) -> None:
     for depth, key in enumerate(change.place[:-1]):
         if isinstance(node, dict) and node.get(key) is None:
             node[key] = {}
+            source.origin[change.place[: depth + 1]] = f"--set {change.text}"
         node = _inner(node, key, change, depth)
     last = change.place[-1]
     if isinstance(node, list):

@@ -77,6 +77,7 @@ def test_numbers_in_scientific_notation_are_numbers(tmp_path: Path) -> None:
 
 def test_overrides_are_named_as_given(tmp_path: Path) -> None:
     assert "--set student.epocs=3: student.epocs: unknown key" in refused(tmp_path, CONFIG, "student.epocs=3").what
+    assert "--set studnt.lr=1: studnt: unknown key" in refused(tmp_path, CONFIG, "studnt.lr=1").what
     assert refused(tmp_path, CONFIG, "student").code == ExitCode.USAGE
     assert "no item 1" in refused(tmp_path, CONFIG, "data.sources.1.kind=folder").what
     assert "seed has no keys" in refused(tmp_path, CONFIG, "seed.x=1").what
