@@ -7,10 +7,10 @@ density is scaled and shifted. It is one 3 x 3 matrix on log intensities, so it 
 import numpy as np
 
 # rows: RGB optical density of haematoxylin, eosin, and what is left (Ruifrok and Johnston 2001)
-_STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
-_STAINS /= np.linalg.norm(_STAINS, axis=1, keepdims=True)
-_UNMIX = np.linalg.inv(_STAINS)
-_DENSITY_OF = -np.log((np.arange(256) + 1.0) / 256.0).astype(np.float32)
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
+UNMIX = np.linalg.inv(STAINS)
+DENSITY_OF = -np.log((np.arange(256) + 1.0) / 256.0).astype(np.float32)
 
 
 def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -20,7 +20,7 @@ def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.n
     """
     scale = 1 + strength * rng.uniform(-1, 1, 3)
     shift = strength / 4 * rng.uniform(-1, 1, 3)
-    mix = (_UNMIX * scale) @ _STAINS  # unmix, scale each stain, mix again
-    density = _DENSITY_OF[image].reshape(-1, 3) @ mix.astype(np.float32) + (shift @ _STAINS).astype(np.float32)
+    mix = (UNMIX * scale) @ STAINS  # unmix, scale each stain, mix again
+    density = DENSITY_OF[image].reshape(-1, 3) @ mix.astype(np.float32) + (shift @ STAINS).astype(np.float32)
     restained: np.ndarray = np.clip(256.0 * np.exp(-density) - 1.0, 0, 255)
     return restained.astype(np.uint8).reshape(image.shape)
