@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.modes import MAX_SIZE_PX, Mode
+from data.modes import MAX_DEPTH, MAX_SIZE_PX, Mode
 from data.readers import SourceConfig
 from data.section import Section
 
@@ -15,12 +15,16 @@ class DataConfig(Section):
     sources: Annotated[list[SourceConfig], Field(min_length=1, description="where patches come from")]
     size_px: Annotated[int, Field(ge=1, le=MAX_SIZE_PX, description="every stored patch is a square of this side")]
     mode: Annotated[Mode, Field(description="what every stored patch is made of")] = "rgb8"
+    depth: Annotated[int, Field(ge=1, le=MAX_DEPTH, description="slices of a patch; more than 1 only for hu16")] = 1
     resize: Annotated[
         bool, Field(description="resample patches of another size; false: they go to the quarantine table")
     ] = False
     encoding: Annotated[
         Literal["keep", "raw"],
-        Field(description="keep: an 8-bit JPEG that fits keeps its own bytes; raw: pixels. Never encoded anew"),
+        Field(
+            description="keep: an 8-bit JPEG that fits keeps its own bytes, a patch that lies in a slide stays there; "
+            "raw: pixels. Never encoded anew"
+        ),
     ] = "keep"
     quarantine_limit: Annotated[float, Field(ge=0, le=1, description="share of patches that may be unusable")] = 0.001
     classes: Annotated[
@@ -33,6 +37,8 @@ class DataConfig(Section):
         names = [source.name for source in self.sources]
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"two sources are called {twice[0]!r}: give each a name of its own")
+        if self.depth > 1 and self.mode != "hu16":
+            raise ValueError(f"depth: {self.depth} goes with mode: hu16; patches in {self.mode} have one slice")
         if self.classes is not None and len(set(self.classes)) != len(self.classes):
             raise ValueError("a class is named twice")
         return self

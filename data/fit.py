@@ -13,6 +13,12 @@ def check_mode(found: Mode, wanted: Mode) -> None:
         raise BadPatch(f"{found} pixels, the store holds {wanted}: convert the file, or set data.mode: {found}")
 
 
+def check_depth(pixels: np.ndarray, mode: Mode, depth: int) -> None:
+    """Raise BadPatch, with the remedy, when a patch in HU has other than `depth` slices. pixels: (H, W, D)."""
+    if mode == "hu16" and pixels.shape[2] != depth:
+        raise BadPatch(f"{pixels.shape[2]} slices, the store holds {depth}: set data.depth: {pixels.shape[2]}")
+
+
 def to_size(pixels: np.ndarray, size_px: int, resize: bool) -> np.ndarray:
     """(H, W, C) as (size_px, size_px, C), same dtype: by area when shrinking, bilinear when growing.
 

@@ -17,11 +17,12 @@ from data.bad_patch import BadPatch
 from data.config import DataConfig
 from data.decode import decode, pixel_digest, strict_pillow
 from data.errors import ChainError, ExitCode
-from data.fit import check_mode, to_size
+from data.fit import check_depth, check_mode, to_size
 from data.modes import mode_of, with_channels
 from data.names import check_names, shortened
 from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Reader, Record
+from data.reference import Reference
 from data.source_labels import SourceLabels
 from data.store_writer import writing_store
 from data.table import PatchTable
@@ -63,7 +64,7 @@ class _Listed(NamedTuple):
 
 class _Kept(NamedTuple):
     digest: tuple[int, int]
-    content: bytes | np.ndarray
+    content: bytes | np.ndarray | Reference
 
 
 def ingest(
@@ -75,7 +76,7 @@ def ingest(
     the quarantine table. Raises ChainError (65) over the quarantine limit, after writing the table and no store.
     """
     listed = _list(config)
-    with writing_store(store, config.mode, config.size_px) as writer:
+    with writing_store(store, config.mode, config.size_px, config.depth) as writer:
 
         def add(item: _Listed, kept: _Kept) -> None:
             writer.add(item.patch_id, item.record, item.reader.name, item.reader.part, *kept)
@@ -216,14 +217,16 @@ def _take_all(chunk: list[_Listed], config: DataConfig) -> list[_Kept | BadPatch
 def _take(item: _Listed, config: DataConfig) -> _Kept:
     content = item.reader.content(item.record)
     if isinstance(content, bytes):
-        pixels, mode, jpeg = decode(content)
+        pixels, mode, as_is = decode(content)
     else:
-        pixels, jpeg = with_channels(content), False
+        as_is = isinstance(content, Reference)
+        pixels = with_channels(content.pixels() if isinstance(content, Reference) else content)
         mode = mode_of(pixels)
     check_mode(mode, config.mode)
+    check_depth(pixels, mode, config.depth)
     fitted = to_size(pixels, config.size_px, config.resize)
-    keeps_bytes = jpeg and fitted is pixels and config.encoding == "keep"
-    return _Kept(pixel_digest(fitted, mode), content if keeps_bytes else fitted)
+    keeps = as_is and fitted is pixels and config.encoding == "keep"
+    return _Kept(pixel_digest(fitted, mode), content if keeps else fitted)
 
 
 def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The three kinds of pixels a store can hold."""
+"""The kinds of pixels a store can hold."""
 
 from typing import Literal
 
@@ -6,10 +6,17 @@ import numpy as np
 
 from data.bad_patch import BadPatch
 
-Mode = Literal["rgb8", "grey8", "grey16"]
-CHANNELS: dict[Mode, int] = {"rgb8": 3, "grey8": 1, "grey16": 1}
+Mode = Literal["rgb8", "grey8", "grey16", "hu16"]
+# of one slice; only hu16 (Hounsfield units) knows patches of several
+CHANNELS: dict[Mode, int] = {"rgb8": 3, "grey8": 1, "grey16": 1, "hu16": 1}
 MAX_SIZE_PX = 4096  # a patch, not a slide
-DTYPE: dict[Mode, np.dtype] = {"rgb8": np.dtype("u1"), "grey8": np.dtype("u1"), "grey16": np.dtype("<u2")}
+MAX_DEPTH = 256
+DTYPE: dict[Mode, np.dtype] = {
+    "rgb8": np.dtype("u1"),
+    "grey8": np.dtype("u1"),
+    "grey16": np.dtype("<u2"),
+    "hu16": np.dtype("<i2"),
+}
 
 
 def mode_of(pixels: np.ndarray) -> Mode:
@@ -21,9 +28,12 @@ def mode_of(pixels: np.ndarray) -> Mode:
             return "grey8"
         case (1,), "u2":
             return "grey16"
+        case (_,), "i2":
+            return "hu16"
         case channels, _:
             raise BadPatch(
-                f"{pixels.dtype} pixels with {channels[0]} channels: save it as 8-bit RGB, or as 8- or 16-bit grey"
+                f"{pixels.dtype} pixels with {channels[0]} channels: "
+                "save it as 8-bit RGB, as 8- or 16-bit grey, or as int16 HU"
             )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data.decode import decode_jpeg
+from data.bad_patch import BadPatch
+from data.decode import decode_jpeg, pixel_digest
 from data.errors import ChainError, ExitCode
 from data.modes import CHANNELS, Mode
-from data.store_format import COLUMNS, JPEG, MappedStore, map_store
+from data.reference import Reference
+from data.store_format import COLUMNS, JPEG, REFERENCE, MappedStore, map_store
 from data.table import PatchTable, id_text
 from data.table_builder import key_text
 
@@ -50,8 +52,13 @@ class PatchStore:
 
     @property
     def channels(self) -> int:
-        """3 or 1."""
-        return CHANNELS[self.mode]
+        """3 or 1, or the slices of a patch in HU."""
+        return CHANNELS[self.mode] * self.depth
+
+    @property
+    def depth(self) -> int:
+        """Slices of a patch: 1 but for CT."""
+        return self._open().depth
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -79,14 +86,20 @@ class PatchStore:
         return rows.astype(np.int64, copy=False)
 
     def pixels(self, row: int) -> np.ndarray:
-        """(H, W, C) uint8 or uint16 of one row, the caller's own copy. Raises ChainError (76) for a damaged one."""
+        """(H, W, C) uint8, uint16 or int16 of one row, the caller's own copy.
+
+        Raises ChainError (76) for a damaged one, and (66, 78) when it lies in a slide that is gone or has changed.
+        """
         store = self._mapped or self._open()
         self._reads -= 1
         if self._reads < 0:
             self._let_go(store)
         start, stop = int(store.views["offsets"][row]), int(store.views["offsets"][row + 1])
         try:
-            if store.views["codec"][row] == JPEG:
+            codec = store.views["codec"][row]
+            if codec == REFERENCE:
+                return self._from_slide(row)
+            if codec == JPEG:
                 return decode_jpeg(store.whole[store.start + start : store.start + stop], store.mode)
             if stop - start != store.patch_bytes:
                 raise ValueError(f"it has {stop - start:,} of {store.patch_bytes:,} bytes")
@@ -96,18 +109,26 @@ class PatchStore:
                              "see `verify RUN`, then make it again: `rerun RUN --from data/store`",
                              ExitCode.DAMAGED) from error  # fmt: skip
 
-    def content(self, row: int) -> bytes | np.ndarray:
-        """What is stored of one row: the JPEG file, or the pixels."""
+    def content(self, row: int) -> bytes | np.ndarray | Reference:
+        """What is stored of one row: the JPEG file, the pixels, or where they lie."""
         store = self._open()
-        if store["codec"][row] != JPEG:
+        codec = store["codec"][row]
+        if codec not in (JPEG, REFERENCE):
             return self.pixels(row)
         start, stop = store["offsets"][row : row + 2].tolist()
-        return store["bytes"][start:stop].tobytes()
+        payload = store["bytes"][start:stop].tobytes()
+        return payload if codec == JPEG else Reference(payload)
 
     def table(self) -> PatchTable:
         """Every row's id, pixel digest, source, patient, slide and site; views of the file."""
         store = self._open()
         return PatchTable(store["ids"], store["pixels"], *(store.column(f"columns/{name}") for name in COLUMNS))
+
+    @property
+    def numbers(self) -> dict[str, np.ndarray]:
+        """What was measured of every patch: (N,) float64 by name, NaN unknown; views of the file."""
+        store = self._open()
+        return {name: store[f"numbers/{name}"] for name in store.numbers}
 
     def key(self, row: int) -> str:
         """The patch's place in its source."""
@@ -121,6 +142,23 @@ class PatchStore:
             if hashlib.sha256(view.data if view.size else b"").hexdigest() != store.digests[name]:
                 raise ChainError(f"{self.path}: dataset {name!r} is damaged", "its content has another SHA-256",
                                  "make it again: `rerun RUN --from data/store`", ExitCode.DAMAGED)  # fmt: skip
+
+    def _from_slide(self, row: int) -> np.ndarray:
+        content = self.content(row)
+        assert isinstance(content, Reference)
+        why = "its pixels are not those that were read when the store was made"
+        try:
+            pixels = content.pixels()
+            if pixel_digest(pixels, self.mode) == tuple(map(int, self._open()["pixels"][row])):
+                return pixels
+        except BadPatch as bad:
+            why = bad.reason
+        raise ChainError(
+            f"patch {self.key(row)} cannot be read from its slide again",
+            why,
+            "put the slide back as it was, or make the store again: `rerun RUN --from data/store`",
+            ExitCode.MISMATCH,
+        )
 
     def _let_go(self, store: MappedStore) -> None:
         if len(store.whole) > MAPPED_BYTES:

@@ -2,15 +2,17 @@
 
     bytes          (B,) uint8    every patch end to end, raw little-endian pixels (H, W, C) or a JPEG file
     offsets        (N + 1,) uint64   patch r is bytes[offsets[r]:offsets[r + 1]]
-    codec          (N,) uint8    0 raw, 1 JPEG
+    codec          (N,) uint8    0 raw, 1 JPEG, 2 reference: JSON that says where in which slide the pixels are
     ids            (N,) uint64   unique
     order          (N,) int64    argsort of ids
     pixels         (N, 2) uint64 digest of the decoded pixels
     keys/bytes, keys/offsets     the place of each patch in its source, UTF-8, end to end
     columns/NAME/codes (N,) int32, columns/NAME/names (K,) UTF-8      source, patient, slide, site
     source_labels/NAME/...       label, split, part: as the source says, read by `data.source_labels` only
+    numbers/NAME   (N,) float64  what was measured of each patch, NaN unknown; NAMEs in the attribute `numbers`
 
-Root attributes: format, version, mode, size_px, classes (JSON). Each dataset carries its `sha256`.
+Root attributes: format, version, mode, size_px, classes (JSON); where there is something to say, depth (slices of a
+patch) and numbers (JSON). Each dataset carries its `sha256`.
 Texts are of fixed length throughout: nothing lies in HDF5's heaps.
 """
 
@@ -24,11 +26,11 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.hdf5 import HDF5_ERRORS, attribute, damaged, dataset, h5py, open_file
-from data.modes import CHANNELS, DTYPE, MAX_SIZE_PX, Mode
+from data.modes import CHANNELS, DTYPE, MAX_DEPTH, MAX_SIZE_PX, Mode
 from data.table import Column
 
 FORMAT, VERSION = "patchchain store", 1
-RAW, JPEG = 0, 1
+RAW, JPEG, REFERENCE = 0, 1, 2
 MODES: dict[object, Mode] = {mode: mode for mode in CHANNELS}
 COLUMNS = ("source", "patient", "slide", "site")
 SOURCE_LABELS = ("label", "split", "part")
@@ -44,7 +46,7 @@ class MappedStore:
     """An opened store: read-only views of one memory map of the file. No handle is kept, nothing is loaded.
 
     whole: (file size,) uint8; start: where `bytes` begins in it; views: dataset name -> array.
-    patch_bytes: of one raw patch.
+    depth: slices of a patch; patch_bytes: of one raw patch; numbers: names of the number columns.
     """
 
     map: mmap.mmap
@@ -52,7 +54,9 @@ class MappedStore:
     start: int
     mode: Mode
     size_px: int
+    depth: int
     classes: tuple[str, ...]
+    numbers: tuple[str, ...]
     views: dict[str, np.ndarray]
     digests: dict[str, str]
     patch_bytes: int
@@ -63,7 +67,7 @@ class MappedStore:
     @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C) of every patch."""
-        return self.size_px, self.size_px, CHANNELS[self.mode]
+        return self.size_px, self.size_px, CHANNELS[self.mode] * self.depth
 
     def forget(self) -> None:
         """Let this process's share of the file's pages go. They stay in the system's cache: the next read maps them."""
@@ -83,8 +87,8 @@ class MappedStore:
 def map_store(path: Path) -> MappedStore:
     """Open a store. Raises ChainError: 66 absent, 76 truncated or damaged, 78 no store or a newer one."""
     with open_file(path, ExitCode.DAMAGED) as file:
-        mode, size_px, classes = _attributes(path, file)
-        found = {name: _place(path, file, name) for name in NAMES}
+        about = _attributes(path, file)
+        found = {name: _place(path, file, name) for name in (*NAMES, *(f"numbers/{name}" for name in about.numbers))}
     with path.open("rb") as opened:
         mapped = mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ)
     whole = np.frombuffer(mapped, np.uint8)
@@ -96,23 +100,37 @@ def map_store(path: Path) -> MappedStore:
         mapped,
         whole,
         found["bytes"].start,
-        mode,
-        size_px,
-        tuple(classes),
+        *about,
         views,
         {name: place.sha256 for name, place in found.items()},
-        size_px * size_px * CHANNELS[mode] * DTYPE[mode].itemsize,
+        about.size_px**2 * CHANNELS[about.mode] * about.depth * DTYPE[about.mode].itemsize,
     )
     n, offsets = len(store["ids"]), store["offsets"]
-    if len(offsets) != n + 1 or len(store["codec"]) != n or int(offsets[-1]) != len(store["bytes"]):
+    whole_columns = all(len(store[f"numbers/{name}"]) == n for name in about.numbers)
+    if (
+        not whole_columns
+        or len(offsets) != n + 1
+        or len(store["codec"]) != n
+        or int(offsets[-1]) != len(store["bytes"])
+    ):
         raise _damaged(path, f"its parts do not fit: {n:,} ids, {len(offsets):,} offsets")
     return store
 
 
-def _attributes(path: Path, file: h5py.File) -> tuple[Mode, int, list[str]]:
+class _About(NamedTuple):
+    mode: Mode
+    size_px: int
+    depth: int
+    classes: tuple[str, ...]
+    numbers: tuple[str, ...]
+
+
+def _attributes(path: Path, file: h5py.File) -> _About:
     try:
-        found = {name: attribute(file, name) for name in ("format", "version", "mode", "size_px", "classes")}
+        wanted = ("format", "version", "mode", "size_px", "depth", "classes", "numbers")
+        found = {name: attribute(file, name) for name in wanted}
         classes = json.loads(str(found["classes"] or "null"))
+        numbers = json.loads(str(found["numbers"] or "[]"))
     except HDF5_ERRORS as error:
         raise damaged(path, "/", error, ExitCode.DAMAGED) from error
     if found["format"] != FORMAT:
@@ -122,10 +140,12 @@ def _attributes(path: Path, file: h5py.File) -> tuple[Mode, int, list[str]]:
         raise ChainError(f"{path} has format version {found['version']}",
                          f"this program reads version {VERSION}", "use the program that wrote it",
                          ExitCode.MISMATCH)  # fmt: skip
-    mode, size_px = MODES.get(found["mode"]), found["size_px"]
-    if mode is None or not isinstance(size_px, int) or not 1 <= size_px <= MAX_SIZE_PX or not isinstance(classes, list):
+    mode, size_px, depth = MODES.get(found["mode"]), found["size_px"], found["depth"] or 1
+    sizes = isinstance(size_px, int) and 1 <= size_px <= MAX_SIZE_PX
+    sizes = sizes and isinstance(depth, int) and 1 <= depth <= MAX_DEPTH
+    if mode is None or not sizes or not isinstance(classes, list) or not isinstance(numbers, list):
         raise _damaged(path, "an attribute is missing or wrong")
-    return mode, size_px, [str(name) for name in classes]
+    return _About(mode, int(str(size_px)), int(str(depth)), tuple(map(str, classes)), tuple(map(str, numbers)))
 
 
 class _Place(NamedTuple):

@@ -15,9 +15,10 @@ from data.atomic import replacing
 from data.hdf5 import fixed_text, h5py
 from data.modes import CHANNELS, DTYPE, Mode
 from data.readers.base import Record
+from data.reference import Reference
 from data.source_labels import SourceLabels
 from data.store import PatchStore
-from data.store_format import COLUMNS, FORMAT, JPEG, RAW, SOURCE_LABELS, VERSION
+from data.store_format import COLUMNS, FORMAT, JPEG, RAW, REFERENCE, SOURCE_LABELS, VERSION
 from data.table import Column, PatchTable
 from data.table_builder import TableBuilder
 
@@ -28,8 +29,8 @@ ALIGN = 64  # arrays begin on a cache line, so that views of them are aligned
 class StoreWriter:
     """Takes patches one after another; see `writing_store`."""
 
-    def __init__(self, mode: Mode, size_px: int, spool: IO[bytes]) -> None:
-        self._mode, self._size_px, self._spool = mode, size_px, spool
+    def __init__(self, mode: Mode, size_px: int, depth: int, spool: IO[bytes]) -> None:
+        self._mode, self._size_px, self._depth, self._spool = mode, size_px, depth, spool
         self._table = TableBuilder()
         self._ends = np.zeros(1024, np.uint64)
         self._codec = bytearray()
@@ -47,14 +48,20 @@ class StoreWriter:
         source: str,
         part: str,
         digest: tuple[int, int],
-        content: bytes | np.ndarray,
+        content: bytes | np.ndarray | Reference,
     ) -> None:
-        """Append one patch. content: a JPEG file that decodes strictly to this store's shape, or (H, W, C) pixels."""
+        """Append one patch.
+
+        content: a JPEG file that decodes strictly to this store's shape, (H, W, C) pixels, or where such pixels lie.
+        """
         if isinstance(content, np.ndarray):
-            assert content.shape == (self._size_px, self._size_px, CHANNELS[self._mode])
+            assert content.shape == (self._size_px, self._size_px, CHANNELS[self._mode] * self._depth)
             assert content.dtype == DTYPE[self._mode]
             payload = content.tobytes()
             self._codec.append(RAW)
+        elif isinstance(content, Reference):
+            payload = content.payload
+            self._codec.append(REFERENCE)
         else:
             payload = content
             self._codec.append(JPEG)
@@ -86,6 +93,11 @@ class StoreWriter:
             file.attrs["version"] = VERSION
             file.attrs["mode"] = fixed_text(self._mode)
             file.attrs["size_px"] = self._size_px
+            if self._depth != 1:
+                file.attrs["depth"] = self._depth
+            numbers = self._table.numbers()
+            if numbers:
+                file.attrs["numbers"] = fixed_text(json.dumps(list(numbers)))
             file.attrs["classes"] = fixed_text(json.dumps(list(self.classes), ensure_ascii=False))
             # every row of `bytes` is written: filling it with zeros before would write it twice
             patches = file.create_dataset("bytes", (self._bytes,), np.uint8, fill_time="never", track_times=False)
@@ -104,10 +116,12 @@ class StoreWriter:
                 _write_column(file, f"columns/{name}", getattr(table, name))
             for name in SOURCE_LABELS:
                 _write_column(file, f"source_labels/{name}", getattr(labels, name))
+            for name, column in numbers.items():
+                _write(file, f"numbers/{name}", column)
 
 
 @contextlib.contextmanager
-def writing_store(path: Path, mode: Mode, size_px: int) -> Iterator[StoreWriter]:
+def writing_store(path: Path, mode: Mode, size_px: int, depth: int = 1) -> Iterator[StoreWriter]:
     """Yield a writer; when the block ends well, `path` holds the whole, verified store, else it is not touched.
 
     Set `writer.classes` before the end. Memory grows by some 100 bytes a patch, disk needs twice the patches for
@@ -116,7 +130,7 @@ def writing_store(path: Path, mode: Mode, size_px: int) -> Iterator[StoreWriter]
     """
     # no name: the system takes it back even from a killed writer
     with tempfile.TemporaryFile(dir=path.parent, buffering=1 << 20) as spool, replacing(path) as part:
-        writer = StoreWriter(mode, size_px, spool)
+        writer = StoreWriter(mode, size_px, depth, spool)
         yield writer
         writer.write(part)
         _drop_from_cache(part)

@@ -33,6 +33,7 @@ class TableBuilder:
         self._texts = {name: _Texts() for name in (*COLUMNS, *SOURCE_LABELS)}
         self._keys = bytearray()
         self._ends = array("Q", [0])
+        self._numbers: dict[str, array[float]] = {}
 
     def __len__(self) -> int:
         return len(self._ids)
@@ -44,6 +45,10 @@ class TableBuilder:
         values = (source, record.patient, record.slide, record.site, record.label, record.split, part)
         for texts, value in zip(self._texts.values(), values, strict=True):
             texts.add(value)
+        for name, number in record.numbers.items():
+            column = self._numbers.setdefault(name, array("d"))
+            _fill(column, len(self._ids) - 1)
+            column.append(number)
         self._keys += record.key.encode()
         self._ends.append(len(self._keys))
 
@@ -56,9 +61,19 @@ class TableBuilder:
         """What the sources say of labels and splits."""
         return SourceLabels(*(self._texts[name].column() for name in SOURCE_LABELS))
 
+    def numbers(self) -> dict[str, np.ndarray]:
+        """Number columns (N,) float64 by name, in the order of their names; NaN where a patch has none."""
+        for column in self._numbers.values():
+            _fill(column, len(self._ids))
+        return {name: np.array(self._numbers[name], np.float64) for name in sorted(self._numbers)}
+
     def keys(self) -> tuple[np.ndarray, np.ndarray]:
         """Keys end to end, (K,) uint8 of UTF-8, and their (N + 1,) uint64 offsets."""
         return np.frombuffer(bytes(self._keys), np.uint8), np.array(self._ends, np.uint64)
+
+
+def _fill(column: "array[float]", length: int) -> None:
+    column.extend([float("nan")] * (length - len(column)))
 
 
 def key_text(content: np.ndarray, offsets: np.ndarray, row: int) -> str:

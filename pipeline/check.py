@@ -113,7 +113,7 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
 def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterator[str]:
     """The two things that grow with the data; models and checkpoints come on top."""
     mode = config.data.mode
-    patch = config.data.size_px**2 * CHANNELS[mode] * DTYPE[mode].itemsize
+    patch = config.data.size_px**2 * CHANNELS[mode] * config.data.depth * DTYPE[mode].itemsize
     store = patches * (patch + 200)  # a row of the table beside the pixels
     scores = config.rounds * pool * (8 + 2 * classes) * 2  # shards, then the merged file
     free = shutil.disk_usage(Path.cwd()).free

@@ -1,13 +1,14 @@
 """The protocol of every reader: list records cheaply, then give one patch's content at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, StringConstraints
 
+from data.reference import Reference
 from data.section import Section
 
 Part = Literal["split", "labelled", "pool", "validation", "test"]
@@ -19,6 +20,7 @@ class Record:
 
     `key` is the patch's place in the source (a relative POSIX path, or a row as text); with the
     source's name it makes the patch id. `split` is what the source itself says ("" if nothing).
+    `numbers`: what was measured of it, e.g. its place in the slide (x_px, y_px) or its share of tissue.
     """
 
     key: str
@@ -27,6 +29,7 @@ class Record:
     slide: str = ""
     site: str = ""
     split: str = ""
+    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reader(Section):
@@ -46,9 +49,10 @@ class Reader(Section):
         """
 
     @abstractmethod
-    def content(self, record: Record) -> bytes | np.ndarray:
-        """The encoded file (bytes, decoded strictly by the caller) or the pixels of one record.
+    def content(self, record: Record) -> bytes | np.ndarray | Reference:
+        """The encoded file (bytes, decoded strictly by the caller), the pixels of one record, or where they lie.
 
-        Pixels: (H, W) or (H, W, 1) or (H, W, 3), uint8 or uint16. Must be safe to call from several threads.
+        Pixels: (H, W) or (H, W, 1) or (H, W, 3), uint8 or uint16, or (H, W, D) int16 of D slices in HU. Must be safe
+        to call from several threads.
         Raises BadPatch for a patch to quarantine, ChainError where the whole source is unusable.
         """

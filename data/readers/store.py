@@ -10,6 +10,8 @@ from pydantic import Field, PrivateAttr
 
 from data.errors import ChainError, ExitCode
 from data.readers.base import Reader, Record
+from data.reference import Reference
+from data.row_numbers import RowNumbers
 
 if TYPE_CHECKING:
     from data.store import PatchStore
@@ -31,7 +33,7 @@ class Store(Reader):
         from data.source_labels import read_source_labels
 
         store = self._open()
-        table, labels = store.table(), read_source_labels(self.path)
+        table, labels, numbers = store.table(), read_source_labels(self.path), store.numbers
         for row in range(len(store)):
             key = f"{table.source[row]}/{store.key(row)}"
             part = labels.part[row]
@@ -43,10 +45,11 @@ class Store(Reader):
                 table.slide[row],
                 table.site[row],
                 labels.split[row] or ("" if part == "split" else part),
+                RowNumbers(numbers, row) if numbers else {},
             )
 
-    def content(self, record: Record) -> bytes | np.ndarray:
-        """The JPEG as stored, or (H, W, C) pixels."""
+    def content(self, record: Record) -> bytes | np.ndarray | Reference:
+        """The JPEG as stored, (H, W, C) pixels, or where they lie."""
         if not self._rows:
             self._rows.update({found.key: row for row, found in enumerate(self.records())})
         return self._open().content(self._rows[record.key])

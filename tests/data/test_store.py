@@ -15,14 +15,16 @@ from data.decode import pixel_digest
 from data.errors import ChainError
 from data.modes import CHANNELS, DTYPE
 from data.readers.base import Record
+from data.readers.store import Store
+from data.reference import Reference
 from data.source_labels import read_source_labels
 from data.store import PatchStore
 from data.store_writer import writing_store
 
 
-def _write(path, patches, mode="rgb8", size_px=16, records=None):
+def _write(path, patches, mode="rgb8", size_px=16, records=None, depth=1):
     records = records or [Record(f"k{i}", "AB"[i % 2], f"p{i % 3}") for i in range(len(patches))]
-    with writing_store(path, mode, size_px) as writer:
+    with writing_store(path, mode, size_px, depth) as writer:
         for i, (content, record) in enumerate(zip(patches, records, strict=True)):
             digest = pixel_digest(content, mode) if isinstance(content, np.ndarray) else (i, i)
             writer.add((i * 0x9E3779B97F4A7C15 + 1) % 2**64, record, "main", "split", digest, content)
@@ -35,18 +37,21 @@ TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=12)
 
 @settings(max_examples=40, deadline=None)
 @given(
-    mode=st.sampled_from(["rgb8", "grey8", "grey16"]),
+    mode=st.sampled_from(["rgb8", "grey8", "grey16", "hu16"]),
     size=st.integers(1, 9),
+    depth=st.integers(1, 5),
     rows=st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=12),
     seed=st.integers(0, 99),
 )
-def test_what_is_written_is_read(tmp_path_factory, mode, size, rows, seed):
-    shape = (len(rows), size, size, CHANNELS[mode])
-    high = np.iinfo(DTYPE[mode]).max
-    pixels = np.random.default_rng(seed).integers(0, high, shape, dtype=DTYPE[mode], endpoint=True)
+def test_what_is_written_is_read(tmp_path_factory, mode, size, depth, rows, seed):
+    depth = depth if mode == "hu16" else 1
+    shape = (len(rows), size, size, CHANNELS[mode] * depth)
+    low, high = np.iinfo(DTYPE[mode]).min, np.iinfo(DTYPE[mode]).max
+    pixels = np.random.default_rng(seed).integers(low, high, shape, dtype=DTYPE[mode], endpoint=True)
     records = [Record(f"{i}/{row[0]}", *row, split="pool") for i, row in enumerate(rows)]
-    store = _write(tmp_path_factory.mktemp("s") / "patches.h5", list(pixels), mode, size, records)
-    assert (len(store), store.mode, store.size_px, store.channels) == (len(rows), mode, size, CHANNELS[mode])
+    store = _write(tmp_path_factory.mktemp("s") / "patches.h5", list(pixels), mode, size, records, depth)
+    assert (len(store), store.mode, store.size_px, store.depth) == (len(rows), mode, size, depth)
+    assert store.channels == CHANNELS[mode] * depth
     table, labels = store.table(), read_source_labels(store.path)
     for row, record in enumerate(records):
         assert np.array_equal(store.pixels(row), pixels[row])
@@ -61,6 +66,34 @@ def test_what_is_written_is_read(tmp_path_factory, mode, size, rows, seed):
 def test_16_bit_grey_survives_exactly(tmp_path):
     pixels = np.arange(65536, dtype=np.uint16).reshape(1, 256, 256, 1)
     assert np.array_equal(_write(tmp_path / "p.h5", list(pixels), "grey16", 256).pixels(0), pixels[0])
+
+
+def test_numbers_stand_beside_their_patches_and_travel_with_them(tmp_path, patch):
+    measured = [{"x_px": 5.0, "tissue": 0.25}, {}, {"x_px": -7.0}]
+    records = [Record(f"k{i}", numbers=numbers) for i, numbers in enumerate(measured)]
+    store = _write(tmp_path / "p.h5", [patch(i) for i in range(3)], records=records)
+    assert list(store.numbers) == ["tissue", "x_px"]
+    np.testing.assert_array_equal(store.numbers["x_px"], [5.0, np.nan, -7.0])
+    np.testing.assert_array_equal(store.numbers["tissue"], [0.25, np.nan, np.nan])
+    again = [record.numbers for record in Store(path=store.path).records()]
+    assert again[0] == measured[0]
+    assert again[2]["x_px"] == -7.0
+
+
+def test_a_reference_reads_its_slide_and_refuses_other_pixels(tmp_path, patch, monkeypatch):
+    slide = {b"0": patch(0), b"1": patch(1)}
+    monkeypatch.setattr(Reference, "pixels", lambda self: slide[self.payload])
+    with writing_store(tmp_path / "p.h5", "rgb8", 16) as writer:
+        for i in range(2):
+            digest = pixel_digest(patch(i), "rgb8")
+            writer.add(i + 1, Record(f"k{i}"), "main", "split", digest, Reference(str(i).encode()))
+    store = PatchStore(tmp_path / "p.h5")
+    assert np.array_equal(store.pixels(1), patch(1))
+    assert store.content(0) == Reference(b"0")
+    slide[b"1"] = patch(2)
+    with pytest.raises(ChainError, match="k1 cannot be read from its slide again") as refused:
+        store.pixels(1)
+    assert refused.value.code == 78
 
 
 def test_a_jpeg_keeps_its_bytes_and_its_pixels(tmp_path, patch, encode):
@@ -178,6 +211,8 @@ from pathlib import Path
 from unittest import mock
 import numpy as np
 from data.readers.base import Record
+from data.readers.store import Store
+from data.reference import Reference
 from data.store_writer import writing_store
 with mock.patch({moment!r}, lambda *a: os.kill(os.getpid(), signal.SIGKILL)):
     with writing_store(Path(sys.argv[1]), "rgb8", 16) as writer:
