@@ -1,0 +1,1 @@
+"""Whole slides: from a gigapixel file to patches at a stated resolution."""

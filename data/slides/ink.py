@@ -1,0 +1,71 @@
+"""Pen marks on a slide: ink is found by hue and by being smooth, then followed to the faint edges of its strokes.
+
+Of the channels' optical densities (R, G, B): haematoxylin, eosin and DAB all absorb green as much as the most or second
+most; green ink absorbs it least; blue ink absorbs red far more than blue; red ink absorbs green and blue strongly and
+red hardly; black ink absorbs all alike. Where a counterstain or blood comes near, it has the texture of tissue, ink has
+none.
+"""
+
+import cv2
+import numpy as np
+
+_CORE_MM2 = 0.01  # ink that matters is at least this large; less is a nucleus or a speck
+_FOLLOW_UM = 250.0  # how far faint ink is followed from its core
+_TEXTURE_UM = 40.0
+_SMOOTH = 0.10  # local standard deviation of density, as a share of its mean: strokes of ink lie below
+
+
+def find_ink(density: np.ndarray, black: np.ndarray, mpp: float, margin_um: float) -> np.ndarray:
+    """(H, W) bool, true on ink and margin_um around it.
+
+    density: (H, W, 3) float32 optical density; black: (H, W) bool, too dark for a hue; mpp: microns per pixel.
+    """
+    found = np.zeros(density.shape[:2], bool)
+    smooth = _is_smooth(density.mean(axis=2), mpp)
+    for core, faint in _colours(density, black):
+        kept = _pieces(core & smooth, _CORE_MM2 * (1000 / mpp) ** 2)
+        if kept.any():
+            found |= _follow(kept, (core | faint), _FOLLOW_UM / mpp)
+    return _grown(found, margin_um / mpp) if found.any() else found
+
+
+def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    # (core, faint) of green, blue, red and black ink
+    r, g, b = density[..., 0], density[..., 1], density[..., 2]
+    mean = density.mean(axis=2)
+    chroma = density.max(axis=2) - density.min(axis=2)
+    green = (np.minimum(r, b) - g > 0.12, np.minimum(r, b) - g > 0.03)
+    blue = ((r - b > 0.45) & (r > 1.12 * g) & (mean > 0.35), (r - b > 0.08) & (r > 1.05 * g))
+    red = (
+        (np.minimum(g, b) > 0.7) & (r < 0.3 * np.minimum(g, b)) & (b > 0.6 * g),
+        (np.minimum(g, b) > 0.1) & (r < 0.35 * np.minimum(g, b)) & (b > 0.6 * g),
+    )
+    grey = chroma < 0.25 * np.maximum(mean, 1e-6)
+    dark = (black | (grey & (mean > 0.9)), black | (grey & (mean > 0.1)))
+    return [green, blue, red, dark]
+
+
+def _is_smooth(mean: np.ndarray, mpp: float) -> np.ndarray:
+    side = max(3, 2 * round(_TEXTURE_UM / mpp / 2) + 1)
+    local = cv2.blur(mean, (side, side))
+    spread = np.sqrt(np.maximum(cv2.blur(mean * mean, (side, side)) - local * local, 0))
+    return np.asarray(spread < _SMOOTH * local + 0.01)
+
+
+def _pieces(mask: np.ndarray, least_px: float) -> np.ndarray:
+    _, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] >= max(least_px, 4)
+    large[0] = False
+    return np.asarray(large[pieces])
+
+
+def _follow(core: np.ndarray, faint: np.ndarray, reach_px: float) -> np.ndarray:
+    # faint ink that touches a core, no further from it than reach
+    _, pieces = cv2.connectedComponents((faint | core).astype(np.uint8), connectivity=8)
+    touched = np.unique(pieces[core])
+    near = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5) <= reach_px
+    return np.asarray(np.isin(pieces, touched[touched > 0]) & near) | core
+
+
+def _grown(mask: np.ndarray, by_px: float) -> np.ndarray:
+    return np.asarray(cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) <= by_px)

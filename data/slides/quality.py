@@ -1,0 +1,87 @@
+"""Quality of a patch, as columns of the store: sharpness, mean stain, tissue share. Pure functions of its pixels."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, Self
+
+import cv2
+import numpy as np
+from pydantic import Field, model_validator
+
+from data.augment import stain
+from data.section import Section
+from data.slides.tissue import tissue_evidence
+
+Column = Literal["tissue", "sharpness", "stain_h", "stain_e"]
+# chroma in optical density above which a pixel of a patch is tissue: the floor of data/slides/tissue.py
+_TISSUE_DENSITY = 0.05
+
+
+class Bounds(Section):
+    """What a column may be."""
+
+    min: Annotated[float | None, Field(description="least value kept; null: no bound")] = None
+    max: Annotated[float | None, Field(description="greatest value kept; null: no bound")] = None
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be kept")
+        return self
+
+
+class QualityConfig(Section):
+    """Columns measured of every patch, and which patches they keep."""
+
+    measure: Annotated[bool, Field(description="measure sharpness and stain of every patch")] = True
+    keep: Annotated[
+        dict[Column, Bounds],
+        Field(description="leave out patches by a column: {sharpness: {min: 20}, tissue: {min: 0.5}}"),
+    ] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _measured(self) -> Self:
+        if not self.measure and self.keep:
+            raise ValueError("keep needs measure: true")
+        return self
+
+
+class Quality(NamedTuple):
+    """sharpness: variance of the Laplacian of luminance (grey levels squared); stain_h, stain_e: mean optical density
+    of haematoxylin and eosin; tissue: share of the patch that is coloured, by its own pixels.
+    """
+
+    tissue: float
+    sharpness: float
+    stain_h: float
+    stain_e: float
+
+
+def measure(patch: np.ndarray) -> Quality:
+    """Quality of one patch, (S, S, 3) uint8 RGB. Deterministic, about 0.2 ms for 224 px.
+
+    Sharpness after Pech-Pacheco et al. (2000); stain by colour deconvolution of Ruifrok and Johnston (2001).
+    """
+    grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
+    _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1))
+    # unmixing is linear, so the mean density is unmixed, not every pixel
+    histogram = np.stack([np.bincount(patch[..., c].ravel(), minlength=256) for c in range(3)])
+    density = histogram @ stain.DENSITY_OF.astype(np.float64) / (patch.shape[0] * patch.shape[1])
+    haematoxylin, eosin, _ = density @ stain.UNMIX
+    small = (
+        cv2.resize(patch, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(patch.shape[:2]) >= 8 else patch
+    )
+    tissue = float(np.mean(tissue_evidence(small) > _TISSUE_DENSITY))
+    return Quality(tissue, float(deviation[0, 0]) ** 2, float(haematoxylin), float(eosin))
+
+
+def unkept(values: Mapping[str, float], keep: Mapping[Column, Bounds]) -> Column | None:
+    """The first column whose value is out of bounds (or is not a number), None for a patch to keep."""
+    for column, bounds in keep.items():
+        value = values[column]
+        low = bounds.min is None or value >= bounds.min
+        high = bounds.max is None or value <= bounds.max
+        if not (low and high):
+            return column
+    return None

@@ -1,0 +1,119 @@
+"""Tissue on a thumbnail: what is coloured by a stain, and neither ink, glass nor the scanner's black.
+
+Tissue absorbs one colour more than another whatever the dye: haematoxylin and eosin let red or blue through, DAB lets
+red through. Dust, shadows, coverslip edges and uneven light absorb all colours alike. So the evidence for tissue is
+chroma in optical density (the largest minus the smallest density of the three channels), thresholded after Otsu (1979)
+between a floor (an empty slide is not split) and a ceiling (a slide full of tissue is not split either).
+"""
+
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from data.section import Section
+from data.slides.ink import find_ink
+
+# darker than this in every channel is no stain: the scanner's border, or the pen
+BLACK = 55
+_GLASS_FLOOR = 200  # the light of bare glass is never taken to be darker
+
+
+class TissueConfig(Section):
+    """How tissue is found on a thumbnail."""
+
+    thumbnail_mpp: Annotated[
+        float, Field(ge=0.5, le=100, description="microns per pixel of the thumbnail that is segmented")
+    ] = 8.0
+    everything: Annotated[bool, Field(description="take the whole slide for tissue; nothing below is used")] = False
+    smooth_um: Annotated[float, Field(ge=0, le=500, description="Gaussian smoothing (sigma) before thresholding")] = (
+        12.0
+    )
+    min_density: Annotated[
+        float, Field(gt=0, le=2, description="optical-density chroma that is never exceeded by glass: the floor")
+    ] = 0.05
+    max_density: Annotated[
+        float,
+        Field(gt=0, le=2, description="optical-density chroma that is always tissue: the ceiling of Otsu's choice"),
+    ] = 0.12
+    min_area_mm2: Annotated[float, Field(ge=0, description="pieces of tissue smaller than this are dropped")] = 0.02
+    max_hole_mm2: Annotated[float, Field(ge=0, description="holes in tissue smaller than this are filled")] = 0.02
+    reject_pen: Annotated[bool, Field(description="leave out ink of a pen: blue, green, red, black")] = True
+    pen_margin_um: Annotated[float, Field(ge=0, le=1000, description="also left out around ink")] = 30.0
+
+
+def segment(thumbnail: np.ndarray, mpp_thumb: float, config: TissueConfig) -> np.ndarray:
+    """(H, W) bool, true on tissue. thumbnail: (H, W, 3) uint8 RGB on white; mpp_thumb: its microns per pixel."""
+    if config.everything:
+        return np.ones(thumbnail.shape[:2], bool)
+    density = optical_density(thumbnail, glass_light(thumbnail))
+    black = thumbnail.max(axis=2) < BLACK
+    chroma = density.max(axis=2) - density.min(axis=2)
+    chroma[black] = 0
+    smooth = _smoothed(chroma, config.smooth_um / mpp_thumb)
+    refused = black
+    if config.reject_pen:
+        refused = refused | find_ink(density, black, mpp_thumb, config.pen_margin_um)
+    threshold = otsu(smooth[~refused], config.min_density, max(config.min_density, config.max_density))
+    found = (smooth > threshold) & ~refused
+    px_per_mm2 = (1000 / mpp_thumb) ** 2
+    found = _without_specks(found, config.min_area_mm2 * px_per_mm2)
+    filled = ~_without_specks(~found, config.max_hole_mm2 * px_per_mm2)
+    return filled & ~refused
+
+
+def tissue_evidence(image: np.ndarray) -> np.ndarray:
+    """(H, W) float32 chroma in optical density of (H, W, 3) uint8 RGB on glass of any light; black is none."""
+    density = optical_density(image, np.full(3, 245.0))
+    chroma: np.ndarray = density.max(axis=2) - density.min(axis=2)
+    chroma[image.max(axis=2) < BLACK] = 0
+    return chroma
+
+
+def glass_light(thumbnail: np.ndarray) -> np.ndarray:
+    """(3,) light of bare glass: the median of the brightest, least coloured tenth, never darker than _GLASS_FLOOR."""
+    flat = thumbnail.reshape(-1, 3)
+    light, colour = flat.min(axis=1), flat.max(axis=1) - flat.min(axis=1)
+    clear = flat[(light >= _GLASS_FLOOR) & (colour <= 30)]
+    if len(clear) < max(16, len(flat) // 200):
+        return np.full(3, 245.0)  # no glass to be seen: all tissue, or all border
+    brightest = clear[clear.sum(axis=1) >= np.percentile(clear.sum(axis=1), 75)]
+    return np.asarray(np.maximum(np.median(brightest, axis=0), _GLASS_FLOOR), dtype=np.float64)
+
+
+def optical_density(image: np.ndarray, light: np.ndarray) -> np.ndarray:
+    """(H, W, 3) float32, 0 on glass. image: uint8; light: (3,) of bare glass. Very dark pixels are held at a cap."""
+    # below some 12 grey levels quantisation makes colours out of black
+    levels = np.maximum(np.arange(256), 12)[:, None]
+    table = np.maximum(-np.log((levels + 1.0) / (light + 1.0)), 0).astype(np.float32)
+    return np.stack([table[:, c][image[..., c]] for c in range(3)], axis=2)
+
+
+def otsu(values: np.ndarray, floor: float, ceiling: float) -> float:
+    """Otsu's threshold of non-negative values, held within [floor, ceiling]; the ceiling where there are none."""
+    counts, edges = np.histogram(values, bins=256, range=(0.0, max(1.0, 4 * ceiling)))
+    total = counts.sum()
+    if total == 0:
+        return ceiling
+    centres = (edges[:-1] + edges[1:]) / 2
+    below = np.cumsum(counts)
+    mass = np.cumsum(counts * centres)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (mass[-1] * below - mass * total) ** 2 / (below * (total - below).astype(np.float64))
+    best = float(edges[1:][int(np.nanargmax(np.where(np.isfinite(between), between, -1)))])
+    return float(np.clip(best, floor, ceiling))
+
+
+def _smoothed(values: np.ndarray, sigma_px: float) -> np.ndarray:
+    if sigma_px < 0.3:
+        return values
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101))
+
+
+def _without_specks(mask: np.ndarray, least_px: float) -> np.ndarray:
+    count, pieces, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=4)
+    large = stats[:, cv2.CC_STAT_AREA] >= least_px
+    large[0] = False  # the background
+    assert count == len(large)
+    return np.asarray(large[pieces])
