@@ -1,0 +1,1 @@
+"""CT volumes: from DICOM, NIfTI, MHA and NRRD files to patches in Hounsfield units."""
