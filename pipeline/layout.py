@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.plan import running_order
+from pipeline.workspace import Workspace
 
 # as the user called it, so that printed commands can be typed
 PROGRAM = "patchchain" if Path(sys.argv[0]).name == "patchchain" else "python run_chain.py"
@@ -13,10 +14,8 @@ LONGEST_SETTINGS = 180  # characters; a line of an error has 400
 
 
 @dataclass(frozen=True)
-class Layout:
-    """Paths of one run directory. `root` is as the user gave it, for messages."""
-
-    root: Path
+class Layout(Workspace):
+    """Paths of one run directory."""
 
     @property
     def config(self) -> Path:
@@ -24,34 +23,9 @@ class Layout:
         return self.root / "config.yaml"
 
     @property
-    def lock(self) -> Path:
-        """Who runs it."""
-        return self.root / "chain.lock"
-
-    @property
-    def ledger(self) -> Path:
-        """The story, for people."""
-        return self.root / "ledger.jsonl"
-
-    @property
     def quarantine(self) -> Path:
         """Left behind by a first start that too many unreadable patches ended."""
         return self.root / "quarantine.csv"
-
-    @property
-    def stagings(self) -> Path:
-        """Work in flight."""
-        return self.root / ".staging"
-
-    @property
-    def trash(self) -> Path:
-        """What was set aside: a rerun, or work of another recipe. Only its owner removes it."""
-        return self.root / ".trash"
-
-    @property
-    def logs(self) -> Path:
-        """Logs lie outside the stage directories, whose bytes are compared."""
-        return self.root / "logs"
 
     def place(self, address: str) -> Path:
         """The directory of a finished step."""
@@ -80,3 +54,7 @@ class Layout:
         if len(sets) > LONGEST_SETTINGS:  # a command cut short would do something else
             sets = " --set KEY=VALUE, once for each change"
         return f"{PROGRAM} rerun {shlex.quote(str(self.root))} --from {address}{sets}"
+
+    def remedy(self, address: str) -> str:
+        """See Workspace."""
+        return f"make this step and all after it again: {self.rerun(address)}"

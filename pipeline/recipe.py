@@ -1,12 +1,10 @@
 """What a step is made from. Equal recipes give equal bytes; a changed recipe is refused by name."""
 
-import hashlib
 import json
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from data.atomic import canonical_json
 from pipeline.plan import Step
 from stages.registry import KINDS
 
@@ -34,7 +32,7 @@ class Science(Protocol):
 
 
 def recipe(step: Step, config: Science, digests: Mapping[str, str]) -> Recipe:
-    """`digests`: role -> content digest of that input (see `content_digest`)."""
+    """`digests`: role -> content digest of that input (see `data.sealed`)."""
     return {
         "kind": step.kind,
         "version": KINDS[step.kind].version,
@@ -42,11 +40,6 @@ def recipe(step: Step, config: Science, digests: Mapping[str, str]) -> Recipe:
         "section": config.section_of(step).recipe(),
         "inputs": {role: digests[role] for role in step.inputs},
     }
-
-
-def content_digest(files: Mapping[str, str]) -> str:
-    """One digest of a finished step from {relative path: SHA-256}. Where it lies and when it was made do not count."""
-    return f"sha256:{hashlib.sha256(canonical_json(dict(files))).hexdigest()}"
 
 
 def differences(before: Recipe, after: Recipe, section: str) -> dict[str, tuple[Any, Any]]:

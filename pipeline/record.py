@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.atomic import fsync_dir, fsync_file, sha256_file, write_json
+from data.atomic import sha256_file, write_json
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
-from pipeline.recipe import Recipe, content_digest
+from data.sealed import RECORD, Files, content_digest, durable_files, files_of, misfits
+from pipeline.recipe import Recipe
+from pipeline.workspace import Workspace
 
 FORMAT = 1
-NAME = "stage.json"
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Record:
     address: str
     kind: str
     recipe: Recipe
-    files: dict[str, tuple[str, int]]
+    files: Files
 
     @property
     def digest(self) -> str:
@@ -37,20 +37,16 @@ class Stop:
     detail: str
 
 
-def seal(directory: Path, address: str, recipe: Recipe) -> Record:
-    """Make every file durable, then write the record, which makes the directory whole."""
-    files: dict[str, tuple[str, int]] = {}
-    for path in sorted(directory.rglob("*")):
-        assert not path.is_symlink(), f"a stage wrote a link: {path}"
-        if path.is_dir():
-            fsync_dir(path)
-            continue
-        fsync_file(path)
-        files[path.relative_to(directory).as_posix()] = (sha256_file(path), path.stat().st_size)
+def seal(directory: Path, address: str, recipe: Recipe, files: Files | None = None) -> Record:
+    """Make every file durable, then write the record, which makes the directory whole.
+
+    files: what `durable_files` gave to another process that did the first half.
+    """
+    files = durable_files(directory) if files is None else files
     assert files, f"{address} wrote nothing"
     record = Record(address, recipe["kind"], recipe, files)
     write_json(
-        directory / NAME,
+        directory / RECORD,
         {
             "format": FORMAT,
             "address": address,
@@ -62,11 +58,11 @@ def seal(directory: Path, address: str, recipe: Recipe) -> Record:
     return record
 
 
-def read_record(directory: Path, address: str, layout: Layout) -> Record:
+def read_record(directory: Path, address: str, layout: Workspace) -> Record:
     """Raises ChainError: 76 when there is no usable record, 78 when a newer program wrote it."""
-    shown = f"{directory.relative_to(layout.root)}/{NAME}"
+    shown = f"{directory.relative_to(layout.root)}/{RECORD}"
     try:
-        plain: dict[str, Any] = json.loads((directory / NAME).read_bytes())
+        plain: dict[str, Any] = json.loads((directory / RECORD).read_bytes())
         if plain["format"] > FORMAT:
             raise ChainError(
                 f"{shown} has format {plain['format']}",
@@ -76,8 +72,7 @@ def read_record(directory: Path, address: str, layout: Layout) -> Record:
             )
         if plain["format"] < 1:
             raise ValueError
-        files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in plain["files"].items()}
-        record = Record(str(plain["address"]), str(plain["kind"]), dict(plain["recipe"]), files)
+        record = Record(str(plain["address"]), str(plain["kind"]), dict(plain["recipe"]), files_of(plain))
     except FileNotFoundError:
         raise damaged(layout, address, f"{shown} is missing") from None
     except (ValueError, KeyError, TypeError, AttributeError):
@@ -89,24 +84,20 @@ def read_record(directory: Path, address: str, layout: Layout) -> Record:
 
 def faults(directory: Path, record: Record) -> list[str]:
     """Files that are not what the record says, in words. Reads every byte."""
-    found = []
+    found = misfits(directory, record.files)
     for name, (digest, size) in sorted(record.files.items()):
         path = directory / name
-        if not path.is_file():
-            found.append(f"{name} is missing")
-        elif path.stat().st_size != size:
-            found.append(f"{name} has {path.stat().st_size:,} bytes, not {size:,}")
-        elif sha256_file(path) != digest:
+        if path.is_file() and path.stat().st_size == size and sha256_file(path) != digest:
             found.append(f"{name} does not have the content that was committed")
     return found
 
 
-def damaged(layout: Layout, address: str, what: str) -> ChainError:
+def damaged(layout: Workspace, address: str, what: str) -> ChainError:
     """The refusal to build on a damaged step."""
     return ChainError(
         what,
         f"{address} was damaged after it was committed; nothing is built on it",
-        f"put the file back, or make this step and all after it again: {layout.rerun(address)}",
+        f"put the file back, or {layout.remedy(address)}",
         ExitCode.DAMAGED,
     )
 

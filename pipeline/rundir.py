@@ -14,10 +14,11 @@ from typing import Any
 
 from data.atomic import canonical_json, fsync_dir, write_json
 from data.errors import ChainError, ExitCode
+from data.sealed import RECORD
 from pipeline.layout import Layout
 from pipeline.plan import Step, course
 from pipeline.recipe import Recipe, Science, differences, recipe, shown
-from pipeline.record import NAME, Record, damaged, faults, read_record, seal, stop_of
+from pipeline.record import Record, damaged, faults, read_record, seal, stop_of
 
 LOG = logging.getLogger("patchchain")
 
@@ -108,10 +109,12 @@ class RunDir:
         if root.exists():
             begun = _begun_recipe(root)
             if begun is None and (root / "work").exists():
-                self.set_aside(root, f"unfinished work on {step.address} does not say what it was made from")
+                self.layout.set_aside(root, f"unfinished work on {step.address} does not say what it was made from")
             elif begun is not None and canonical_json(begun) != canonical_json(wanted):
                 changes = shown(differences(begun, wanted, step.section))
-                self.set_aside(root, f"unfinished work on {step.address} was made by a different recipe ({changes})")
+                self.layout.set_aside(
+                    root, f"unfinished work on {step.address} was made by a different recipe ({changes})"
+                )
             elif self._is_whole(step, root / "out", wanted):
                 LOG.info(f"{step.address} was finished by an earlier run: verified, adopted")
                 return Staging(root, True)
@@ -159,20 +162,8 @@ class RunDir:
             if published.exists():
                 shutil.rmtree(published)
 
-    def set_aside(self, path: Path, why: str) -> None:
-        """Move a directory into the trash by one rename; say so."""
-        self.layout.trash.mkdir(exist_ok=True)
-        name = path.relative_to(self.layout.root).as_posix().replace(".staging/", "").replace("/", "-")
-        target, n = self.layout.trash / name, 1
-        while target.exists():
-            target, n = self.layout.trash / f"{name}-{n}", n + 1
-        path.rename(target)
-        fsync_dir(path.parent)
-        fsync_dir(self.layout.trash)
-        LOG.info(f"{why}; set aside in {target.relative_to(self.layout.root)}, remove it when you like")
-
     def _is_whole(self, step: Step, out: Path, wanted: Recipe) -> bool:
-        if not (out / NAME).exists():
+        if not (out / RECORD).exists():
             return False
         try:
             record = read_record(out, step.address, self.layout)
@@ -183,7 +174,7 @@ class RunDir:
             if canonical_json(record.recipe) != canonical_json(wanted):
                 found.append("made by a different recipe")
         if found:
-            self.set_aside(out.parent, f"finished work on {step.address} does not verify ({found[0]})")
+            self.layout.set_aside(out.parent, f"finished work on {step.address} does not verify ({found[0]})")
         return not found
 
     def _other_recipe(self, step: Step, before: Recipe, after: Recipe) -> ChainError:

@@ -76,11 +76,11 @@ class Session:
             self._write(config)
             doomed = set(self.layout.standing()) - {step.address for step in kept}
             for gone in sorted(doomed, key=running_order, reverse=True):
-                rundir.set_aside(self.layout.place(gone), f"{gone} is made again")
+                self.layout.set_aside(self.layout.place(gone), f"{gone} is made again")
                 with contextlib.suppress(OSError):  # the folder of a round that is empty now
                     self.layout.place(gone).parent.rmdir()
             for staging in sorted(self.layout.stagings.glob("*")):
-                rundir.set_aside(staging, "unfinished work is made again")
+                self.layout.set_aside(staging, "unfinished work is made again")
             return self._advance(rundir, "rerun", lock_fd)
 
     def _advance(self, rundir: RunDir, verb: str, lock_fd: int) -> Stop:

@@ -4,8 +4,9 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from data.sealed import content_digest
 from pipeline.overrides import Source, apply, override
-from pipeline.recipe import content_digest, differences, flat, settings, shown
+from pipeline.recipe import differences, flat, settings, shown
 
 scalars = st.none() | st.booleans() | st.integers(-9, 9) | st.sampled_from([0.5, 1e-5, "weak", "no", "1e-4", "a b", ""])
 keys = st.sampled_from(["rule", "tau", "k", "noise", "steps"])
