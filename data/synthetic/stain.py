@@ -42,7 +42,13 @@ def photograph(rng: np.random.Generator, canvas: Canvas, stain: Stain) -> np.nda
     spread_px = stain.focus * size / 48 * float(np.exp(rng.uniform(-0.2, 0.2)))
     dye = np.asarray(cv2.GaussianBlur(dye, (0, 0), spread_px), dtype=np.float32)
     thickness = np.exp(rng.normal(0, 0.12, 2)).astype(np.float32) / 255
-    density = (dye * thickness).reshape(-1, 2) @ stain.dyes.astype(np.float32) + stain.veil.astype(np.float32)
-    light = 245 * np.exp(-density.reshape(size, size, 3))
+    light = transmitted(dye * thickness, stain)
     light += rng.standard_normal((size, size, 3), dtype=np.float32) * 2
     return np.asarray(cv2.convertScaleAbs(np.maximum(light, 0)), dtype=np.uint8)
+
+
+def transmitted(dye: np.ndarray, stain: Stain) -> np.ndarray:
+    """(H, W, 3) float32 light, 0 to 245, through `dye` (H, W, 2) float32, 1 being full (Beer-Lambert)."""
+    height, width, _ = dye.shape
+    density = dye.reshape(-1, 2) @ stain.dyes.astype(np.float32) + stain.veil.astype(np.float32)
+    return np.asarray(245 * np.exp(-density.reshape(height, width, 3)), dtype=np.float32)
