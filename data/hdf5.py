@@ -93,6 +93,21 @@ def attribute(item: h5py.HLObject, name: str) -> str | int | None:
     return value.item().decode() if found.dtype.kind == "S" else int(value)
 
 
+def numbers(item: h5py.HLObject, name: str, longest: int) -> tuple[float, ...] | None:
+    """One attribute of numbers, a scalar or a short list; None when absent. Raises what h5py raises.
+
+    TypeError for anything else, before it is touched (see `attribute`).
+    """
+    if name not in item.attrs:
+        return None
+    found = item.attrs.get_id(name)
+    if len(found.shape) > 1 or int(np.prod(found.shape)) > longest or found.dtype.kind not in "iuf":
+        raise TypeError(f"attribute {name!r} is {found.dtype} {found.shape}, not up to {longest} numbers")
+    values = np.empty(found.shape, found.dtype)
+    found.read(values)
+    return tuple(float(value) for value in values.ravel())
+
+
 def fixed_text(text: str) -> np.ndarray:
     """A text as `attribute` reads it: UTF-8 of fixed length."""
     return np.array(text.encode(), h5py.string_dtype("utf-8", max(1, len(text.encode()))))

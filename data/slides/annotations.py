@@ -1,16 +1,30 @@
 """Section `annotations` and what it loads: the labelled regions of one slide, in level-0 pixels.
 
-`annotation_files(config, stem)` names the files a slide's labels depend on (for its fingerprint);
+`annotation_files(config, slide)` names the files a slide's labels depend on (for its fingerprint);
 `load_annotations` reads them; data/slides/labelling.py gives each patch its label.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
+import shapely
 from pydantic import Field, model_validator
 
+from data.containment import hidden
+from data.errors import ChainError, ExitCode
+from data.names import shortened
 from data.section import Section
+from data.slides.beside import file_of
+from data.slides.geojson import read_geojson
+from data.slides.rectangles import read_rectangles, slides_named
+from data.slides.regions import Region
+
+ENDINGS = (".geojson", ".json", ".csv")
+# a brush may leave the slide's edge by a little; a wrong level or slide leaves it by a lot
+_OVERHANG = 0.01
 
 ClassName = Annotated[str, Field(min_length=1, max_length=200)]
 
@@ -78,19 +92,110 @@ class Annotations:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def annotation_files(config: AnnotationsConfig, stem: str) -> tuple[Path, ...]:
-    """The files that the labels of the slide with this stem depend on; empty when it has none.
+def annotation_files(config: AnnotationsConfig, slide: str) -> tuple[Path, ...]:
+    """The files that the labels of a slide depend on; empty when it has none.
 
-    Raises ChainError: 66 when `path` is missing (or the slide's file is, and missing: refuse), 65 when two files claim
-    the slide.
+    slide: its relative POSIX path. In a folder the file lies at the same place or at the top. Raises ChainError: 66
+    when `path` is missing (or the slide's file is, and missing: refuse), 65 when two files claim the slide.
     """
-    raise NotImplementedError
+    if config.path.is_file():
+        return (config.path,)
+    found = file_of(config.path, slide, ENDINGS, "annotations.path")
+    if not found and config.missing == "refuse":
+        raise ChainError(
+            f"{slide} has no annotation file",
+            f"{PurePosixPath(slide).stem}{ENDINGS[0]} is expected in {config.path}; annotations.missing is refuse",
+            "add the file, or set annotations.missing: unlabelled (or outside)",
+            ExitCode.MISSING,
+        )
+    return (found,) if found else ()
 
 
-def load_annotations(config: AnnotationsConfig, stem: str, slide_size_px: tuple[int, int], mpp0: float) -> Annotations:
-    """Regions of one slide, classes renamed, unions made.
+def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple[int, int], mpp0: float) -> Annotations:
+    """Regions of one slide, classes renamed, one shape a label.
 
-    slide_size_px: level-0 (width, height); mpp0: microns per level-0 pixel, for `unit: um`.
-    Raises ChainError (65) naming file, feature or line: unreadable, not finite, outside the slide, unknown class.
+    slide: its relative POSIX path; slide_size_px: level-0 (width, height); mpp0: microns per level-0 pixel, for
+    `unit: um`. Raises ChainError (65) naming file, feature or line: unreadable, not finite, outside the slide, a class
+    that is not known.
     """
-    raise NotImplementedError
+    files = annotation_files(config, slide)
+    regions: list[Region] = []
+    passed = 0
+    for path in files:
+        if path.suffix.lower() == ".csv":
+            scale = 1.0 if config.unit == "px" else 1.0 / mpp0
+            regions += read_rectangles(path, scale, partial(_names, slide) if path == config.path else None)
+        else:
+            found, passed = read_geojson(path)
+            regions += found
+    drawn = bool(regions) if config.path in files else bool(files)
+    if not drawn and config.missing == "refuse":
+        raise ChainError(f"{config.path} has no row of {slide}", "annotations.missing is refuse",
+                         "add its rectangles, or set annotations.missing: unlabelled (or outside)",
+                         ExitCode.MISSING)  # fmt: skip
+    by_label: dict[str, list[Region]] = {}
+    ignored = 0
+    for region in regions:
+        if region.label in config.ignore:
+            ignored += 1
+            continue
+        _refuse_outside(files[0], slide, region, slide_size_px)
+        by_label.setdefault(_label(config, files[0], region), []).append(region)
+    facts = {
+        "regions": {label: len(of) for label, of in sorted(by_label.items())},
+        "regions_mended": sum(region.mended for of in by_label.values() for region in of),
+        "regions_ignored": ignored,
+        "regions_without_area": passed,
+    }
+    shapes = {label: shapely.union_all([r.shape for r in of]) for label, of in sorted(by_label.items())}
+    return Annotations(shapes, drawn, facts)
+
+
+def unclaimed(config: AnnotationsConfig, slides: Sequence[str]) -> list[str]:
+    """Annotations that belong to none of these slides (relative POSIX paths), as texts for a message: a slip in a
+    name would otherwise leave a slide unlabelled unseen. Raises what `annotation_files` raises.
+    """
+    if config.path.is_file():
+        named = slides_named(config.path)
+        return [f"{place}: {cell!r}" for cell, place in named.items() if not any(_names(s, cell) for s in slides)]
+    claimed = {path for slide in slides for path in annotation_files(config, slide)}
+    lying = (path for path in sorted(config.path.rglob("*")) if path.suffix.lower() in ENDINGS and path.is_file())
+    return [str(path.relative_to(config.path)) for path in lying if path not in claimed and not hidden(path.name)]
+
+
+def _names(slide: str, cell: str) -> bool:
+    # a table may name a slide by its path, its file name or its stem
+    place = PurePosixPath(slide)
+    return cell in (slide, str(place.with_suffix("")), place.name, place.stem)
+
+
+def _label(config: AnnotationsConfig, path: Path, region: Region) -> str:
+    label = config.rename.get(region.label, region.label)
+    if not label:
+        raise ChainError(
+            f"{path}: {region.place} has no class",
+            "a region labels the patches inside it",
+            'give it one; or say what such regions are, annotations.rename: {"": NAME}, or annotations.ignore: [""]',
+            ExitCode.BAD_DATA,
+        )
+    if config.classes is not None and label not in config.classes:
+        raise ChainError(
+            f"{path}: {region.place} has the class {shortened(label)!r}",
+            f"annotations.classes knows {', '.join(map(shortened, config.classes))}",
+            "add it to annotations.classes, to annotations.rename or to annotations.ignore",
+            ExitCode.BAD_DATA,
+        )
+    return label
+
+
+def _refuse_outside(path: Path, slide: str, region: Region, slide_size_px: tuple[int, int]) -> None:
+    left, top, right, bottom = region.shape.bounds
+    width, height = slide_size_px
+    spare_x, spare_y = _OVERHANG * width, _OVERHANG * height
+    if left < -spare_x or top < -spare_y or right > width + spare_x or bottom > height + spare_y:
+        raise ChainError(
+            f"{path}: {region.place} reaches x {left:,.0f} to {right:,.0f}, y {top:,.0f} to {bottom:,.0f}",
+            f"{slide} is {width:,} x {height:,} level-0 pixels: are these of another slide, another level or microns?",
+            "export the annotations of this slide in level-0 pixels (a CSV in microns: annotations.unit: um)",
+            ExitCode.BAD_DATA,
+        )

@@ -64,7 +64,7 @@ def _follow(core: np.ndarray, faint: np.ndarray, reach_px: float) -> np.ndarray:
     _, pieces = cv2.connectedComponents((faint | core).astype(np.uint8), connectivity=8)
     touched = np.unique(pieces[core])
     near = cv2.distanceTransform((~core).astype(np.uint8), cv2.DIST_L2, 5) <= reach_px
-    return np.asarray(np.isin(pieces, touched[touched > 0]) & near) | core
+    return np.asarray((np.isin(pieces, touched[touched > 0]) & near) | core)
 
 
 def _grown(mask: np.ndarray, by_px: float) -> np.ndarray:

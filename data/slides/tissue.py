@@ -60,7 +60,7 @@ def segment(thumbnail: np.ndarray, mpp_thumb: float, config: TissueConfig) -> np
     px_per_mm2 = (1000 / mpp_thumb) ** 2
     found = _without_specks(found, config.min_area_mm2 * px_per_mm2)
     filled = ~_without_specks(~found, config.max_hole_mm2 * px_per_mm2)
-    return filled & ~refused
+    return np.asarray(filled & ~refused)
 
 
 def tissue_evidence(image: np.ndarray) -> np.ndarray:
