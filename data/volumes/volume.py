@@ -56,7 +56,7 @@ class Volume:
         order = closest_axes(self.direction)
         hu = self.hu.transpose([2 - order[2], 2 - order[1], 2 - order[0]])
         direction = self.direction[:, order].copy()
-        spacing = tuple(self.spacing_mm[axis] for axis in order)
+        spacing = (self.spacing_mm[order[0]], self.spacing_mm[order[1]], self.spacing_mm[order[2]])
         origin = self.origin_mm.copy()
         for axis in range(3):
             if direction[axis, axis] < 0:

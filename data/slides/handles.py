@@ -1,0 +1,152 @@
+"""Open slides: per process, bounded in number, safe for threads, opened anew after a fork or an error.
+
+A handle of OpenSlide that met an error gives that error for ever after, to every thread. So a read that fails is tried
+once more on a handle of its own: only what fails there too is bad, whoever else was reading.
+"""
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import openslide
+
+from data.bad_patch import BadPatch
+from data.errors import ChainError, ExitCode
+
+MOST_OPEN = 16  # a pyramid's handle holds tens of files and megabytes
+CACHE_BYTES = 64 << 20  # two rows of 256 px tiles in a strip of 16,384 px (see order.py), as OpenSlide holds them
+T = TypeVar("T")
+
+
+class _Key(NamedTuple):
+    """A file replaced under the same name is another slide."""
+
+    path: str
+    size: int
+    mtime_ns: int
+    inode: int
+
+
+class Handles:
+    """At most `most` open slides of this process, the least recently used closed first.
+
+    A handle that is dropped while a thread still reads from it closes when that thread lets go.
+    """
+
+    def __init__(self, most: int = MOST_OPEN) -> None:
+        assert most > 0
+        self.most = most
+        self._reset()
+        self._inherited: list[object] = []
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=self._forked)
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def read(self, path: Path, work: Callable[[openslide.OpenSlide], T]) -> T:
+        """`work(handle)`; after an OpenSlideError once more on a fresh handle that nobody else uses.
+
+        Raises BadPatch when that fails too, ChainError (66, 65) when the slide cannot be opened at all.
+        """
+        key = _key(path)
+        handle = self._take(key)
+        try:
+            return work(handle)
+        except openslide.OpenSlideError:
+            self._drop(key, handle)
+        del handle
+        alone = open_slide(path)
+        try:
+            return work(alone)
+        except openslide.OpenSlideError as error:
+            raise BadPatch(f"the slide cannot be read here: {brief(error)}") from error
+        finally:
+            alone.close()
+
+    def close(self) -> None:
+        """Let every handle go."""
+        with self._lock:
+            self._open.clear()
+
+    def _take(self, key: _Key) -> openslide.OpenSlide:
+        with self._lock:
+            handle = self._open.get(key)
+            if handle is not None:
+                self._open.move_to_end(key)
+                return handle
+        opened = open_slide(Path(key.path))  # outside the lock: other slides are read meanwhile
+        with self._lock:
+            handle = self._open.setdefault(key, opened)
+            self._open.move_to_end(key)
+            while len(self._open) > self.most:
+                self._open.popitem(last=False)
+        return handle
+
+    def _drop(self, key: _Key, handle: openslide.OpenSlide) -> None:
+        with self._lock:
+            if self._open.get(key) is handle:  # another thread may have put a good one in its place
+                del self._open[key]
+
+    def _reset(self) -> None:
+        self._lock = threading.Lock()
+        self._open: OrderedDict[_Key, openslide.OpenSlide] = OrderedDict()
+
+    def _forked(self) -> None:
+        # never closed here: a lock inside may have been held by a thread that did not come along
+        self._inherited.append(self._open)
+        self._reset()
+
+
+def open_slide(path: Path) -> openslide.OpenSlide:
+    """A new handle with a cache of its own. Raises ChainError: 66 absent, 65 not a slide or damaged."""
+    try:
+        path.stat()
+        handle = openslide.OpenSlide(path)
+        handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+    except openslide.OpenSlideUnsupportedFormatError as error:
+        raise ChainError(
+            f"{path.name} is not a slide",
+            "OpenSlide knows no format that it is of: it is another kind of file, or damaged at its beginning",
+            "copy it again from its origin, or leave it out (prepare.pattern)",
+            ExitCode.BAD_DATA,
+        ) from error
+    except openslide.OpenSlideError as error:
+        raise ChainError(
+            f"{path.name} cannot be opened",
+            brief(error),
+            "copy it again from its origin with all the files that belong to it, or leave it out (prepare.pattern)",
+            ExitCode.BAD_DATA,
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ChainError(
+            f"{path.name} cannot be opened",
+            getattr(error, "strerror", None) or str(error),
+            "check that it is there and may be read",
+            ExitCode.MISSING,
+        ) from error
+    return handle
+
+
+def brief(error: Exception) -> str:
+    """The first line of a library's message."""
+    return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
+
+
+def _key(path: Path) -> _Key:
+    try:
+        about = path.stat()
+    except OSError as error:
+        raise ChainError(
+            f"{path.name} cannot be opened",
+            error.strerror or str(error),
+            "check that it is there and may be read",
+            ExitCode.MISSING,
+        ) from error
+    return _Key(str(path), about.st_size, about.st_mtime_ns, about.st_ino)
+
+
+HANDLES = Handles()  # of this process

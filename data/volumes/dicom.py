@@ -1,0 +1,133 @@
+"""One DICOM series, one file a slice, to a volume in HU."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+import numpy as np
+
+from data.volumes import dicom_kind, regrid
+from data.volumes.dicom_headers import Header, read_header
+from data.volumes.dicom_kind import WHY
+from data.volumes.dicom_pixels import padding_ignored, read_hu
+from data.volumes.hu import implausible, whole_hu
+from data.volumes.quiet import quiet
+from data.volumes.reasons import Reason, VolumeError, refuse_unless_accepted
+from data.volumes.stack import SAME_PLACE_MM, Stack, stacked
+from data.volumes.volume import Volume
+
+GEOMETRY_WHY = {
+    **WHY,
+    Reason.INCONSISTENT_ORIENTATION: "its slices are turned differently",
+    Reason.INCONSISTENT_SPACING: "its slices have different pixel spacings",
+    Reason.INCONSISTENT_SIZE: "its slices have different numbers of rows or columns",
+    Reason.NOT_IN_LINE: "its slices do not lie one above the other in a straight line",
+}
+
+
+def judged(shown: str, headers: list[Header], accept: Collection[Reason]) -> tuple[Stack, dict[Reason, str]]:
+    """The stack that headers promise, and what was accepted. Raises VolumeError, before any pixel is read."""
+    for header in headers:
+        if (reason := dicom_kind.never(header)) is not None:
+            raise VolumeError(shown, [reason], WHY[reason])
+    problems = {reason: WHY[reason] for header in headers if (reason := dicom_kind.doubtful(header)) is not None}
+    if len({(header.rows, header.columns) for header in headers}) > 1:
+        raise VolumeError(shown, [Reason.INCONSISTENT_SIZE], GEOMETRY_WHY[Reason.INCONSISTENT_SIZE])
+    if headers[0].rows * headers[0].columns * len(headers) > regrid.MAX_VOXELS:
+        raise VolumeError(shown, [Reason.TOO_LARGE], f"it declares more than {regrid.MAX_VOXELS:,} voxels")
+    stack = _stack(headers)
+    if isinstance(stack, Reason):
+        raise VolumeError(shown, [stack], GEOMETRY_WHY[stack])
+    problems.update(stack.problems)
+    refuse_unless_accepted(shown, problems, accept)
+    return stack, problems
+
+
+def read_series(shown: str, paths: tuple[Path, ...], accept: Collection[Reason]) -> Volume:
+    """Files of one series, in any order. Raises VolumeError."""
+    with quiet():
+        headers = [_header(shown, path) for path in paths]
+        stack, problems = judged(shown, headers, accept)
+        ordered = [headers[row] for row in stack.order]
+        hu, more = _pixels(shown, ordered, accept)
+    if Reason.NO_RESCALE in problems:
+        more.update(implausible(hu))
+    refuse_unless_accepted(shown, more, accept)
+    notes = list(refuse_unless_accepted(shown, {**problems, **more}, accept))
+    if any(map(padding_ignored, headers)):
+        notes.append("its padding value is a value of tissue, and was not taken for padding")
+    hu, along = _once(shown, hu, stack.along_mm, notes)
+    return _volume(shown, hu, along, stack, tuple(notes))
+
+
+def _header(shown: str, path: Path) -> Header:
+    try:
+        found = read_header(path)
+    except OSError:
+        found = Reason.UNREADABLE
+    if isinstance(found, Header):
+        return found
+    reason = found or Reason.NON_CT
+    raise VolumeError(shown, [reason], WHY[reason])
+
+
+def _stack(headers: list[Header]) -> Stack | Reason:
+    position = [header.position_mm for header in headers]
+    orientation = [header.orientation for header in headers]
+    pixel = [header.pixel_mm for header in headers]
+    if None in position or None in orientation or None in pixel:
+        return Reason.NO_GEOMETRY
+    thickness = [header.thickness_mm for header in headers if header.thickness_mm and header.thickness_mm > 0]
+    return stacked(
+        np.array(position, float),
+        np.array(orientation, float),
+        np.array(pixel, float),
+        float(np.median(thickness)) if thickness else None,
+    )
+
+
+def _pixels(shown: str, headers: list[Header], accept: Collection[Reason]) -> tuple[np.ndarray, dict[Reason, str]]:
+    """(N, Y, X) int16 in the order given, and the problems of its values. Raises VolumeError."""
+    volume = np.empty((len(headers), headers[0].rows, headers[0].columns), np.int16)
+    problems: dict[Reason, str] = {}
+    for row, header in enumerate(headers):
+        hu = read_hu(header)
+        if isinstance(hu, Reason):
+            raise VolumeError(shown, [hu], f"slice {row + 1} of {len(headers)} by position: {WHY[hu]}")
+        whole, wrong = whole_hu(hu, accept)
+        problems.update(wrong)
+        refuse_unless_accepted(shown, wrong, accept)
+        volume[row] = whole
+    return volume, problems
+
+
+def _once(shown: str, hu: np.ndarray, along_mm: np.ndarray, notes: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Without slices that are there twice. Raises VolumeError when two at one place differ."""
+    again = np.concatenate([[False], np.diff(along_mm) <= SAME_PLACE_MM])
+    if not again.any():
+        return hu, along_mm
+    different = sum(not np.array_equal(hu[row], hu[row - 1]) for row in np.flatnonzero(again))
+    if different:
+        why = f"at {different} places it has two slices with different pixels"
+        raise VolumeError(shown, [Reason.DUPLICATE_SLICES], why)
+    notes.append(f"duplicate_slices: {int(again.sum())} slices are there twice with the same pixels; one is kept")
+    return hu[~again], along_mm[~again]
+
+
+def _volume(shown: str, hu: np.ndarray, along_mm: np.ndarray, stack: Stack, notes: tuple[str, ...]) -> Volume:
+    if not stack.even:
+        if hu[0].size * (along_mm[-1] / stack.step_mm + 1) > regrid.MAX_VOXELS:
+            raise VolumeError(shown, [Reason.TOO_LARGE], "filled up to an even distance it has too many slices")
+        hu = regrid.even_slices(hu, along_mm, stack.step_mm)
+    affine = stack.affine * np.array([1.0, 1.0, stack.step_mm])
+    if not {Reason.GANTRY_TILT, Reason.OBLIQUE} & set(stack.problems):
+        spacing = np.linalg.norm(affine, axis=0)
+        return Volume(hu, _three(spacing), stack.origin_mm, affine / spacing, notes)
+    regular = regrid.axial(hu, affine, stack.origin_mm)
+    if regular is None:
+        raise VolumeError(shown, [Reason.TOO_LARGE], "on an axial grid it has too many voxels")
+    values, spacing, origin = regular
+    return Volume(values, _three(spacing), origin, np.eye(3), notes)
+
+
+def _three(values: np.ndarray) -> tuple[float, float, float]:
+    return float(values[0]), float(values[1]), float(values[2])
