@@ -84,6 +84,7 @@ def ingest(
         bad = _pass(config, listed, add, quarantine, table_name or str(quarantine), progress)
         labels = writer.labels()
         writer.classes = _classes(config, labels)
+        writer.windows = tuple(config.windows or ())
         table = writer.table()
     return Survey(table, labels, writer.classes, _counts(config, listed, bad), bad)
 

@@ -44,6 +44,13 @@ class SplitsConfig(Section):
         LabelFraction | LabelCount | Literal["all"],
         Field(description="labels used in training, drawn a class; the rest of the training patches is the pool"),
     ] = "all"
+    stain: Annotated[
+        Literal["none", "macenko"],
+        Field(
+            description="macenko: colour patches are normalised to the stain of the training slides, whenever they are "
+            "read (Macenko et al. 2009); a slide, or a patch of no known slide, with too little stain stays as it is"
+        ),
+    ] = "none"
     duplicates: Annotated[
         Literal["refuse", "drop"],
         Field(description="same pixels in two splits: refuse, or drop the copies from the pool, then the labelled"),

@@ -16,6 +16,7 @@ from data.reference import Reference
 from data.store_format import COLUMNS, JPEG, REFERENCE, MappedStore, map_store
 from data.table import PatchTable, id_text
 from data.table_builder import key_text
+from data.windows import Window
 
 # Pages of a mapped file count as a process's own while no other maps them, and schedulers end jobs by that count:
 # let them go after this many bytes. One touch maps up to 64 KiB around it.
@@ -59,6 +60,11 @@ class PatchStore:
     def depth(self) -> int:
         """Slices of a patch: 1 but for CT."""
         return self._open().depth
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """Through which patches in HU are to be seen; empty for every other mode."""
+        return self._open().windows
 
     @property
     def classes(self) -> tuple[str, ...]:

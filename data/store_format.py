@@ -12,7 +12,7 @@
     numbers/NAME   (N,) float64  what was measured of each patch, NaN unknown; NAMEs in the attribute `numbers`
 
 Root attributes: format, version, mode, size_px, classes (JSON); where there is something to say, depth (slices of a
-patch) and numbers (JSON). Each dataset carries its `sha256`.
+patch), windows (JSON: through which its HU are to be seen) and numbers (JSON). Each dataset carries its `sha256`.
 Texts are of fixed length throughout: nothing lies in HDF5's heaps.
 """
 
@@ -28,6 +28,7 @@ from data.errors import ChainError, ExitCode
 from data.hdf5 import HDF5_ERRORS, attribute, damaged, dataset, h5py, open_file
 from data.modes import CHANNELS, DTYPE, MAX_DEPTH, MAX_SIZE_PX, Mode
 from data.table import Column
+from data.windows import Window, windows_of
 
 FORMAT, VERSION = "patchchain store", 1
 RAW, JPEG, REFERENCE = 0, 1, 2
@@ -55,6 +56,7 @@ class MappedStore:
     mode: Mode
     size_px: int
     depth: int
+    windows: tuple[Window, ...]
     classes: tuple[str, ...]
     numbers: tuple[str, ...]
     views: dict[str, np.ndarray]
@@ -121,16 +123,18 @@ class _About(NamedTuple):
     mode: Mode
     size_px: int
     depth: int
+    windows: tuple[Window, ...]
     classes: tuple[str, ...]
     numbers: tuple[str, ...]
 
 
 def _attributes(path: Path, file: h5py.File) -> _About:
     try:
-        wanted = ("format", "version", "mode", "size_px", "depth", "classes", "numbers")
+        wanted = ("format", "version", "mode", "size_px", "depth", "windows", "classes", "numbers")
         found = {name: attribute(file, name) for name in wanted}
         classes = json.loads(str(found["classes"] or "null"))
         numbers = json.loads(str(found["numbers"] or "[]"))
+        windows = windows_of(json.loads(str(found["windows"] or "[]")))
     except HDF5_ERRORS as error:
         raise damaged(path, "/", error, ExitCode.DAMAGED) from error
     if found["format"] != FORMAT:
@@ -143,9 +147,10 @@ def _attributes(path: Path, file: h5py.File) -> _About:
     mode, size_px, depth = MODES.get(found["mode"]), found["size_px"], found["depth"] or 1
     sizes = isinstance(size_px, int) and 1 <= size_px <= MAX_SIZE_PX
     sizes = sizes and isinstance(depth, int) and 1 <= depth <= MAX_DEPTH
+    sizes = sizes and (not windows or mode == "hu16")
     if mode is None or not sizes or not isinstance(classes, list) or not isinstance(numbers, list):
         raise _damaged(path, "an attribute is missing or wrong")
-    return _About(mode, int(str(size_px)), int(str(depth)), tuple(map(str, classes)), tuple(map(str, numbers)))
+    return _About(mode, int(str(size_px)), int(str(depth)), windows, tuple(map(str, classes)), tuple(map(str, numbers)))
 
 
 class _Place(NamedTuple):

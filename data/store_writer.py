@@ -21,6 +21,7 @@ from data.store import PatchStore
 from data.store_format import COLUMNS, FORMAT, JPEG, RAW, REFERENCE, SOURCE_LABELS, VERSION
 from data.table import Column, PatchTable
 from data.table_builder import TableBuilder
+from data.windows import Window
 
 COPY_BYTES = 32 << 20
 ALIGN = 64  # arrays begin on a cache line, so that views of them are aligned
@@ -37,6 +38,7 @@ class StoreWriter:
         self._digest = hashlib.sha256()
         self._bytes = 0
         self.classes: tuple[str, ...] = ()
+        self.windows: tuple[Window, ...] = ()
 
     def __len__(self) -> int:
         return len(self._codec)
@@ -95,6 +97,8 @@ class StoreWriter:
             file.attrs["size_px"] = self._size_px
             if self._depth != 1:
                 file.attrs["depth"] = self._depth
+            if self.windows:
+                file.attrs["windows"] = fixed_text(json.dumps([window.model_dump() for window in self.windows]))
             numbers = self._table.numbers()
             if numbers:
                 file.attrs["numbers"] = fixed_text(json.dumps(list(numbers)))
@@ -124,8 +128,8 @@ class StoreWriter:
 def writing_store(path: Path, mode: Mode, size_px: int, depth: int = 1) -> Iterator[StoreWriter]:
     """Yield a writer; when the block ends well, `path` holds the whole, verified store, else it is not touched.
 
-    Set `writer.classes` before the end. Memory grows by some 100 bytes a patch, disk needs twice the patches for
-    a moment: the size of a contiguous dataset must be known before it is written.
+    Set `writer.classes`, and for HU `writer.windows`, before the end. Memory grows by some 100 bytes a patch, disk
+    needs twice the patches for a moment: the size of a contiguous dataset must be known before it is written.
     Raises ChainError (76) when what is read back is not what was written.
     """
     # no name: the system takes it back even from a killed writer

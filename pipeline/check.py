@@ -106,7 +106,7 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
         section = config.section_of(step)
         if step.kind == "train" and section not in seen:
             seen.append(section)
-            for line in check_network(section, classes, config.data.mode, config.data.size_px):
+            for line in check_network(section, classes, config.data.network_input()):
                 yield f"ok       {line}"
 
 

@@ -11,24 +11,19 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from data.store import PatchStore
+from data.images import Images
 
 
 class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
     """Patches as they are. A batch is asked for as a range of indices into `rows` (N,)."""
 
-    def __init__(self, store: PatchStore, rows: np.ndarray) -> None:
-        self.store, self.rows = store, rows
+    def __init__(self, patches: Images, rows: np.ndarray) -> None:
+        self.patches, self.rows = patches, rows
 
     def __getitem__(self, batch: range) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W) and their indices (B,) int64."""
-        images = [as_image(self.store.pixels(int(self.rows[index]))) for index in batch]
+        images = [self.patches.image(int(self.rows[index])) for index in batch]
         return to_tensor(images), torch.tensor(batch)
-
-
-def as_image(pixels: np.ndarray) -> np.ndarray:
-    """8-bit patches as they are; 16-bit ones as float32 in [0, 1], which is what noise and network expect."""
-    return pixels if pixels.dtype == np.uint8 else (pixels.astype(np.float32) / 65535.0)
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:

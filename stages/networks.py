@@ -1,7 +1,8 @@
-"""Networks by timm's names, and what their first weights are. Refuses to load less than it was asked for."""
+"""Networks by timm's names, 3-D ones by torchvision's, and their first weights. Refuses to load less than asked for."""
 
 import json
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -13,13 +14,24 @@ from safetensors.torch import load_file, save_file
 
 from data.atomic import replacing, write_json
 from data.errors import ChainError, ExitCode
-from data.modes import CHANNELS, Mode
+from data.network_input import NetworkInput
 from stages.train.config import StudentConfig, TrainConfig
+from stages.volume_networks import (
+    KINETICS_MEAN,
+    KINETICS_STD,
+    NAMES,
+    adapt_first,
+    create_volume_network,
+    is_volume_network,
+)
 
 
 @dataclass(frozen=True)
 class ModelCard:
-    """`model.json`: all that is needed to use `model.safetensors` without this program."""
+    """`model.json`: all that is needed to use `model.safetensors` without this program.
+
+    windows: of CT, in the order of the channels; stain: how colour patches are normalised first, None: not at all.
+    """
 
     name: str
     timm_kwargs: dict[str, Any]
@@ -30,6 +42,9 @@ class ModelCard:
     std: list[float]
     weights: str
     input: str
+    depth: int = 1
+    windows: list[dict[str, Any]] = field(default_factory=list)
+    stain: dict[str, Any] | None = None
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -43,8 +58,9 @@ class ModelCard:
 
 def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
     """timm.create_model with errors a user can read. `key` is the configuration key to name."""
+    volume = is_volume_network(name)
     try:
-        model: torch.nn.Module = timm.create_model(name, **timm_kwargs)
+        model: torch.nn.Module = (create_volume_network if volume else timm.create_model)(name, **timm_kwargs)
     except TypeError as error:
         raise ChainError(
             f"{key}: {name} does not accept {timm_kwargs}",
@@ -53,9 +69,10 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
             ExitCode.MISMATCH,
         ) from error
     except (RuntimeError, ValueError) as error:
-        near = get_close_matches(name, timm.list_models(), n=3)
+        known = NAMES if volume else timm.list_models()
+        near = get_close_matches(name, known, n=3)
         raise ChainError(
-            f"{key}: timm has no model {name!r}",
+            f"{key}: {'torchvision' if volume else 'timm'} has no model {name!r}",
             str(error),
             f"did you mean {', '.join(near)}?" if near else "timm.list_models() gives the names",
             ExitCode.MISMATCH,
@@ -67,21 +84,33 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
             "download them on a machine with a network and use init: {kind: pretrained, path: ...}",
             ExitCode.MISSING,
         ) from error
-    return model.to(memory_format=torch.channels_last)
+    return model if volume else model.to(memory_format=torch.channels_last)
 
 
-def network_kwargs(section: TrainConfig, num_classes: int, mode: Mode, size_px: int) -> dict[str, Any]:
-    """What `timm.create_model` needs to rebuild this network (without the noise, which holds no weights)."""
-    kwargs: dict[str, Any] = {"num_classes": num_classes, "in_chans": CHANNELS[mode]}
+def network_kwargs(section: TrainConfig, num_classes: int, kind: NetworkInput) -> dict[str, Any]:
+    """What `create` needs to rebuild this network (without the noise, which holds no weights)."""
+    if is_volume_network(section.backbone):
+        return {"num_classes": num_classes, "in_chans": kind.views, "depth": kind.depth}
+    kwargs: dict[str, Any] = {"num_classes": num_classes, "in_chans": kind.channels}
     cfg = timm.models.get_pretrained_cfg(section.backbone) if timm.is_model(section.backbone) else None
     if cfg is not None and cfg.fixed_input_size:
-        kwargs["img_size"] = size_px  # transformers have position embeddings of one size
+        kwargs["img_size"] = kind.size_px  # transformers have position embeddings of one size
     return kwargs
 
 
-def first_network(section: TrainConfig, num_classes: int, mode: Mode, size_px: int, key: str) -> torch.nn.Module:
-    """The untrained network of a stage, with its first weights. Draws from torch's global generator."""
-    kwargs = network_kwargs(section, num_classes, mode, size_px)
+def first_network(section: TrainConfig, num_classes: int, kind: NetworkInput, key: str) -> torch.nn.Module:
+    """The untrained network of a stage, with its first weights. Draws from torch's global generator.
+
+    Raises ChainError (66, 78) naming the key at fault, for instance a 3-D network for patches of one slice.
+    """
+    if is_volume_network(section.backbone) and kind.depth == 1:
+        raise ChainError(
+            f"{key}.backbone: {section.backbone} is a 3-D network",
+            f"the patches have one slice (data.mode: {kind.mode}, data.depth: {kind.depth})",
+            "choose a timm backbone, or patches in HU of several slices",
+            ExitCode.MISMATCH,
+        )
+    kwargs = network_kwargs(section, num_classes, kind)
     if isinstance(section, StudentConfig):
         kwargs |= {"drop_rate": section.dropout} if section.dropout else {}
         kwargs |= {"drop_path_rate": section.drop_path} if section.drop_path else {}
@@ -97,8 +126,8 @@ def first_network(section: TrainConfig, num_classes: int, mode: Mode, size_px: i
 def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
     """Load every tensor but the classifier's from a safetensors file; returns how many were loaded.
 
-    The first convolution is adapted to one channel by summing (timm's rule). Raises ChainError (78) when
-    any other tensor of the network is absent or of another shape: half a transfer is worse than a refusal.
+    The first convolution is adapted to another number of channels by timm's rule (`adapt_first`). Raises ChainError
+    (78) when any other tensor of the network is absent or of another shape: half a transfer is worse than a refusal.
     """
     found = _read_safetensors(path, key)
     cfg = getattr(model, "pretrained_cfg", {})
@@ -109,7 +138,7 @@ def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
     first = cfg.get("first_conv")
     name = f"{first}.weight" if isinstance(first, str) else ""
     if name in found and name in wanted and found[name].shape[1] != wanted[name].shape[1]:
-        found[name] = timm.models.adapt_input_conv(wanted[name].shape[1], found[name])
+        found[name] = adapt_first(found[name], wanted[name].shape[1])
     absent = sorted(n for n in body if n not in found and not n.endswith("num_batches_tracked"))
     misfit = sorted(n for n in body & found.keys() if found[n].shape != wanted[n].shape)
     if absent or misfit:
@@ -125,17 +154,31 @@ def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
 
 
 def normalisation(
-    section: TrainConfig, mode: Mode, stats: tuple[list[float], list[float]]
+    section: TrainConfig, kind: NetworkInput, stats: tuple[list[float], list[float]]
 ) -> tuple[list[float], list[float]]:
-    """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`)."""
+    """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`).
+
+    Where there are other channels than its own, they get what the first convolution was adapted from (`adapt_first`).
+    """
     if section.init.kind == "random":
         return stats
+    if is_volume_network(section.backbone):  # its channels are the windows; slices share them
+        mean, std = (_spread(own, kind.views, kind.depth) for own in (KINETICS_MEAN, KINETICS_STD))
+        return mean, std
     cfg = timm.models.get_pretrained_cfg(section.backbone)
     assert cfg is not None, "a network with pretrained weights has their configuration"
-    mean, std = list(cfg.mean), list(cfg.std)
-    if CHANNELS[mode] == 1:
-        mean, std = [sum(mean) / len(mean)], [sum(std) / len(std)]
-    return [float(m) for m in mean], [float(s) for s in std]
+    return _spread(cfg.mean, kind.channels, 1), _spread(cfg.std, kind.channels, 1)
+
+
+def _spread(own: Sequence[float], channels: int, each: int) -> list[float]:
+    values = [sum(own) / len(own)] if channels == 1 else [own[i % len(own)] for i in range(channels)]
+    return [float(value) for value in values for _ in range(each)]
+
+
+def input_words(backbone: str, kind: NetworkInput, stain: bool) -> str:
+    """What `model.json` says of the network's input, for whoever uses it elsewhere."""
+    words = f"stain-normalise (Macenko et al. 2009) to `stain`: {kind.words()}" if stain else kind.words()
+    return f"{words}; as (batch, windows, slices, height, width)" if is_volume_network(backbone) else words
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:

@@ -7,10 +7,12 @@ import numpy as np
 
 from data.drawing import draw_without_leaks
 from data.errors import ChainError, ExitCode
+from data.images import Images
 from data.keys import uniform
 from data.source_labels import read_source_labels
 from data.splits import LABELLED, POOL, SPLITS, write_splits
 from data.splits_config import SplitsConfig
+from data.stain_normaliser import find_stains
 from data.store import PatchStore
 from stages.job import Job
 
@@ -19,7 +21,10 @@ STATISTICS_PATCHES = 2000
 
 
 def run(job: Job) -> str:
-    """Inputs: `store`. Writes splits.parquet, audit.parquet, splits.json. Raises ChainError (65) on a leak."""
+    """Inputs: `store`. Writes splits.parquet, audit.parquet, splits.json, and stain.json where stain is normalised.
+
+    Raises ChainError (65) on a leak.
+    """
     config = SplitsConfig.model_validate_json(json.dumps(job.section))
     store = PatchStore(job.inputs["store"] / "patches.h5")
     said = read_source_labels(store.path)
@@ -27,23 +32,31 @@ def run(job: Job) -> str:
     for warning in drawn.warnings:
         LOG.warning(warning)
     used = drawn.ids[(drawn.split == LABELLED) | (drawn.split == POOL)]
-    mean, std = statistics(store, used, config.seed)
+    stains = find_stains(store, used, config.seed) if config.stain == "macenko" else None
+    if stains is not None:
+        stains.save(job.out)
+        if lost := sum(source is None for source in stains.sources):
+            LOG.warning(f"{lost:,} slides hold too little stain to normalise: their patches stay as they are")
+    normaliser = None if stains is None else stains.normaliser(store)
+    mean, std = statistics(Images(store, normaliser), used, config.seed)
     write_splits(job.out, drawn, mean, std)
     counts = ", ".join(f"{int((drawn.split == code).sum()):,} {name}" for code, name in enumerate(SPLITS))
     return f"split by {drawn.unit}: {counts}"
 
 
-def statistics(store: PatchStore, ids: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
+def statistics(images: Images, ids: np.ndarray, seed: int) -> tuple[list[float], list[float]]:
     """Mean and standard deviation a channel, in [0, 1], over at most 2,000 patches drawn by seed and patch id.
 
-    Summed in whole numbers: the result does not depend on the order of the sum.
+    Summed in whole numbers, of 16-bit and windowed patches in 65,535ths: the order of the sum does not matter.
     """
     chosen = np.sort(ids[np.argsort(uniform(ids, "statistics", seed), kind="stable")[:STATISTICS_PATCHES]])
-    n, total, squares, top = 0, [0] * store.channels, [0] * store.channels, 255
-    for row in store.rows(chosen):
-        pixels = store.pixels(int(row))
-        top = int(np.iinfo(pixels.dtype).max)
-        flat = pixels.reshape(-1, store.channels).astype(np.uint64)
+    channels, top = images.kind.channels, 255
+    n, total, squares = 0, [0] * channels, [0] * channels
+    for row in images.store.rows(chosen):
+        image = images.image(int(row))
+        if image.dtype != np.uint8:
+            image, top = np.rint(image.astype(np.float64) * 65535), 65535
+        flat = image.reshape(-1, channels).astype(np.uint64)
         n += len(flat)
         total = [old + int(new) for old, new in zip(total, flat.sum(axis=0), strict=True)]
         squares = [old + int(new) for old, new in zip(squares, (flat * flat).sum(axis=0), strict=True)]
@@ -54,7 +67,8 @@ def statistics(store: PatchStore, ids: np.ndarray, seed: int) -> tuple[list[floa
         raise ChainError(
             f"every one of {len(chosen):,} patches has the same flat value in channel {std.index(0)}",
             "the pixels carry nothing to learn from, and cannot be scaled to unit deviation",
-            "look at the patches; for grey images in three channels set data.mode: grey8",
+            "look at the patches; for CT choose data.windows that show them; "
+            "for grey images in three channels set data.mode: grey8",
             ExitCode.BAD_DATA,
         )
     return mean, std

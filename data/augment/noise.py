@@ -1,14 +1,16 @@
 """The noise policy, spelled out in the configuration: magnitudes in plain units, no hidden presets.
 
 `noise: weak` in a configuration is short for the values below; the resolved configuration of a run
-holds them all. Every operation keeps an H&E or CT label: no inversion, solarising, posterising,
-equalising or hue rotation.
+holds them all. For CT (`data.mode: hu16`) `weak` and `strong` are short for `ct_weak` and `ct_strong`: the
+operations of light and colour mean nothing there, and are refused by name. Every operation keeps an H&E or CT
+label: no inversion, solarising, posterising, equalising or hue rotation.
 """
 
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from data.modes import Mode
 from data.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -22,6 +24,9 @@ class Noise(Section):
     rotate_deg: Annotated[float, Field(ge=0, le=45, description="free rotation up to this angle, either way")] = 0.0
     scale: Annotated[float, Field(ge=0, le=0.5, description="zoom in or out by up to this share")] = 0.0
     shift: Annotated[float, Field(ge=0, le=0.5, description="move by up to this share of the side")] = 0.0
+    crop: Annotated[
+        float, Field(ge=0, le=0.5, description="cut off up to this share of the side anywhere; the rest is enlarged")
+    ] = 0.0
     brightness: Share = 0.0
     contrast: Share = 0.0
     stain: Annotated[
@@ -32,11 +37,33 @@ class Noise(Section):
     jpeg: Annotated[Share, Field(description="chance of recompression (8-bit patches only)")] = 0.0
     cutout: Annotated[Share, Field(description="side of one blanked square as a share of the patch's side")] = 0.0
 
+    intensity_scale: Annotated[
+        float, Field(ge=0, le=0.1, description="CT: attenuation, HU + 1000, is scaled by up to this share, either way")
+    ] = 0.0
+    intensity_shift_hu: Annotated[float, Field(ge=0, le=100, description="CT: shift by up to this, either way")] = 0.0
+    grain_hu: Annotated[
+        float, Field(ge=0, le=200, description="CT: deviation, up to this, of Gaussian noise in every voxel")
+    ] = 0.0
+    window_level: Annotated[
+        float, Field(ge=0, le=0.5, description="CT: move windows by up to this share of their width, either way")
+    ] = 0.0
+    window_width: Annotated[
+        float, Field(ge=0, le=0.5, description="CT: widen or narrow windows by up to this share")
+    ] = 0.0
+    slice_flip: bool = Field(False, description="CT: turn the order of a patch's slices round")
+    slice_shift: Annotated[
+        int, Field(ge=0, le=16, description="CT: move by up to so many slices, either way; the outermost is repeated")
+    ] = 0
+
     @property
     def is_none(self) -> bool:
         """Whether nothing is disturbed."""
         return self == Noise()
 
+
+# operations of light and colour, and of Hounsfield units; the rest are for every kind of patch
+LIGHT = ("brightness", "contrast", "stain", "blur", "grain", "jpeg")
+HU = ("intensity_scale", "intensity_shift_hu", "grain_hu", "window_level", "window_width", "slice_flip", "slice_shift")
 
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},
@@ -55,7 +82,33 @@ PRESETS: dict[str, dict[str, Any]] = {
         "jpeg": 0.2,
         "cutout": 0.35,
     },
+    "ct_weak": {"flips": True, "intensity_shift_hu": 5.0, "grain_hu": 5.0, "window_level": 0.02, "window_width": 0.05},
+    "ct_strong": {
+        "flips": True,
+        "rotate_deg": 15.0,
+        "scale": 0.15,
+        "shift": 0.08,
+        "crop": 0.1,
+        "cutout": 0.3,
+        "intensity_scale": 0.01,
+        "intensity_shift_hu": 10.0,
+        "grain_hu": 20.0,
+        "window_level": 0.05,
+        "window_width": 0.15,
+        "slice_flip": True,
+        "slice_shift": 1,
+    },
 }
+
+
+def preset_for(name: str, mode: Mode) -> str:
+    """What `weak` and `strong` are short for with patches of this kind; any other name is itself."""
+    return f"ct_{name}" if mode == "hu16" and name in ("weak", "strong") else name
+
+
+def misplaced(noise: Noise, mode: Mode) -> list[str]:
+    """The operations that are on and mean nothing for patches of this kind."""
+    return [name for name in (LIGHT if mode == "hu16" else HU) if getattr(noise, name)]
 
 
 def _spell_out(value: Any) -> Any:

@@ -32,7 +32,7 @@ class NoiseDrawer:
         if self.noise.is_none:
             return image
         if self._compose is None:
-            self._compose = A.Compose(_transforms(self.noise, image.dtype == np.uint8))
+            self._compose = A.Compose(_transforms(self.noise, image.dtype == np.uint8, image.shape[0]))
         rng = np.random.Generator(np.random.PCG64(seed))
         if self.noise.stain > 0 and self.channels == 3:
             image = stain.jitter(image, self.noise.stain, rng)
@@ -44,7 +44,7 @@ class NoiseDrawer:
         return np.ascontiguousarray(drawn.reshape(image.shape))
 
 
-def _transforms(noise: Noise, is_uint8: bool) -> list[A.BasicTransform]:
+def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTransform]:
     steps: list[A.BasicTransform] = []
     if noise.flips:
         steps += [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
@@ -60,6 +60,9 @@ def _transforms(noise: Noise, is_uint8: bool) -> list[A.BasicTransform]:
                 p=0.8,
             )
         )
+    if noise.crop:
+        side = (1 - noise.crop) ** 2  # albumentations counts area
+        steps.append(A.RandomResizedCrop((size_px, size_px), scale=(side, 1), ratio=(1, 1), p=0.8))
     if noise.brightness or noise.contrast:
         steps.append(A.RandomBrightnessContrast(noise.brightness, noise.contrast, p=0.8))
     if noise.blur:

@@ -4,6 +4,9 @@ Colour deconvolution after Ruifrok and Johnston (2001); jitter as in Tellez et a
 density is scaled and shifted. It is one 3 x 3 matrix on log intensities, so it costs a matrix product.
 """
 
+import math
+
+import cv2
 import numpy as np
 
 # rows: RGB optical density of haematoxylin, eosin, and what is left (Ruifrok and Johnston 2001)
@@ -11,6 +14,7 @@ STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
 STAINS /= np.linalg.norm(STAINS, axis=1, keepdims=True)
 UNMIX = np.linalg.inv(STAINS)
 DENSITY_OF = -np.log((np.arange(256) + 1.0) / 256.0).astype(np.float32)
+_ONE = np.array([1.0, 1.0, 1.0, 0.0])
 
 
 def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
@@ -20,7 +24,16 @@ def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.n
     """
     scale = 1 + strength * rng.uniform(-1, 1, 3)
     shift = strength / 4 * rng.uniform(-1, 1, 3)
-    mix = (UNMIX * scale) @ STAINS  # unmix, scale each stain, mix again
-    density = DENSITY_OF[image].reshape(-1, 3) @ mix.astype(np.float32) + (shift @ STAINS).astype(np.float32)
-    restained: np.ndarray = np.clip(256.0 * np.exp(-density) - 1.0, 0, 255)
-    return restained.astype(np.uint8).reshape(image.shape)
+    return restained(image, (UNMIX * scale) @ STAINS, shift @ STAINS)  # unmix, scale each stain, mix again
+
+
+def restained(image: np.ndarray, mix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """The patch whose optical densities are `density @ mix + shift`, rounded to 8 bits and clipped.
+
+    image: (H, W, 3) uint8 RGB; mix: (3, 3); shift: (3,); density = -ln((value + 1) / 256). Same shape and type.
+    """
+    # 256 exp(-density) = exp(ln 256 - density): the factor rides on the shift, the sign on the matrix
+    affine = np.column_stack([-mix.T, math.log(256) - shift]).astype(np.float32)
+    logarithm = cv2.transform(cv2.LUT(image, DENSITY_OF.reshape(1, 256)), affine)
+    light: np.ndarray = cv2.exp(logarithm, dst=logarithm)
+    return np.asarray(cv2.subtract(light, _ONE, dtype=cv2.CV_8U), dtype=np.uint8)  # rounds and clips in the same pass

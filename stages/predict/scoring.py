@@ -7,7 +7,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
-from data.store import PatchStore
+from data.images import Images
 from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
@@ -71,7 +71,7 @@ def score(
     network: torch.nn.Module,
     mean: list[float],
     std: list[float],
-    store: PatchStore,
+    images: Images,
     rows: np.ndarray,
     sink: Sink,
     *,
@@ -82,7 +82,7 @@ def score(
     """Give `sink(index (B,), log_probs (B, K) float32)` for each of `batches`, in order; they index into `rows`."""
     if not batches:
         return
-    dataset = PlainPatches(store, rows)
+    dataset = PlainPatches(images, rows)
     trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
     trainer.predict(
         _Scorer(network, mean, std, views),
@@ -95,7 +95,7 @@ def score_all(
     network: torch.nn.Module,
     mean: list[float],
     std: list[float],
-    store: PatchStore,
+    images: Images,
     ids: np.ndarray,
     *,
     views: int,
@@ -108,8 +108,8 @@ def score_all(
         network,
         mean,
         std,
-        store,
-        store.rows(ids),
+        images,
+        images.store.rows(ids),
         lambda _, scores: parts.append(scores),
         views=views,
         batches=in_batches(len(ids), batch_size),

@@ -5,7 +5,9 @@ import json
 import numpy as np
 
 from data.errors import ChainError, ExitCode
+from data.images import Images
 from data.splits import load_splits
+from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages.job import Job
 from stages.networks import load_network
@@ -41,7 +43,7 @@ def run(job: Job) -> str:
             network,
             card.mean,
             card.std,
-            store,
+            Images(store, load_normaliser(job.inputs["splits"], store)),
             rows,
             keep,
             views=section.views,

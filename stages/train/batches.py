@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from data.augment.pipeline import NoiseDrawer
+from data.images import Drawer, Images
 from data.keys import generator, seed_of
-from data.store import PatchStore
-from stages.loading import as_image, to_tensor
+from stages.loading import to_tensor
 
 
 @dataclass(frozen=True)
@@ -87,9 +86,9 @@ class Steps(Sampler[list[Item]]):
 class TrainingPatches(Dataset[Batch]):
     """Draws a step's items from the store, with noise keyed by place and patch id. Gives whole batches."""
 
-    def __init__(self, store: PatchStore, streams: list[Examples], noise: NoiseDrawer, seed: int) -> None:
-        self.store, self.streams, self.noise, self.seed = store, streams, noise, seed
-        self.rows = [store.rows(examples.ids) for examples in streams]
+    def __init__(self, images: Images, streams: list[Examples], noise: Drawer, seed: int) -> None:
+        self.images, self.streams, self.noise, self.seed = images, streams, noise, seed
+        self.rows = [images.store.rows(examples.ids) for examples in streams]
 
     def __getitem__(self, items: list[Item]) -> Batch:
         """The batch of one step, in the order of `items`."""
@@ -107,4 +106,4 @@ class TrainingPatches(Dataset[Batch]):
         row = int(self.rows[item.stream][item.example])
         patch_id = int(self.streams[item.stream].ids[item.example])
         seed = seed_of(self.seed, "noise", item.stream, item.place, patch_id)
-        return self.noise(as_image(self.store.pixels(row)), seed)
+        return self.images.noised(row, self.noise, seed)

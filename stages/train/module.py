@@ -10,8 +10,8 @@ from timm.utils.model_ema import ModelEmaV3
 from torch.utils.data import DataLoader
 
 from data.errors import ChainError, ExitCode
+from data.images import Images
 from data.keys import seed_of
-from data.store import PatchStore
 from data.table import id_text
 from stages import quality
 from stages.loading import PlainPatches, in_batches, loader
@@ -37,7 +37,7 @@ class Training(pl.LightningModule):
         address: str,
         seed: int,
         workers: int,
-        validation: tuple[PatchStore, np.ndarray, np.ndarray],
+        validation: tuple[Images, np.ndarray, np.ndarray],
     ) -> None:
         super().__init__()
         self.network, self.section, self.patches, self.counts = network, section, patches, counts
@@ -65,10 +65,10 @@ class Training(pl.LightningModule):
 
     def val_dataloader(self) -> Any:
         """Validation patches, in id order; nothing where there is no validation split."""
-        store, ids, _ = self.validation
+        images, ids, _ = self.validation
         if len(ids) == 0:
             return []
-        patches = PlainPatches(store, store.rows(ids))
+        patches = PlainPatches(images, images.store.rows(ids))
         batches = in_batches(len(ids), 4 * self.section.batch_size)
         return loader(patches, batches, self.workers, seed=0)
 

@@ -11,15 +11,16 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from data.atomic import write_json
-from data.augment.pipeline import NoiseDrawer
+from data.images import Images, drawer
 from data.keys import seed_of
 from data.labels import GivenLabels
 from data.splits import Splits, load_splits
+from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages import quality
 from stages.device import loader_workers, prepare
 from stages.job import Job
-from stages.networks import ModelCard, first_network, network_kwargs, normalisation, save_weights
+from stages.networks import ModelCard, first_network, input_words, network_kwargs, normalisation, save_weights
 from stages.predict.scoring import score_all
 from stages.progress import LOG, StageProgress
 from stages.scores import read_scores
@@ -40,19 +41,19 @@ def run(job: Job) -> str:
     trainer_flags = prepare(job.hardware)
     torch.manual_seed(seed_of(seed, "init"))
     role = "student" if plan.pseudo else "teacher"
-    network = first_network(plan.section, len(plan.splits.classes), plan.store.mode, plan.store.size_px, role)
-    stats = normalisation(plan.section, plan.store.mode, (list(plan.splits.mean), list(plan.splits.std)))
-    noise = NoiseDrawer(plan.section.noise, plan.store.channels)
+    kind = plan.images.kind
+    network = first_network(plan.section, len(plan.splits.classes), kind, role)
+    stats = normalisation(plan.section, kind, (list(plan.splits.mean), list(plan.splits.std)))
     training = Training(
         network,
         plan.section,
-        TrainingPatches(plan.store, plan.streams, noise, seed),
+        TrainingPatches(plan.images, plan.streams, drawer(plan.section.noise, kind), seed),
         plan.counts,
         stats,
         job.address,
         seed,
         loader_workers(job.hardware),
-        (plan.store, plan.splits.validation.ids, plan.splits.validation.label),
+        (plan.images, plan.splits.validation.ids, plan.splits.validation.label),
     )
     _fit(job, training, trainer_flags, plan.section)
     model = training.ema.module.eval()
@@ -67,7 +68,7 @@ def run(job: Job) -> str:
 class _Plan:
     section: TrainConfig
     splits: Splits
-    store: PatchStore
+    images: Images
     streams: list[Examples]
     counts: list[int]
     pseudo: Selection | None
@@ -76,11 +77,12 @@ class _Plan:
 def _read(job: Job) -> _Plan:
     splits = load_splits(job.inputs["splits"])
     store = PatchStore(job.inputs["store"] / "patches.h5")
+    images = Images(store, load_normaliser(job.inputs["splits"], store))
     text = json.dumps(job.section)
     if "select" not in job.inputs:
         teacher = TeacherConfig.model_validate_json(text)
         streams = [given_examples(splits.labelled, len(splits.classes), teacher.label_smoothing)]
-        return _Plan(teacher, splits, store, streams, [teacher.batch_size], None)
+        return _Plan(teacher, splits, images, streams, [teacher.batch_size], None)
     student = StudentConfig.model_validate_json(text)
     selection = read_selection(job.inputs["select"] / "selection.parquet")
     temperature = json.loads((job.inputs["select"] / "quality.json").read_text())["temperature"]
@@ -91,7 +93,7 @@ def _read(job: Job) -> _Plan:
         pseudo_examples(selection, len(splits.classes), pool.ids, soft),
     ]
     counts = [student.batch_size, max(1, round(student.batch_size * student.unlabeled_ratio))]
-    return _Plan(student, splits, store, streams, counts, selection)
+    return _Plan(student, splits, images, streams, counts, selection)
 
 
 def given_examples(given: GivenLabels, classes: int, smoothing: float) -> Examples:
@@ -165,20 +167,19 @@ class _Shown(pl.Callback):
 
 
 def _card(plan: _Plan, stats: tuple[list[float], list[float]]) -> ModelCard:
-    store, section = plan.store, plan.section
-    colour = {"rgb8": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}[store.mode]
-    unit = "65535" if store.mode == "grey16" else "255"
+    kind, section, stain = plan.images.kind, plan.section, plan.images.stain
     return ModelCard(
         name=section.backbone,
-        timm_kwargs=network_kwargs(section, len(plan.splits.classes), store.mode, store.size_px),
+        timm_kwargs=network_kwargs(section, len(plan.splits.classes), kind),
         classes=list(plan.splits.classes),
-        size_px=store.size_px,
-        mode=store.mode,
+        size_px=kind.size_px,
+        mode=kind.mode,
         mean=stats[0],
         std=stats[1],
         weights="averaged over steps (EMA)" if section.ema_decay else "of the last step",
-        input=f"{colour} patches of {store.size_px} x {store.size_px} px at the resolution of the training patches; "
-        f"divide by {unit}, subtract mean, divide by std, channels first",
+        input=input_words(section.backbone, kind, stain is not None),
+        **kind.plain(),
+        stain=None if stain is None else stain.card(),
     )
 
 
@@ -191,7 +192,7 @@ def _measure(
 ) -> dict[str, Any]:
     def log_probs(ids: np.ndarray) -> np.ndarray:
         size = 4 * plan.section.batch_size
-        return score_all(model, *stats, plan.store, ids, views=1, batch_size=size, hardware=job.hardware)
+        return score_all(model, *stats, plan.images, ids, views=1, batch_size=size, hardware=job.hardware)
 
     def judged(given: GivenLabels) -> dict[str, Any] | None:
         if len(given) == 0:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from data.errors import ChainError, ExitCode
+from data.network_input import NetworkInput
 from stages.networks import (
     ModelCard,
     create,
@@ -33,7 +34,7 @@ def weights(tmp_path: Path) -> Path:
 def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
     section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
     torch.manual_seed(2)
-    network = first_network(section, 4, "rgb8", 32, "teacher")
+    network = first_network(section, 4, NetworkInput("rgb8", 32), "teacher")
     given = load_file(weights)
     for name, tensor in network.state_dict().items():
         if not name.startswith("classifier."):
@@ -43,7 +44,7 @@ def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
 
 def test_one_channel_takes_the_sum_of_the_first_convolution(weights: Path) -> None:
     section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
-    network = first_network(section, 4, "grey8", 32, "teacher")
+    network = first_network(section, 4, NetworkInput("grey8", 32), "teacher")
     first = load_file(weights)["conv_stem.weight"]
     assert torch.allclose(network.state_dict()["conv_stem.weight"], first.sum(1, keepdim=True), atol=1e-5)
 
@@ -80,13 +81,13 @@ def test_a_misspelt_backbone_gets_a_suggestion() -> None:
 def test_a_backbone_without_stochastic_depth_says_what_to_set() -> None:
     section = StudentConfig(backbone="vgg11", drop_path=0.5)
     with pytest.raises(ChainError, match="does not accept") as caught:
-        first_network(section, 2, "rgb8", 32, "student")
+        first_network(section, 2, NetworkInput("rgb8", 32), "student")
     assert "drop_path" in caught.value.todo
 
 
 def test_noise_is_the_students_alone() -> None:
-    student = first_network(StudentConfig(backbone="resnet10t", dropout=0.3), 2, "rgb8", 32, "student")
-    teacher = first_network(TeacherConfig(backbone="resnet10t"), 2, "rgb8", 32, "teacher")
+    student = first_network(StudentConfig(backbone="resnet10t", dropout=0.3), 2, NetworkInput("rgb8", 32), "student")
+    teacher = first_network(TeacherConfig(backbone="resnet10t"), 2, NetworkInput("rgb8", 32), "teacher")
     assert student.drop_rate == 0.3
     assert teacher.drop_rate == 0.0
     assert student.state_dict().keys() == teacher.state_dict().keys()
@@ -104,9 +105,9 @@ def test_non_finite_weights_never_leave(tmp_path: Path) -> None:
 
 def test_the_published_model_loads_in_timm_alone(tmp_path: Path) -> None:
     section = TeacherConfig(backbone=NAME)
-    network = first_network(section, 3, "rgb8", 32, "teacher").eval()
+    network = first_network(section, 3, NetworkInput("rgb8", 32), "teacher").eval()
     save_weights(network, tmp_path / "model.safetensors")
-    kwargs = network_kwargs(section, 3, "rgb8", 32)
+    kwargs = network_kwargs(section, 3, NetworkInput("rgb8", 32))
     ModelCard(NAME, kwargs, ["a", "b", "c"], 32, "rgb8", [0.5] * 3, [0.2] * 3, "ema", "words").save(
         tmp_path / "model.json"
     )

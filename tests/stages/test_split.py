@@ -7,6 +7,7 @@ import pytest
 
 from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.images import Images
 from data.readers.base import Record
 from data.splits import load_audit, load_splits
 from data.splits_config import SplitsConfig
@@ -93,17 +94,17 @@ def test_statistics_are_those_of_the_pixels(tmp_path, mode, dtype, channels):
         build(tmp_path / "store", [(f"{i}", "adi", "", pixels[i]) for i in range(50)], mode) / "patches.h5"
     )
     some = np.arange(0, 50, 2)
-    mean, std = statistics(store, store.ids[some], 0)
+    mean, std = statistics(Images(store), store.ids[some], 0)
     np.testing.assert_allclose(mean, pixels[some].mean(axis=(0, 1, 2)) / top, rtol=1e-12)
     np.testing.assert_allclose(std, pixels[some].std(axis=(0, 1, 2)) / top, rtol=1e-9)
-    assert statistics(store, store.ids[some][::-1], 0) == (mean, std)
+    assert statistics(Images(store), store.ids[some][::-1], 0) == (mean, std)
 
 
 def test_flat_patches_are_refused(tmp_path):
     flat = np.full((8, 8, 3), 200, np.uint8)
     store = PatchStore(build(tmp_path / "store", [("a", "adi", "", flat), ("b", "adi", "", flat)]) / "patches.h5")
     with pytest.raises(ChainError, match="flat value") as refusal:
-        statistics(store, store.ids[:], 0)
+        statistics(Images(store), store.ids[:], 0)
     assert refusal.value.code == ExitCode.BAD_DATA
 
 

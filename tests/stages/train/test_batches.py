@@ -6,6 +6,7 @@ import numpy as np
 
 from data.augment.noise import PRESETS, Noise
 from data.augment.pipeline import NoiseDrawer
+from data.images import Images
 from data.store import PatchStore
 from stages.train.batches import Examples, Item, Steps, TrainingPatches, draw
 
@@ -42,12 +43,12 @@ def test_noise_differs_from_lap_to_lap_and_repeats_at_the_same_place(patches: di
     store = PatchStore(patches["store"] / "patches.h5")
     ids = np.sort(store.ids[:3])
     stream = Examples(ids, np.eye(3, dtype=np.float32), np.ones(3, np.float32))
-    drawn = TrainingPatches(store, [stream, stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=1)
+    drawn = TrainingPatches(Images(store), [stream, stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=1)
     first = drawn.image(Item(0, 1, 1))
     assert np.array_equal(first, drawn.image(Item(0, 1, 1)))
     assert not np.array_equal(first, drawn.image(Item(0, 1, 4)))  # the same patch, a lap later
     assert not np.array_equal(first, drawn.image(Item(1, 1, 1)))  # the same patch in the other stream
-    other = TrainingPatches(store, [stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=2)
+    other = TrainingPatches(Images(store), [stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=2)
     assert not np.array_equal(first, other.image(Item(0, 1, 1)))
 
 
@@ -55,7 +56,9 @@ def test_a_batch_carries_the_ids_of_its_patches(patches: dict[str, Path]) -> Non
     store = PatchStore(patches["store"] / "patches.h5")
     ids = np.sort(store.ids)[:4]
     target = np.eye(4, dtype=np.float32)
-    drawn = TrainingPatches(store, [Examples(ids, target, np.ones(4, np.float32))], NoiseDrawer(Noise(), 3), seed=1)
+    drawn = TrainingPatches(
+        Images(store), [Examples(ids, target, np.ones(4, np.float32))], NoiseDrawer(Noise(), 3), seed=1
+    )
     batch = drawn[[Item(0, 2, 0), Item(0, 0, 1)]]
     assert batch.patch_id.numpy().view(np.uint64).tolist() == [ids[2], ids[0]]
     assert np.array_equal(batch.target.numpy(), target[[2, 0]])
