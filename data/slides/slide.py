@@ -51,9 +51,7 @@ def inspect(path: Path, stated_mpp: float | None = None, missing_mpp: float | No
         handle.close()
 
 
-def describe(
-    handle: openslide.OpenSlide, path: Path, stated_mpp: float | None, missing_mpp: float | None
-) -> SlideInfo:
+def describe(handle: openslide.OpenSlide, path: Path, stated_mpp: float | None, missing_mpp: float | None) -> SlideInfo:
     """The same of an open handle."""
     about = handle.properties
     sizes = tuple((int(w), int(h)) for w, h in handle.level_dimensions)
