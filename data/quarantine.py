@@ -25,13 +25,22 @@ def write_quarantine(path: Path, rows: Sequence[Quarantined]) -> None:
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
         table.writerow(Quarantined._fields)
-        table.writerows([_harmless(cell) for cell in row] for row in rows)
+        table.writerows([harmless(cell) for cell in row] for row in rows)
 
 
-def check_limit(rows: Sequence[Quarantined], listed: int, limit: float, table: str, *, seen: int | None = None) -> None:
+def check_limit(
+    rows: Sequence[Quarantined],
+    listed: int,
+    limit: float,
+    table: str,
+    *,
+    seen: int | None = None,
+    setting: str = "data.quarantine_limit",
+) -> None:
     """Raise ChainError (65) when more than `limit` (a share) of the listed patches are in quarantine.
 
-    table: where the user finds the table; seen: patches looked at, when the command stops before the last.
+    table: where the user finds the table; seen: patches looked at, when the command stops before the last;
+    setting: the key of the configuration that says `limit`.
     """
     if len(rows) <= limit * listed:
         return
@@ -39,14 +48,15 @@ def check_limit(rows: Sequence[Quarantined], listed: int, limit: float, table: s
     of = f"{listed:,} patches" if seen in (None, listed) else f"the first {seen:,} of {listed:,} patches"
     share = len(rows) / (seen or listed)
     raise ChainError(
-        f"{len(rows):,} of {of} ({share:.3%}) cannot be used; data.quarantine_limit is {limit:.3%}",
+        f"{len(rows):,} of {of} ({share:.3%}) cannot be used; {setting} is {limit:.3%}",
         first,
-        f"all are named in {table}: mend or remove them, or raise data.quarantine_limit",
+        f"all are named in {table}: mend or remove them, or raise {setting}",
         ExitCode.BAD_DATA,
     )
 
 
-def _harmless(cell: str) -> str:
+def harmless(cell: str) -> str:
+    """A text as a cell of a CSV: what a spreadsheet would run as a formula begins with '."""
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 

@@ -16,6 +16,7 @@ from data.errors import ChainError, ExitCode
 
 LOG = logging.getLogger("patchchain")
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,14 @@ class Holder:
 
 
 @contextlib.contextmanager
-def held(path: Path, verb: str) -> Iterator[int]:
+def held(path: Path, verb: str, patience_s: float = 0.0) -> Iterator[int]:
     """Hold the lock at `path`; yields its descriptor, which launchers hand to their children.
 
     The file stays; what it holds is emptied on a clean end. Raises ChainError at once: 69 when somebody
     else holds it, 73 where the file system gives no locks. The loser of a race writes nothing.
+    patience_s: how long to wait for children that are about to follow their dead parent.
     """
-    descriptor = _acquire(path)
+    descriptor = _acquire(path, patience_s)
     try:
         before = _read(descriptor)
         if before is not None and not before.here:
@@ -88,7 +90,8 @@ def holder(path: Path) -> Holder | None:
         return None
 
 
-def _acquire(path: Path) -> int:
+def _acquire(path: Path, patience_s: float) -> int:
+    until = time.monotonic() + patience_s
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -97,6 +100,10 @@ def _acquire(path: Path) -> int:
             if _is_still(path, descriptor):
                 return descriptor
         except OSError as error:
+            if error.errno in TAKEN and _orphaned(descriptor) and time.monotonic() < until:
+                os.close(descriptor)
+                time.sleep(0.1)
+                continue
             refused = _refusal(path, descriptor, error)
             os.close(descriptor)
             raise refused from None
@@ -119,16 +126,22 @@ def _refusal(path: Path, descriptor: int, error: OSError) -> ChainError | OSErro
             "use a run directory on a local disk",
             ExitCode.NOT_WRITABLE,
         )
-    if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+    if error.errno not in TAKEN:
         return error
     other = _read(descriptor)
-    if other is not None and other.here and not other.alive:
+    if _orphaned(descriptor):
         why = f"{other} died, but a process it started still runs"
     else:
         why = f"{other or 'another process'} is writing to it"
     return ChainError(
         f"{path.parent} is in use", why, "wait for it to end, or use another run directory", ExitCode.IN_USE
     )
+
+
+def _orphaned(descriptor: int) -> bool:
+    """Whether who took the lock is dead, so that only its children can hold it."""
+    other = _read(descriptor)
+    return other is not None and other.here and not other.alive
 
 
 def _read(descriptor: int) -> Holder | None:

@@ -18,7 +18,8 @@ class StageProgress:
     """Progress of one stage. `units` are what the user counts (patches, steps)."""
 
     def __init__(self, name: str, total: int, unit: str, work: Path | None, done: int = 0) -> None:
-        self.name, self.total, self.unit, self.work, self.done = name, total, unit, work, done
+        self.name, self.total, self.unit, self.work = name, total, unit, work
+        self.done: float = done  # parts of large units count
         self._begun = self._filed = self._lined = time.monotonic()
         self._begun_at = done
         self._bar = Progress(
@@ -52,7 +53,7 @@ class StageProgress:
             self._bar.update(self._task, total=total)
         self.advance(done - self.done)
 
-    def advance(self, count: int, note: str = "", items: int | None = None) -> None:
+    def advance(self, count: float, note: str = "", items: int | None = None) -> None:
         """`count` more units done; `items` patches so far in this process, where the unit is not patches."""
         self.done += count
         now = time.monotonic()
@@ -70,5 +71,5 @@ class StageProgress:
         if now - self._lined > LINE_EVERY_S and not sys.stderr.isatty():
             self._lined = now
             left = elapsed / here * (self.total - self.done) if here else 0
-            progress = f"{self.done:,}/{self.total:,} {self.unit}"
+            progress = f"{self.done:,.0f}/{self.total:,} {self.unit}"
             LOG.info(f"{self.name}: {progress}, {rate}, about {left:,.0f} s left {note}".rstrip())

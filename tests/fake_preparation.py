@@ -1,0 +1,121 @@
+"""A preparation whose units are small text files, made in no time.
+
+It suffices for the tests of `pipeline/prepare`: that never looks into a unit but for its facts and the sizes and
+digests of its files. The stores are real ones, so that the reader of prepared directories can be tried on them. What
+a unit does is its file's text: `ok N` gives N patches, the others misbehave as real inputs do.
+"""
+
+import io
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+
+from data.decode import pixel_digest
+from data.errors import ChainError, ExitCode
+from data.fingerprint import fingerprint
+from data.ingest import patch_id
+from data.keys import generator
+from data.preparation import Preparation, Progress, Refusal, Unit
+from data.quarantine import Quarantined, check_limit, write_quarantine
+from data.readers.base import Record
+from data.store_writer import writing_store
+
+
+class FakePreparation(Preparation):
+    noun: ClassVar[tuple[str, str]] = ("slide", "slides")
+    kind: Literal["fake"] = "fake"
+    path: Path
+    pattern: str = "*.txt"
+    size_px: int = 8
+    tint: int = 0
+    pause_s: float = 0.0
+
+    def units(self, key: bytes) -> list[Unit | Refusal]:
+        found = sorted(self.path.glob(self.pattern))
+        if not found:
+            raise ChainError(f"{self.path} holds no slide", "nothing fits", "correct prepare.path", ExitCode.MISSING)
+        return [self._unit(path) for path in found]
+
+    def _unit(self, path: Path) -> Unit | Refusal:
+        if path.read_text() == "no mpp":
+            error = ChainError(f"{path.name} has no mpp", "it is not stated", "state it", ExitCode.BAD_DATA)
+            return Refusal(path.stem, path.name, error)
+        return Unit(path.stem, path.name, (path,), fingerprint([path]))
+
+    def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
+        word, _, number = unit.paths[0].read_text().partition(" ")
+        match word:
+            case "crash":
+                os._exit(3)
+            case "killed":
+                os.kill(os.getpid(), signal.SIGKILL)
+            case "hang":
+                time.sleep(600)
+            case "bug":
+                raise ZeroDivisionError(f"ours, in {unit.paths[0]}")
+            case "memory":
+                raise MemoryError
+            case "full":
+                raise OSError(28, "No space left on device")
+            case "refused":
+                raise ChainError(unit.shown, "it is damaged", "copy it again", ExitCode.BAD_DATA)
+        print("a library prints this")
+        n, bad = int(number), [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else []
+        (out / "thumbnail.jpg").write_bytes(self._thumbnail(unit.name))
+        write_quarantine(out / "quarantine.csv", bad)
+        table, limit = f"logs/{unit.name}.quarantine.csv", self.quarantine_limit
+        check_limit(bad, n + len(bad), limit, table, setting="prepare.quarantine_limit")
+        with writing_store(out / "patches.h5", "rgb8", self.size_px) as store:
+            for i in range(n):
+                record = Record(f"x{i:06d}_y{0:06d}", "AB"[i % 2], f"patient {unit.name}", unit.shown, "", "",
+                                {"tissue": i / n, "x_px": float(8 * i)})  # fmt: skip
+                pixels = generator(unit.fingerprint, i).integers(0, 200, (self.size_px, self.size_px, 3)).astype("u1")
+                pixels += np.uint8(self.tint)
+                store.add(
+                    patch_id("slides", record.key), record, "slides", "split", pixel_digest(pixels, "rgb8"), pixels
+                )
+                time.sleep(self.pause_s)
+                progress(i + 1, n)
+            store.classes = ("A", "B")
+        return {"patches": n, "quarantined": len(bad), "mpp": 0.5, "tissue_mm2": 1.25 * n, "threads_matter": False}
+
+    def _thumbnail(self, name: str) -> bytes:
+        pixels = generator(name).integers(0, 255, (60, 90, 3)).astype("u1")
+        written = io.BytesIO()
+        Image.fromarray(np.kron(pixels, np.ones((10, 10, 1), "u1"))).save(written, "JPEG")
+        return written.getvalue()
+
+    def patch_words(self) -> str:
+        return f"{self.size_px} px at 0.5 um/px"
+
+
+def main() -> None:
+    """Prepare INPUT into OUT as the command line would: a process of its own, to be killed."""
+    from pipeline.failures import explained
+    from pipeline.prepare.layout import PreparedLayout
+    from pipeline.prepare.session import Options, prepare
+    from pipeline.signals import Ended, watched
+
+    source, out, pause_s, workers = sys.argv[1:5]
+    try:
+        with watched():
+            given = FakePreparation(path=Path(source), pause_s=float(pause_s), failure_limit=1.0)
+            prepare(PreparedLayout(Path(out)), given, Options(int(workers)))
+    except Ended as ended:
+        sys.exit(ended.code)
+    except ChainError as error:
+        print(error.lines(), file=sys.stderr)
+        sys.exit(error.code)
+    except OSError as error:
+        known = explained(error, "prepare")
+        sys.exit(known.code if known else 70)
+
+
+if __name__ == "__main__":
+    main()
