@@ -19,7 +19,7 @@ CALLED = "prepare.points.csv"
 # float() would take "1_000", "infinity" and digits of other scripts
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 FARTHEST_MM = 100_000
-SAME_MM = 0.001  # two points nearer than this are one
+PLACES = 3  # decimals of a millimetre: two points that agree in them are one
 
 
 class PointColumns(Section):
@@ -45,7 +45,7 @@ class PointsFile(Section):
 
 @dataclass(frozen=True, order=True)
 class Point:
-    """world_mm: z, y, x in LPS, in steps of a thousandth, so that points sort by place; label: "" unknown."""
+    """zyx_mm: in LPS, to a thousandth; z first, so that points sort by slice. label: "" unknown."""
 
     zyx_mm: tuple[float, float, float]
     label: str
@@ -59,7 +59,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Points:
-    """by_name: keyed hash of the series as the table names it -> its points, sorted by place; lines: where they stand."""
+    """Points and the lines they stand in, by the keyed hash of the series as the table names it; sorted by place."""
 
     by_name: Mapping[str, tuple[Point, ...]]
     lines: Mapping[str, tuple[int, ...]]
@@ -82,10 +82,9 @@ def read_points(config: PointsFile, key: bytes, labelled: bool) -> Points:
         if not series:
             raise refused(CALLED, line, f"its {names.series!r} is empty", "name the series, or remove the row")
         x, y, z = (_number(text, line, name) for text, name in zip(numbers, (names.x, names.y, names.z), strict=True))
-        # + 0.0: no "-0.000" in keys
-        place = tuple(round(value / SAME_MM) * SAME_MM + 0.0 for value in (z, turn * y, turn * x))
+        # to a thousandth, which is what keys show; + 0.0: no "-0.000"
+        at = (round(z, PLACES) + 0.0, round(turn * y, PLACES) + 0.0, round(turn * x, PLACES) + 0.0)
         hashed = pseudonym(key, series)
-        at = (round(place[0], 3), round(place[1], 3), round(place[2], 3))
         known = found[hashed].setdefault(at, (_label(label, line, names.label), line))
         if known[0] != label:
             raise refused(CALLED, line, f"line {known[1]} gives the same point another class",

@@ -9,7 +9,7 @@ from data.volumes.csv_table import LOST, csv_rows, refused
 from data.volumes.deid import pseudonym
 
 CALLED = "prepare.table"
-NEEDED, MORE = ("series",), ("patient", "site", "label", "split")
+COLUMNS = ("series", "patient", "site", "label", "split")
 SPLITS = {
     "": "",
     "train": "train",
@@ -45,16 +45,15 @@ def read_series_table(path: Path, key: bytes, labelled: bool) -> SeriesTable:
 
     Raises ChainError (65, 66) naming the line: no series, the same series twice, a lost value, an unknown split.
     """
-    needed, more = NEEDED, MORE
-    if labelled:
-        needed, more = (*NEEDED, "label"), ("patient", "site", "split")
+    needed = ["series", "label"] if labelled else ["series"]
+    more = [name for name in COLUMNS if name not in needed]
     rows: dict[str, SeriesRow] = {}
     lines: dict[str, int] = {}
     for line, cells in csv_rows(path, CALLED, needed, more):
-        row = dict(zip((*needed, *more), cells, strict=True))
+        row = dict(zip([*needed, *more], cells, strict=True))
         if not row["series"]:
             raise refused(CALLED, line, "its 'series' is empty", "name the series, or remove the row")
-        for column in MORE:
+        for column in COLUMNS[1:]:
             text = row[column]
             # one patient called "nan" would tie all unknown ones together
             if text.lower() in LOST or len(text) > LONGEST_LABEL or not text.isprintable():

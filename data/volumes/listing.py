@@ -1,0 +1,174 @@
+"""Volumes with everything that belongs to them: their points, their row of the table, their masks."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import ChainError, ExitCode
+from data.fingerprint import fingerprint
+from data.preparation import Refusal, Unit
+from data.volumes import masks, points, series_table
+from data.volumes.config import AtPoints, Grid, MaskFolder, MaskLabels, PointLabels, VolumeLabels, VolumesConfig
+from data.volumes.csv_table import lines_text
+from data.volumes.discovery import find_volumes
+from data.volumes.found import Found
+from data.volumes.points import Point, read_points
+from data.volumes.series_table import SeriesRow, read_series_table
+
+
+@dataclass(frozen=True)
+class Listed:
+    """One volume to be prepared. points: sorted by place; region, label: files of its masks, none if not asked for."""
+
+    unit: Unit
+    found: Found
+    row: SeriesRow
+    points: tuple[Point, ...]
+    region: tuple[Path, ...]
+    label: tuple[Path, ...]
+
+
+class _Lacking(Exception):  # noqa: N818 - a volume without something it needs; never leaves this file
+    def __init__(self, what: str, todo: str) -> None:
+        self.what, self.todo = what, todo
+
+
+def listed(config: VolumesConfig, key: bytes) -> list[Listed | Refusal]:
+    """Every volume in the order of its keyed hash; headers, tables and masks' bytes are read, no pixels.
+
+    Raises ChainError: 66 where nothing is found or a table is missing; 65 for a broken table, or (unless
+    `unmatched: skip`) one with rows about no volume, or about several.
+    """
+    found = find_volumes(config.path, key, config.pattern, frozenset(config.accept))
+    parts = _Parts(config, key, found)
+    volumes: list[Listed | Refusal] = []
+    lacking: ChainError | None = None
+    for one in found:
+        if one.refusal is not None:
+            volumes.append(Refusal(one.pseudonym, one.pseudonym, one.refusal))
+            continue
+        try:
+            volumes.append(parts.of(one))
+        except _Lacking as lack:
+            lacking = ChainError(
+                f"volume {one.pseudonym} has no {lack.what}", "it cannot be prepared without",
+                f"{lack.todo}, or set unmatched: skip to leave such volumes out", ExitCode.MISSING,
+            )  # fmt: skip
+            if config.unmatched == "refuse":
+                volumes.append(Refusal(one.pseudonym, one.pseudonym, lacking))
+    if not volumes and lacking is not None:
+        raise ChainError(f"none of {len(found):,} volumes is left: the last, {lacking.what}", lacking.why,
+                         "name volumes by series UID or by file name", ExitCode.MISSING)  # fmt: skip
+    return volumes
+
+
+_last: tuple[str, bytes, dict[str, Listed]] | None = None
+
+
+def listed_again(config: VolumesConfig, unit: Unit, key: bytes) -> Listed:
+    """What `listed` gave for a unit, in another process. Raises ChainError (78) when it has changed since."""
+    global _last
+    # a worker prepares many units of one configuration: it lists them once
+    text = config.model_dump_json()
+    if _last is None or _last[:2] != (text, key):
+        _last = text, key, {one.unit.name: one for one in listed(config, key) if isinstance(one, Listed)}
+    one = _last[2].get(unit.name)
+    if one is None or one.unit != unit:
+        raise ChainError(f"volume {unit.shown} has changed while it was prepared",
+                         "its files, points, table or masks are not those it was listed with",
+                         "run the same command again", ExitCode.MISMATCH)  # fmt: skip
+    return one
+
+
+class _Parts:
+    """What the tables and folders of a configuration say of each volume."""
+
+    def __init__(self, config: VolumesConfig, key: bytes, found: list[Found]) -> None:
+        self._config, self._key = config, key
+        owners: dict[str, set[str]] = defaultdict(set)
+        for one in found:
+            for alias in one.aliases:
+                owners[alias].add(one.pseudonym)
+        self._points = self._rows = None
+        if config.points is not None:
+            self._points = read_points(config.points, key, isinstance(config.labels, PointLabels))
+            self._check(owners, self._points.lines, points.CALLED)
+        if config.table is not None:
+            self._rows = read_series_table(config.table, key, isinstance(config.labels, VolumeLabels))
+            self._check(owners, {name: (line,) for name, line in self._rows.lines.items()}, series_table.CALLED)
+        region = config.where.masks if isinstance(config.where, Grid) else None
+        label = config.labels.masks if isinstance(config.labels, MaskLabels) else None
+        self._region = _MaskFinder(region, key, "where.masks")
+        self._label = _MaskFinder(label, key, "labels.masks")
+
+    def of(self, found: Found) -> Listed:
+        """Raises _Lacking, ChainError (65)."""
+        row = self._row(found)
+        own = self._own_points(found)
+        region, label = self._region.of(found), self._label.of(found)
+        of_points = [[*point.zyx_mm, point.label] for point in own]
+        # moving a file, or another volume's rows, change nothing
+        whole = fingerprint((), (*region, *label), found.fingerprint, found.patient, list(row), of_points)
+        name = found.pseudonym
+        return Listed(Unit(name, name, found.paths, whole), found, row, own, region, label)
+
+    def _own_points(self, found: Found) -> tuple[Point, ...]:
+        if self._points is None:
+            return ()
+        own = {point for alias in found.aliases for point in self._points.by_name.get(alias, ())}
+        if isinstance(self._config.where, AtPoints) and not own:
+            raise _Lacking(f"point in {points.CALLED}", "add its points")
+        places = {point.zyx_mm for point in own}
+        if len(places) < len(own):
+            raise ChainError(f"volume {found.pseudonym}: {points.CALLED} gives a point of it two classes",
+                             "under two names of the volume", "call it by one name", ExitCode.BAD_DATA)  # fmt: skip
+        return tuple(sorted(own))
+
+    def _row(self, found: Found) -> SeriesRow:
+        if self._rows is None:
+            return SeriesRow()
+        rows = [self._rows.rows[alias] for alias in sorted(found.aliases) if alias in self._rows.rows]
+        if len(rows) > 1:
+            raise ChainError(f"volume {found.pseudonym} has {len(rows)} rows in {series_table.CALLED}",
+                             "under several names", "keep one of them", ExitCode.BAD_DATA)  # fmt: skip
+        if not rows:
+            if self._config.unmatched == "skip":
+                return SeriesRow()
+            raise _Lacking(f"row in {series_table.CALLED}", "add one")
+        return rows[0]
+
+    def _check(self, owners: Mapping[str, set[str]], lines: Mapping[str, tuple[int, ...]], called: str) -> None:
+        strange = sorted(line for name, of in lines.items() if name not in owners for line in of)
+        several = sorted(line for name, of in lines.items() if len(owners.get(name, ())) > 1 for line in of)
+        if several:
+            raise ChainError(f"{called}: {lines_text(several)} may mean several volumes", "they share a name",
+                             "call each by its path below `path`", ExitCode.BAD_DATA)  # fmt: skip
+        every = len(strange) == sum(map(len, lines.values()))
+        if strange and (every or self._config.unmatched == "refuse"):
+            raise ChainError(
+                f"{called}: {lines_text(strange)} {'is' if len(strange) == 1 else 'are'} about no volume in `path`",
+                "a volume is called by its series UID, its file name, or its path below `path`",
+                "correct the names" if every else "correct the names, or set unmatched: skip to pass over such rows",
+                ExitCode.BAD_DATA,
+            )
+
+
+class _MaskFinder:
+    def __init__(self, config: MaskFolder | None, key: bytes, called: str) -> None:
+        self._called = f"prepare.{called}"
+        self._masks = (
+            None if config is None else masks.find_masks(config.folder, config.strip, config.suffix, key, self._called)
+        )
+
+    def of(self, found: Found) -> tuple[Path, ...]:
+        """() where no masks are asked for. Raises _Lacking, ChainError (65)."""
+        if self._masks is None:
+            return ()
+        mine = sorted({files for alias in found.aliases for files in self._masks.get(alias, ())})
+        if len(mine) > 1:
+            raise ChainError(f"volume {found.pseudonym} has {len(mine)} masks in {self._called}",
+                             "which one is meant is not known", "keep one", ExitCode.BAD_DATA)  # fmt: skip
+        if not mine:
+            raise _Lacking(f"mask in {self._called}", "add it, or correct `suffix` and `strip`")
+        return mine[0]

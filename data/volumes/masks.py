@@ -1,0 +1,117 @@
+"""Masks: which file belongs to which volume, and its values on the volume's own grid."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+import SimpleITK
+
+from data.errors import ChainError, ExitCode
+from data.volumes.deid import pseudonym
+from data.volumes.label_map import LabelMap
+from data.volumes.quiet import attempt, quiet
+from data.volumes.regrid import MAX_VOXELS
+from data.volumes.volume import Volume
+
+SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
+HIGHEST = np.iinfo(np.uint16).max
+
+
+def find_masks(folder: Path, strip: str, suffix: str, key: bytes, called: str) -> dict[str, list[tuple[Path, ...]]]:
+    """Files of each mask by the keyed hash of the volume's name. Raises ChainError (66): no folder, no mask in it."""
+    if not folder.is_dir():
+        raise ChainError(f"the folder of {called} is missing", "no folder lies there", "correct `folder`",
+                         ExitCode.MISSING)  # fmt: skip
+    found: dict[str, list[tuple[Path, ...]]] = defaultdict(list)
+    for at, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(files):
+            ending = next((ending for ending in SUFFIXES if name.lower().endswith(ending)), None)
+            if ending is None or name.startswith("."):
+                continue
+            stem = name[: -len(ending)]
+            if stem.endswith(suffix):
+                found[pseudonym(key, stem.removesuffix(suffix) + strip)].append(_files(Path(at) / name))
+    if not found:
+        raise ChainError(f"{called} holds no mask", f"no file there is called *{suffix}.nii.gz, .mha or .nrrd",
+                         "correct `folder` or `suffix`", ExitCode.MISSING)  # fmt: skip
+    return found
+
+
+def read_mask(paths: tuple[Path, ...], volume: Volume, shown: str, called: str) -> LabelMap:
+    """The mask on the volume's grid, resampled by nearest neighbour where its own grid is another.
+
+    Raises ChainError (65): unreadable, not whole numbers from 0 to 65,535, empty, or nowhere in the volume.
+    """
+    image = _read(paths[0], shown, called)
+    values = LabelMap(_on_grid_of(image, volume), volume.spacing_mm)
+    if not values.values.any():
+        raise _refused(shown, called, "it does not reach into the volume",
+                       "is it the mask of another volume, or in other world axes?")  # fmt: skip
+    return values
+
+
+def _files(path: Path) -> tuple[Path, ...]:
+    """A mask's file and, for a .mhd header, the pixels beside it."""
+    if path.suffix.lower() != ".mhd":
+        return (path,)
+    beside = [path.with_suffix(ending) for ending in (".raw", ".zraw")]
+    return (path, *(file for file in beside if file.is_file()))
+
+
+def _read(path: Path, shown: str, called: str) -> SimpleITK.Image:
+    """A three-dimensional image of uint16."""
+    with quiet():
+        header = attempt(lambda: _header(path))
+        if header is None:
+            raise _refused(shown, called, "its header cannot be read", "write it again, or move it elsewhere")
+        if header.GetDimension() != 3 or header.GetNumberOfComponents() != 1:
+            raise _refused(shown, called, "it is not one value a voxel in three dimensions", "write it so")
+        if np.prod(np.array(header.GetSize(), float)) > MAX_VOXELS:
+            raise _refused(shown, called, "it says that it has more voxels than a scan", "write it again")
+        image = attempt(header.Execute)
+        if image is None:
+            raise _refused(shown, called, "it is truncated or damaged", "copy it again from its origin")
+        values = SimpleITK.GetArrayViewFromImage(image)
+        if not _whole_numbers(values):
+            raise _refused(shown, called, f"its values are not whole numbers from 0 to {HIGHEST:,}", "write it so")
+        if not values.any():
+            raise _refused(shown, called, "it is empty: every voxel is 0", "correct it, or leave its volume out")
+        plain = SimpleITK.GetImageFromArray(values.astype(np.uint16))
+        plain.CopyInformation(image)
+        return plain
+
+
+def _header(path: Path) -> SimpleITK.ImageFileReader:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetFileName(str(path))
+    reader.ReadImageInformation()
+    return reader
+
+
+def _whole_numbers(values: np.ndarray) -> bool:
+    # by slice: a mask of doubles is large enough without copies
+    for piece in values:
+        if piece.dtype.kind == "f" and not (np.isfinite(piece).all() and (piece == np.rint(piece)).all()):
+            return False
+        if piece.size and (piece.min() < 0 or piece.max() > HIGHEST):
+            return False
+    return values.dtype.kind in "iuf"
+
+
+def _on_grid_of(image: SimpleITK.Image, volume: Volume) -> np.ndarray:
+    """(Z, Y, X) uint16 of the volume's shape; places outside the mask are 0."""
+    to = SimpleITK.ResampleImageFilter()
+    to.SetSize([int(n) for n in volume.hu.shape[::-1]])
+    to.SetOutputOrigin([float(value) for value in volume.origin_mm])
+    to.SetOutputSpacing([float(value) for value in volume.spacing_mm])
+    to.SetOutputDirection([float(value) for value in volume.direction.ravel()])
+    to.SetInterpolator(SimpleITK.sitkNearestNeighbor)
+    to.SetDefaultPixelValue(0)
+    values: np.ndarray = SimpleITK.GetArrayFromImage(to.Execute(image))
+    return values
+
+
+def _refused(shown: str, called: str, why: str, todo: str) -> ChainError:
+    return ChainError(f"volume {shown}: its mask in {called} is refused", why, todo, ExitCode.BAD_DATA)
