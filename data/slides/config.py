@@ -1,0 +1,93 @@
+"""The section `prepare` with kind: slides: from whole slides to patches at a stated resolution."""
+
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from data.modes import MAX_SIZE_PX
+from data.preparation import Preparation, Progress, Refusal, Unit
+from data.readers._files import Pattern
+from data.slides.annotations import AnnotationsConfig
+from data.slides.foreign_coords import CoordinatesConfig
+from data.slides.grid import GridConfig
+from data.slides.quality import QualityConfig
+from data.slides.tissue import TissueConfig
+
+Microns = Annotated[float, Field(ge=0.02, le=100)]  # per pixel
+
+
+class SlidesConfig(Preparation):
+    """Whole slides (every format OpenSlide opens) to patches of 8-bit RGB."""
+
+    noun: ClassVar[tuple[str, str]] = ("slide", "slides")
+
+    kind: Literal["slides"] = "slides"
+    path: Annotated[Path, Field(description="the folder of slides, at any depth; or one slide")]
+    pattern: Annotated[
+        str, Field(min_length=1, description="which of them: a shell pattern of the path below the folder")
+    ] = "*"
+    table: Annotated[
+        Path | None,
+        Field(description="CSV, one row a slide: file (below `path`), and any of patient, site, label, split, mpp"),
+    ] = None
+    patient_pattern: Annotated[
+        Pattern | None,
+        Field(description="regular expression searched in the path below the folder; its one group is the patient"),
+    ] = None
+    mpp: Annotated[
+        Microns | None,
+        Field(description="microns per pixel of the patches; null with `coordinates`: as these say"),
+    ] = None
+    size_px: Annotated[int, Field(ge=1, le=MAX_SIZE_PX, description="side of a patch")]
+    tolerance: Annotated[
+        float,
+        Field(ge=0, le=0.1, description="share by which a level may miss `mpp` and still be taken without resampling"),
+    ] = 0.01
+    missing_mpp: Annotated[
+        Microns | None, Field(description="microns per level-0 pixel of slides that do not say; null: they are refused")
+    ] = None
+    allow_upsampling: Annotated[
+        bool, Field(description="enlarge the pixels of slides that are coarser than `mpp`; false: they are refused")
+    ] = False
+    tissue: TissueConfig = TissueConfig()
+    grid: GridConfig = GridConfig()
+    coordinates: Annotated[
+        CoordinatesConfig | None, Field(description="patches that CLAM or TRIDENT have cut, instead of a grid")
+    ] = None
+    annotations: Annotated[
+        AnnotationsConfig | None, Field(description="regions that label patches; null: none are labelled by place")
+    ] = None
+    quality: QualityConfig = QualityConfig()
+    encoding: Annotated[
+        Literal["jpeg", "raw", "reference"],
+        Field(
+            description="jpeg: a slide's own JPEG tile as it is where it is exactly the patch, else encoded without "
+            "subsampling; raw: pixels; reference: only where they lie, read from the slide during training"
+        ),
+    ] = "jpeg"
+    jpeg_quality: Annotated[int, Field(ge=50, le=100, description="of encoding: jpeg")] = 95
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.mpp is None and self.coordinates is None:
+            raise ValueError("mpp is missing: state the microns per pixel of the patches, such as 0.5")
+        if self.grid.overlap_px >= self.size_px:
+            raise ValueError(f"grid.overlap_px: {self.grid.overlap_px} is not less than size_px: {self.size_px}")
+        return self
+
+    def units(self, key: bytes) -> list[Unit | Refusal]:
+        """Every slide, by its path below the folder. Raises ChainError (65, 66): nothing found, a broken table."""
+        from data.slides.listing import listed
+
+        return listed(self)
+
+    def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
+        """See `data.slides.unit.prepare_slide`."""
+        from data.slides.unit import prepare_slide
+
+        return prepare_slide(self, unit, out, threads, progress)
+
+    def patch_words(self) -> str:
+        """What one patch is."""
+        return f"{self.size_px} px" + (f" at {self.mpp:g} um/px" if self.mpp is not None else "")
