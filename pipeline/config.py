@@ -13,6 +13,7 @@ from data.section import Section
 from data.splits_config import SplitsConfig
 from pipeline.config_errors import refusal
 from pipeline.overrides import Source, apply, override
+from pipeline.patch_kind import check_suits, with_presets
 from pipeline.plan import Step
 from pipeline.yaml_text import Place, dump_yaml, read_yaml
 from stages.predict.config import PredictConfig
@@ -112,7 +113,7 @@ def overlaid(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
 
 def _validated(source: Source) -> ChainConfig:
     try:
-        config = ChainConfig.model_validate_json(json.dumps(source.tree))
+        config = ChainConfig.model_validate_json(json.dumps(with_presets(source.tree)))
     except ValidationError as error:
         raise refusal(error, ChainConfig, source) from None
     for number, changed in sorted(config.per_round.items()):
@@ -134,6 +135,7 @@ def _validated(source: Source) -> ChainConfig:
                 raise refusal(
                     error, ChainConfig.model_fields[name].rebuild_annotation(), source, (*place, name)
                 ) from None
+    check_suits(config, source)
     return config
 
 

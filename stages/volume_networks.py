@@ -12,16 +12,17 @@ from typing import Any
 import torch
 from torchvision.models import video
 
-PREFIX = "torchvision/"
+from stages.train.config import VOLUME_PREFIX
+
 # of torchvision's Kinetics-400 weights
 KINETICS_MEAN, KINETICS_STD = (0.43216, 0.394666, 0.37645), (0.22803, 0.22145, 0.216989)
 BUILDERS = {"r3d_18": video.r3d_18, "mc3_18": video.mc3_18, "r2plus1d_18": video.r2plus1d_18}
-NAMES = tuple(PREFIX + name for name in BUILDERS)
+NAMES = tuple(VOLUME_PREFIX + name for name in BUILDERS)
 
 
 def is_volume_network(backbone: str) -> bool:
     """Whether a backbone is named as one of torchvision's."""
-    return backbone.startswith(PREFIX)
+    return backbone.startswith(VOLUME_PREFIX)
 
 
 def create_volume_network(
@@ -33,7 +34,9 @@ def create_volume_network(
     """
     if name not in NAMES:
         raise ValueError(f"torchvision's 3-D networks here are {', '.join(NAMES)}")
-    model: torch.nn.Module = BUILDERS[name.removeprefix(PREFIX)](weights="KINETICS400_V1" if pretrained else None)
+    model: torch.nn.Module = BUILDERS[name.removeprefix(VOLUME_PREFIX)](
+        weights="KINETICS400_V1" if pretrained else None
+    )
     stem, head = model.get_submodule("stem"), model.get_submodule("fc")
     assert isinstance(stem, torch.nn.Sequential)
     assert isinstance(head, torch.nn.Linear)

@@ -29,10 +29,20 @@ class Init(Section):
         return self
 
 
+VOLUME_PREFIX = "torchvision/"  # of the names of real 3-D networks
+
+
 class TrainConfig(Section):
     """One training. Lengths are optimiser steps, because an epoch of 60 labels and one of 10^6 mean nothing alike."""
 
-    backbone: Annotated[str, Field(min_length=1, description="a timm model name")] = "resnet10t"
+    backbone: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="a timm model name, slices and windows being its channels; or for patches of several slices a "
+            "3-D network: torchvision/r3d_18, torchvision/mc3_18, torchvision/r2plus1d_18",
+        ),
+    ] = "resnet10t"
     init: Init = Init()
     steps: Annotated[int, Field(ge=1, description="optimiser steps")] = 1000
     evaluate_every: Annotated[int, Field(ge=1, description="steps between validations; also checkpoints")] = 100

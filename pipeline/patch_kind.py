@@ -1,0 +1,80 @@
+"""What a configuration says of training must suit its kind of patches: checked here, across sections."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from data.augment.noise import misplaced, preset_for
+from data.errors import ChainError, ExitCode
+from pipeline.overrides import Source
+from pipeline.plan import plan
+from pipeline.yaml_text import Place
+from stages.train.config import VOLUME_PREFIX, TrainConfig
+
+if TYPE_CHECKING:
+    from pipeline.config import ChainConfig
+
+DEFAULT_NOISE = {"teacher": "weak", "student": "strong"}
+
+
+def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
+    """A copy of a configuration's tree where `weak` and `strong`, written or left out, are those of its patches."""
+    data = tree.get("data")
+    if not isinstance(data, dict) or data.get("mode") != "hu16":
+        return tree
+    tree = dict(tree)
+    for role, default in DEFAULT_NOISE.items():
+        section = tree.get(role, {})
+        if isinstance(section, dict):
+            tree[role] = _translated({"noise": default} | section)
+    rounds = tree.get("per_round")
+    if isinstance(rounds, dict):
+        tree["per_round"] = {number: _of_round(changed) for number, changed in rounds.items()}
+    return tree
+
+
+def check_suits(config: "ChainConfig", source: Source) -> None:
+    """Raise ChainError (78), naming file, line and key, at the first thing that means nothing for these patches."""
+    for place, what, why, todo in _misfits(config):
+        raise ChainError(f"{source.where(place)}: {'.'.join(place)}: {what}", why, todo, ExitCode.MISMATCH)
+
+
+def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
+    mode, depth = config.data.mode, config.data.depth
+    if config.splits.stain != "none" and mode != "rgb8":
+        yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")
+    for step in plan(config):
+        section = config.section_of(step)
+        if not isinstance(section, TrainConfig):
+            continue
+        changed = getattr(config.per_round.get(step.round), step.section, None) or {}
+        if found := misplaced(section.noise, mode):
+            yield (
+                (*_place(step.round, step.section, "noise" in changed), "noise", found[0]),
+                f"means nothing for {mode} patches",
+                "it is an operation of light and colour"
+                if mode == "hu16"
+                else "it is an operation on Hounsfield units",
+                f"leave out {', '.join(found)}, or set noise: weak or strong, which suit the patches",
+            )
+        if section.backbone.startswith(VOLUME_PREFIX) and depth == 1:
+            yield (
+                (*_place(step.round, step.section, "backbone" in changed), "backbone"),
+                f"{section.backbone} is a 3-D network",
+                "the patches have one slice (data.depth: 1)",
+                "choose a timm backbone, or patches in HU of several slices",
+            )
+
+
+def _place(round: int, section: str, in_round: bool) -> Place:
+    return ("per_round", str(round), section) if in_round else (section,)
+
+
+def _of_round(changed: Any) -> Any:
+    if not isinstance(changed, dict) or not isinstance(changed.get("student"), dict):
+        return changed
+    return {**changed, "student": _translated(changed["student"])}
+
+
+def _translated(section: dict[str, Any]) -> dict[str, Any]:
+    noise = section.get("noise")
+    return {**section, "noise": preset_for(noise, "hu16")} if isinstance(noise, str) else section
