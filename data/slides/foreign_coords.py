@@ -134,10 +134,10 @@ def _one(path: Path, said: dict[str, tuple[float, ...]], name: str, least: float
 
 
 def _trident_side(path: Path, said: dict[str, tuple[float, ...]], slide_size_px: tuple[int, int]) -> float:
-    for name, size in zip(("level0_width", "level0_height"), slide_size_px, strict=True):
+    for name, length in zip(("level0_width", "level0_height"), slide_size_px, strict=True):
         # older versions do not write it
-        if name in said and abs(_one(path, said, name, 1, 1e8) - size) >= 1:
-            raise _of_another(path, name, said[name][0], size)
+        if name in said and abs(_one(path, said, name, 1, 1e8) - length) >= 1:
+            raise _of_another(path, name, said[name][0], length)
     side = _one(path, said, "patch_size_level0", 1, 1e6)
     size = _one(path, said, "patch_size", 1, 1e6)
     if {"level0_magnification", "target_magnification"} <= said.keys():

@@ -36,9 +36,9 @@ class TissueConfig(Section):
     max_density: Annotated[
         float,
         Field(gt=0, le=2, description="optical-density chroma that is always tissue: the ceiling of Otsu's choice"),
-    ] = 0.12
+    ] = 0.08
     min_area_mm2: Annotated[float, Field(ge=0, description="pieces of tissue smaller than this are dropped")] = 0.02
-    max_hole_mm2: Annotated[float, Field(ge=0, description="holes in tissue smaller than this are filled")] = 0.02
+    max_hole_mm2: Annotated[float, Field(ge=0, description="holes in tissue smaller than this are filled")] = 0.01
     reject_pen: Annotated[bool, Field(description="leave out ink of a pen: blue, green, red, black")] = True
     pen_margin_um: Annotated[float, Field(ge=0, le=1000, description="also left out around ink")] = 30.0
 
@@ -52,10 +52,10 @@ def segment(thumbnail: np.ndarray, mpp_thumb: float, config: TissueConfig) -> np
     chroma = density.max(axis=2) - density.min(axis=2)
     chroma[black] = 0
     smooth = _smoothed(chroma, config.smooth_um / mpp_thumb)
-    refused = black
+    refused = _without_specks(black, config.max_hole_mm2 * (1000 / mpp_thumb) ** 2)  # a dark nucleus is no border
     if config.reject_pen:
         refused = refused | find_ink(density, black, mpp_thumb, config.pen_margin_um)
-    threshold = otsu(smooth[~refused], config.min_density, max(config.min_density, config.max_density))
+    threshold = otsu(smooth[~(refused | black)], config.min_density, max(config.min_density, config.max_density))
     found = (smooth > threshold) & ~refused
     px_per_mm2 = (1000 / mpp_thumb) ** 2
     found = _without_specks(found, config.min_area_mm2 * px_per_mm2)
