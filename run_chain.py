@@ -28,6 +28,15 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("patchchain")
 
 
+def example(args: argparse.Namespace) -> None:
+    """Draw generated inputs, slides or CT, to try everything on."""
+    from pipeline.example import draw_example
+    from pipeline.example import example as chosen
+
+    with watched():
+        print(draw_example(chosen(args.kind, args.seed, args.patients), args.directory))
+
+
 def check(args: argparse.Namespace) -> None:
     """Find what would stop a run, before hours are spent."""
     from pipeline.check import check as found
@@ -196,6 +205,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
     config, optional, directory = ("config", "CONFIG"), ("run", "[RUN]"), ("run", "RUN")
     for verb, places in (
+        (example, [("directory", "DIR")]),
         (check, [config]),
         (plan, [config, optional]),
         (run, [config, directory]),
@@ -209,6 +219,10 @@ def _parser() -> argparse.ArgumentParser:
         words = (verb.__doc__ or "").partition("\n")[0]
         sub = verbs.add_parser(verb.__name__, help=words, description=words)
         sub.set_defaults(verb=verb)
+        if verb is example:
+            sub.add_argument("kind", choices=["slides", "ct"], help="what to draw")
+            sub.add_argument("--patients", type=_some, metavar="N", help="how many; one slide or series each")
+            sub.add_argument("--seed", type=_whole, default=0, help="another seed is another set of patients")
         for name, shown in places:
             sub.add_argument(name, type=Path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
         if verb in (check, plan, run, rerun):
@@ -237,6 +251,12 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
 def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, given {text!r}")
+    return int(text)
+
+
+def _some(text: str) -> int:
+    if not _whole(text):
+        raise argparse.ArgumentTypeError("expected at least 1")
     return int(text)
 
 

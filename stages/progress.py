@@ -15,10 +15,12 @@ LINE_EVERY_S = 30.0
 
 
 class StageProgress:
-    """Progress of one stage. `units` are what the user counts (patches, steps)."""
+    """Progress of one stage. `units` are what the user counts (patches, steps), `per` what the rate is of."""
 
-    def __init__(self, name: str, total: int, unit: str, work: Path | None, done: int = 0) -> None:
-        self.name, self.total, self.unit, self.work = name, total, unit, work
+    def __init__(
+        self, name: str, total: int, unit: str, work: Path | None, done: int = 0, per: str = "patches"
+    ) -> None:
+        self.name, self.total, self.unit, self.work, self.per = name, total, unit, work, per
         self.done: float = done  # parts of large units count
         self._begun = self._filed = self._lined = time.monotonic()
         self._begun_at = done
@@ -59,7 +61,8 @@ class StageProgress:
         now = time.monotonic()
         elapsed = max(now - self._begun, 1e-6)
         here = self.done - self._begun_at
-        rate = f"{(items if items is not None else here) / elapsed:,.0f} patches/s"
+        pace = (items if items is not None else here) / elapsed
+        rate = f"{pace:,.{0 if pace >= 10 else 1}f} {self.per}/s"
         self._bar.update(self._task, completed=self.done, rate=rate, note=note)
         if self.work is not None and now - self._filed > FILE_EVERY_S:
             self._filed = now
