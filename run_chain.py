@@ -9,6 +9,7 @@ import contextlib
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import sys
 import traceback
@@ -19,13 +20,16 @@ from typing import TYPE_CHECKING
 from data.errors import ChainError, ExitCode
 from pipeline.failures import explained, internal
 from pipeline.layout import Layout
+from pipeline.prepare.layout import PreparedLayout
 from pipeline.signals import Ended, watched
+from pipeline.workspace import Workspace
 
 if TYPE_CHECKING:
     from pipeline.record import Stop
     from pipeline.session import Session
 
 LOG = logging.getLogger("patchchain")
+STALL_WORDS = "an input whose process is silent for S seconds has failed"
 
 
 def example(args: argparse.Namespace) -> None:
@@ -38,12 +42,31 @@ def example(args: argparse.Namespace) -> None:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Find what would stop a run, before hours are spent."""
-    from pipeline.check import check as found
-    from pipeline.config import load_config
+    """Find what would stop a run or `prepare`, before hours are spent."""
+    from pipeline.check import check as of_chain
+    from pipeline.config import ChainConfig, load_either
+    from pipeline.prepare.check import check as of_inputs
 
-    for line in found(load_config(args.config, args.set)):
-        print(line, flush=True)
+    config = load_either(args.config, args.set)
+    if config.prepare is not None:
+        for line in of_inputs(config.prepare):
+            print(line, flush=True)
+    if isinstance(config, ChainConfig):
+        for line in of_chain(config):
+            print(line, flush=True)
+
+
+def prepare(args: argparse.Namespace) -> None:
+    """Cut slides or CT volumes into patches, into OUT, or go on with it."""
+    from pipeline.config import load_preparation
+    from pipeline.prepare.session import Options
+    from pipeline.prepare.session import prepare as into
+
+    preparation = load_preparation(args.config, args.set)
+    with watched():
+        summary = into(PreparedLayout(args.out), preparation, Options(args.workers, args.stall))
+    if not args.quiet:
+        _show([summary])
 
 
 def plan(args: argparse.Namespace) -> None:
@@ -72,7 +95,13 @@ def rerun(args: argparse.Namespace) -> None:
 
 
 def status(args: argparse.Namespace) -> None:
-    """Where a run stands."""
+    """Where a run, or a prepared directory, stands."""
+    prepared = PreparedLayout(args.run)
+    if prepared.begun:
+        from pipeline.prepare.views import status as of_prepared
+
+        _show(of_prepared(prepared))
+        return
     from pipeline.status import status as lines
 
     _show(lines(Layout(args.run)))
@@ -87,10 +116,17 @@ def inspect(args: argparse.Namespace) -> None:
 
 
 def verify(args: argparse.Namespace) -> None:
-    """Check every committed byte."""
-    from pipeline.verify import verify as lines
+    """Check every committed byte of a run or of a prepared directory."""
+    prepared = PreparedLayout(args.run)
+    if prepared.begun:
+        from pipeline.prepare.views import verify as of_prepared
 
-    for line in lines(Layout(args.run)):
+        found = of_prepared(prepared)
+    else:
+        from pipeline.verify import verify as lines
+
+        found = lines(Layout(args.run))
+    for line in found:
         print(line, flush=True)
 
 
@@ -105,7 +141,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Parse, do, and turn every outcome into an exit code and at most three lines on stderr."""
     args = _parser().parse_args(argv)
     _log_to_screen(getattr(args, "quiet", False))
-    root = Layout(args.run) if getattr(args, "run", None) else None
+    root = _workspace(args)
     try:
         args.verb(args)
         sys.stdout.flush()
@@ -118,7 +154,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
-        log = root.logs / "error.log" if root and root.config.is_file() else None
+        log = root.logs / "error.log" if root and root.begun else None
         return _refuse(explained(error, args.name) or internal(error, args.name, log), root, error)
     return ExitCode.DONE
 
@@ -144,8 +180,14 @@ def _show(lines: Sequence[str]) -> None:
     print("\n".join(lines))
 
 
-def _refuse(error: ChainError, root: Layout | None, unexpected: Exception | None = None) -> int:
-    if error.code == ExitCode.INTERNAL and root is not None and root.config.is_file():
+def _workspace(args: argparse.Namespace) -> Workspace | None:
+    if getattr(args, "run", None):
+        return Layout(args.run)
+    return PreparedLayout(args.out) if getattr(args, "out", None) else None
+
+
+def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | None = None) -> int:
+    if error.code == ExitCode.INTERNAL and root is not None and root.begun:
         with contextlib.suppress(OSError):
             root.logs.mkdir(exist_ok=True)
             with (root.logs / "error.log").open("a", encoding="utf-8") as log:
@@ -204,9 +246,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version and exit")
     verbs = parser.add_subparsers(dest="name", required=True, metavar="VERB")
     config, optional, directory = ("config", "CONFIG"), ("run", "[RUN]"), ("run", "RUN")
+    out = ("out", "OUT")
     for verb, places in (
         (example, [("directory", "DIR")]),
         (check, [config]),
+        (prepare, [config, out]),
         (plan, [config, optional]),
         (run, [config, directory]),
         (resume, [directory]),
@@ -225,11 +269,12 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--seed", type=_whole, default=0, help="another seed is another set of patients")
         for name, shown in places:
             sub.add_argument(name, type=Path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
-        if verb in (check, plan, run, rerun):
+        if verb in (check, prepare, plan, run, rerun):
             sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="student.steps=300")
         if verb in (run, resume, rerun):
             _add_hardware(sub)
     at_verb = verbs.choices
+    _add_workers(at_verb["prepare"])
     at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
     at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
     at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
@@ -246,6 +291,19 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
         "--logger", action="append", default=[], choices=["wandb", "mlflow"], help="beside CSV and TensorBoard"
     )
     sub.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def _add_workers(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--workers", type=_whole, default=0, metavar="N", help="processes; 0: one a core")
+    sub.add_argument("--stall", type=_seconds, default=120.0, metavar="S", help=f"{STALL_WORDS} (120; 0: never)")
+    sub.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if math.isfinite(seconds := float(text)) and seconds >= 0:
+            return seconds
+    raise argparse.ArgumentTypeError(f"expected seconds of at least 0, given {text!r}")
 
 
 def _whole(text: str) -> int:

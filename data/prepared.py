@@ -11,6 +11,8 @@ from data.errors import ChainError, ExitCode
 from data.sealed import content_digest, misfits, sealed_files
 
 INDEX, UNITS, SETTINGS = "prepared.json", "units", "prepare.yaml"
+# files of a unit
+STORE, QUARANTINE, THUMBNAIL, FACTS = "patches.h5", "quarantine.csv", "thumbnail.jpg", "facts.json"
 FORMAT = 1
 
 

@@ -3,12 +3,14 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from data.config import DataConfig
 from data.errors import ChainError, ExitCode
+from data.preparation import Preparation
+from data.preparations import PrepareConfig
 from data.section import Section
 from data.splits_config import SplitsConfig
 from pipeline.config_errors import refusal
@@ -21,6 +23,7 @@ from stages.promote_config import PromoteConfig
 from stages.select.config import SelectConfig
 from stages.train.config import StudentConfig, TeacherConfig
 
+Config = TypeVar("Config", bound=Section)
 PARTIAL: dict[str, TypeAdapter[Any]] = {"select": TypeAdapter(SelectConfig), "student": TypeAdapter(StudentConfig)}
 
 
@@ -43,6 +46,9 @@ class ChainConfig(Section):
     select: SelectConfig
     student: StudentConfig = StudentConfig()
     promote: PromoteConfig = PromoteConfig()
+    prepare: Annotated[
+        PrepareConfig | None, Field(description="from slides or CT volumes to patches; read by the verb `prepare` only")
+    ] = None
     per_round: dict[int, PerRound] = Field({}, description="round number, from 0 -> keys of select and student")
 
     def section_of(self, step: Step) -> Section:
@@ -57,17 +63,50 @@ class ChainConfig(Section):
         return merged
 
 
+class PrepareOnly(Section):
+    """A configuration that says nothing but how patches are made."""
+
+    prepare: PrepareConfig
+
+
 def load_config(path: Path, overrides: Sequence[str] = ()) -> ChainConfig:
     """Read, override, check and resolve a configuration.
 
     Relative paths in the file are relative to its folder, those in `overrides` ("student.steps=30") to the
     current directory. Raises ChainError: 66 when the file is missing, 78 naming file, line and key.
     """
+    return _loaded(_source(path, overrides), ChainConfig, path, overrides)
+
+
+def load_preparation(path: Path, overrides: Sequence[str] = ()) -> Preparation:
+    """The section `prepare` of a configuration, which may hold nothing else. Raises what `load_config` raises."""
+    config = load_either(path, overrides)
+    if config.prepare is None:
+        raise ChainError(
+            f"{path}: prepare: missing",
+            "this section says how patches are made",
+            "add it, or start from configs/slides.yaml",
+            ExitCode.MISMATCH,
+        )
+    preparation: Preparation = config.prepare
+    return preparation
+
+
+def load_either(path: Path, overrides: Sequence[str] = ()) -> ChainConfig | PrepareOnly:
+    """A whole configuration, or one that only holds `prepare`. Raises what `load_config` raises."""
+    source = _source(path, overrides)
+    of_a_chain = source.tree.keys() & ChainConfig.model_fields.keys() - {"prepare"}
+    if "prepare" in source.tree and not of_a_chain:
+        return _loaded(source, PrepareOnly, path, overrides)
+    return _loaded(source, ChainConfig, path, overrides)
+
+
+def _source(path: Path, overrides: Sequence[str]) -> Source:
     document = read_yaml(path)
     if document.value is None:
         raise ChainError(
             f"{path} is empty",
-            "a chain needs at least `data` and `select`",
+            "a chain needs at least `data` and `select`, `prepare` its own section",
             "start from configs/demo.yaml",
             ExitCode.MISMATCH,
         )
@@ -79,15 +118,18 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ChainConfig:
             ExitCode.MISMATCH,
         )
     source = Source(document.value, {place: f"{path} line {line}" for place, line in document.lines.items()})
-    changes = [override(text) for text in overrides]
-    for change in changes:
-        apply(change, source)
-    config = _validated(source)
-    set_here = [change.place for change in changes]
+    for text in overrides:
+        apply(override(text), source)
+    return source
+
+
+def _loaded(source: Source, kind: type[Config], path: Path, overrides: Sequence[str]) -> Config:
+    config = _validated(source, kind)
+    set_here = [override(text).place for text in overrides]
     for place, relative in _relative_paths(config):
         by_hand = any(place[: len(prefix)] == prefix for prefix in set_here)
         source.replace(place, _absolute(relative, Path.cwd() if by_hand else path.parent))
-    return _validated(source)
+    return _validated(source, kind)
 
 
 def dump(config: ChainConfig) -> str:
@@ -111,11 +153,19 @@ def overlaid(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, An
     return merged
 
 
-def _validated(source: Source) -> ChainConfig:
+def _validated(source: Source, kind: type[Config]) -> Config:
+    tree = with_presets(source.tree) if kind is ChainConfig else source.tree
     try:
-        config = ChainConfig.model_validate_json(json.dumps(with_presets(source.tree)))
+        config = kind.model_validate_json(json.dumps(tree))
     except ValidationError as error:
-        raise refusal(error, ChainConfig, source) from None
+        raise refusal(error, kind, source) from None
+    if isinstance(config, ChainConfig):
+        _refuse_rounds(config, source)
+    return config
+
+
+def _refuse_rounds(config: ChainConfig, source: Source) -> None:
+    """Raise ChainError (78) for what `per_round` says wrongly: it is checked laid over its sections."""
     for number, changed in sorted(config.per_round.items()):
         place = ("per_round", str(number))
         if not 0 <= number < config.rounds:
@@ -136,13 +186,12 @@ def _validated(source: Source) -> ChainConfig:
                     error, ChainConfig.model_fields[name].rebuild_annotation(), source, (*place, name)
                 ) from None
     check_suits(config, source)
-    return config
 
 
-def _relative_paths(config: ChainConfig) -> list[tuple[Place, Path]]:
+def _relative_paths(config: Section) -> list[tuple[Place, Path]]:
     """Every path the configuration gives, by its place in the file, that does not begin at the root."""
     found = list(_paths(config, ()))
-    for number, changed in config.per_round.items():
+    for number, changed in config.per_round.items() if isinstance(config, ChainConfig) else ():
         for name, adapter in PARTIAL.items():
             if (keys := getattr(changed, name)) is None:
                 continue

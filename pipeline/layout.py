@@ -55,6 +55,11 @@ class Layout(Workspace):
             sets = " --set KEY=VALUE, once for each change"
         return f"{PROGRAM} rerun {shlex.quote(str(self.root))} --from {address}{sets}"
 
+    @property
+    def begun(self) -> bool:
+        """See Workspace."""
+        return self.config.is_file()
+
     def remedy(self, address: str) -> str:
         """See Workspace."""
         return f"make this step and all after it again: {self.rerun(address)}"

@@ -41,6 +41,11 @@ class Workspace:
         """Logs lie outside the committed directories, whose bytes are compared."""
         return self.root / "logs"
 
+    @property
+    @abstractmethod
+    def begun(self) -> bool:
+        """Whether the directory is one of ours already, so that a log may be left in it."""
+
     @abstractmethod
     def remedy(self, address: str) -> str:
         """How what is committed under this address is made again, in words after "put the file back, or"."""

@@ -66,7 +66,7 @@ class PreparedLayout(Workspace):
         return f"remove {where} and make it again: {PROGRAM} prepare CONFIG {shlex.quote(str(self.root))}"
 
     @property
-    def is_prepared(self) -> bool:
+    def begun(self) -> bool:
         """Whether this is a prepared directory, finished or not."""
         return self.settings.is_file()
 

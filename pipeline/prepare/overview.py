@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from data.atomic import write_bytes
-from data.preparation import THUMBNAIL
+from data.prepared import THUMBNAIL
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.page import STYLE, TEMPLATE
 from pipeline.prepare.rows import Cell, Row, cells, columns

@@ -270,7 +270,7 @@ def _locked(layout: PreparedLayout, preparation: Preparation) -> Iterator[int]:
         try:
             yield lock_fd
         except ChainError:
-            if not layout.is_prepared:
+            if not layout.begun:
                 _forget(layout, made_root)
             raise
         except Ended as ended:

@@ -19,7 +19,7 @@ def settings_text(preparation: Preparation) -> str:
 
 def kind_of(layout: PreparedLayout) -> str:
     """What was prepared here, from prepare.yaml. Raises ChainError (66) when this is no prepared directory."""
-    if not layout.is_prepared:
+    if not layout.begun:
         raise ChainError(
             f"{layout.root} is no prepared directory", f"it holds no {layout.settings.name}", "check the path",
             ExitCode.MISSING,
@@ -32,7 +32,7 @@ def kind_of(layout: PreparedLayout) -> str:
 def refuse_another(layout: PreparedLayout, preparation: Preparation) -> None:
     """Raise ChainError (78) when the directory holds something else; nothing has been written yet."""
     root = layout.root
-    if layout.is_prepared:
+    if layout.begun:
         if (kind := kind_of(layout)) != preparation.kind:
             raise ChainError(
                 f"{root} holds prepared {kind}, not {preparation.kind}",

@@ -1,0 +1,37 @@
+"""`check` of the section `prepare`: what there is to prepare, and what would be refused, from headers alone."""
+
+import secrets
+from collections.abc import Iterator
+
+from data.errors import ChainError, ExitCode
+from data.preparation import Preparation, Refusal
+from pipeline.prepare.session import list_units
+from pipeline.text_table import count
+
+SHOWN = 20
+
+
+def check(preparation: Preparation) -> Iterator[str]:
+    """Lines "ok ..." and "warning ...". Raises ChainError: 65 when more would fail than may, 66 without any input."""
+    # names under a key of this moment: the directory that holds the lasting one is not named here
+    listed = list_units(preparation, preparation.secret() or secrets.token_bytes(32))
+    refused = [one for one in listed if isinstance(one, Refusal)]
+    one, several = preparation.noun
+    good = len(listed) - len(refused)
+    yield (
+        f"ok       prepare: {count(good)} {one if good == 1 else several} to be cut into patches of "
+        f"{preparation.patch_words()}"
+    )
+    for refusal in refused[:SHOWN]:
+        yield f"warning  {refusal.shown}: {refusal.error.what}: {refusal.error.why}; {refusal.error.todo}"
+    if len(refused) > SHOWN:
+        yield f"warning  and {len(refused) - SHOWN:,} more {several} that would be refused"
+    if len(refused) > preparation.failure_limit * len(listed):
+        first = refused[0]
+        raise ChainError(
+            f"{len(refused):,} of {len(listed):,} {several} would be refused; prepare.failure_limit is "
+            f"{preparation.failure_limit:.3g}",
+            f"{first.shown}: {first.error.what}",
+            f"{first.error.todo}; or raise prepare.failure_limit, so that the others count",
+            ExitCode.BAD_DATA,
+        )
