@@ -6,12 +6,14 @@ from pathlib import Path
 import numpy as np
 
 from data.volumes import dicom_kind, regrid
+from data.volumes.declared import check_place
 from data.volumes.dicom_headers import Header, read_header
 from data.volumes.dicom_kind import WHY
 from data.volumes.dicom_pixels import padding_ignored, read_hu
 from data.volumes.hu import implausible, whole_hu
+from data.volumes.placed import placed
 from data.volumes.quiet import quiet
-from data.volumes.reasons import Reason, VolumeError, refuse_unless_accepted
+from data.volumes.reasons import Reason, Unfit, VolumeError, refuse_unless_accepted
 from data.volumes.stack import SAME_PLACE_MM, Stack, stacked
 from data.volumes.volume import Volume
 
@@ -35,6 +37,12 @@ def judged(shown: str, headers: list[Header], accept: Collection[Reason]) -> tup
     if headers[0].rows * headers[0].columns * len(headers) > regrid.MAX_VOXELS:
         raise VolumeError(shown, [Reason.TOO_LARGE], f"it declares more than {regrid.MAX_VOXELS:,} voxels")
     stack = _stack(headers)
+    if isinstance(stack, Stack):
+        try:
+            spacing = (*np.linalg.norm(stack.affine[:, :2], axis=0), stack.step_mm)
+            check_place(spacing, tuple(stack.origin_mm))
+        except Unfit:
+            stack = Reason.NO_GEOMETRY
     if isinstance(stack, Reason):
         raise VolumeError(shown, [stack], GEOMETRY_WHY[stack])
     problems.update(stack.problems)
@@ -119,15 +127,4 @@ def _volume(shown: str, hu: np.ndarray, along_mm: np.ndarray, stack: Stack, note
             raise VolumeError(shown, [Reason.TOO_LARGE], "filled up to an even distance it has too many slices")
         hu = regrid.even_slices(hu, along_mm, stack.step_mm)
     affine = stack.affine * np.array([1.0, 1.0, stack.step_mm])
-    if not {Reason.GANTRY_TILT, Reason.OBLIQUE} & set(stack.problems):
-        spacing = np.linalg.norm(affine, axis=0)
-        return Volume(hu, _three(spacing), stack.origin_mm, affine / spacing, notes)
-    regular = regrid.axial(hu, affine, stack.origin_mm)
-    if regular is None:
-        raise VolumeError(shown, [Reason.TOO_LARGE], "on an axial grid it has too many voxels")
-    values, spacing, origin = regular
-    return Volume(values, _three(spacing), origin, np.eye(3), notes)
-
-
-def _three(values: np.ndarray) -> tuple[float, float, float]:
-    return float(values[0]), float(values[1]), float(values[2])
+    return placed(shown, hu, affine, stack.origin_mm, stack.problems, notes)

@@ -93,6 +93,14 @@ SHOULD: Mapping[Reason, str] = MappingProxyType(
 )
 
 
+class Unfit(Exception):  # noqa: N818 - not yet a refusal: whoever knows the volume's keyed hash makes it one
+    """A file that cannot be a volume, found where its name is not known. why: without names and values of tags."""
+
+    def __init__(self, reason: Reason, why: str) -> None:
+        super().__init__(reason)
+        self.reason, self.why = reason, why
+
+
 class VolumeError(ChainError):
     """A volume is refused. `reasons`: all that stand in the way; `reason`: the first."""
 

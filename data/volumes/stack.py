@@ -65,7 +65,9 @@ def stacked(
     step = normal if single else (places[-1] - places[0]) / along[-1]
     if np.linalg.norm(places - places[0] - along[:, None] * step, axis=1).max() > OFF_LINE_MM:
         return Reason.NOT_IN_LINE
-    regular, wrong = (float(thickness_mm or 0), {}) if single else _spacing(unique_mm(along), float(np.linalg.norm(step)))
+    regular, wrong = (
+        (float(thickness_mm or 0), {}) if single else _spacing(unique_mm(along), float(np.linalg.norm(step)))
+    )
     problems = {**_direction(row, column, step), **wrong}
     affine = np.column_stack([row * spacing[1], column * spacing[0], step])
     return Stack(order, along, affine, places[0], regular, not wrong, problems)
@@ -73,7 +75,8 @@ def stacked(
 
 def unique_mm(along_mm: np.ndarray) -> np.ndarray:
     """Places (ascending) without those that repeat the one before."""
-    return along_mm[np.concatenate([[True], np.diff(along_mm) > SAME_PLACE_MM])]
+    once: np.ndarray = along_mm[np.concatenate([[True], np.diff(along_mm) > SAME_PLACE_MM])]
+    return once
 
 
 def _spacing(along: np.ndarray, stretch: float) -> tuple[float, dict[Reason, str]]:
