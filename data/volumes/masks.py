@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,12 @@ import SimpleITK
 
 from data.errors import ChainError, ExitCode
 from data.volumes.deid import pseudonym
+from data.volumes.found import Kind
 from data.volumes.label_map import LabelMap
-from data.volumes.quiet import attempt, quiet
-from data.volumes.regrid import MAX_VOXELS
+from data.volumes.reasons import Reason, Unfit, VolumeError
+from data.volumes.sitk_files import DECLARED, SUFFIXES, declared_file, kind_of, read_image
 from data.volumes.volume import Volume
 
-SUFFIXES = (".nii.gz", ".nii", ".mha", ".mhd", ".nrrd")
 HIGHEST = np.iinfo(np.uint16).max
 
 
@@ -27,24 +28,28 @@ def find_masks(folder: Path, strip: str, suffix: str, key: bytes, called: str) -
     for at, folders, files in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(files):
-            ending = next((ending for ending in SUFFIXES if name.lower().endswith(ending)), None)
-            if ending is None or name.startswith("."):
+            kind = kind_of(name)
+            if kind is None or name.startswith("."):
                 continue
+            ending = max((e for e in SUFFIXES if name.lower().endswith(e)), key=len)
             stem = name[: -len(ending)]
             if stem.endswith(suffix):
-                found[pseudonym(key, stem.removesuffix(suffix) + strip)].append(_files(Path(at) / name))
+                found[pseudonym(key, stem.removesuffix(suffix) + strip)].append(_files(Path(at) / name, kind))
     if not found:
         raise ChainError(f"{called} holds no mask", f"no file there is called *{suffix}.nii.gz, .mha or .nrrd",
                          "correct `folder` or `suffix`", ExitCode.MISSING)  # fmt: skip
     return found
 
 
-def read_mask(paths: tuple[Path, ...], volume: Volume, shown: str, called: str) -> LabelMap:
+def read_mask(
+    paths: tuple[Path, ...], volume: Volume, shown: str, called: str, accept: Collection[Reason] = ()
+) -> LabelMap:
     """The mask on the volume's grid, resampled by nearest neighbour where its own grid is another.
 
+    shown, called: the volume, and the key of the configuration, as messages say them.
     Raises ChainError (65): unreadable, not whole numbers from 0 to 65,535, empty, or nowhere in the volume.
     """
-    image = _read(paths[0], shown, called)
+    image = _read(paths[0], shown, called, accept)
     values = LabelMap(_on_grid_of(image, volume), volume.spacing_mm)
     if not values.values.any():
         raise _refused(shown, called, "it does not reach into the volume",
@@ -52,42 +57,34 @@ def read_mask(paths: tuple[Path, ...], volume: Volume, shown: str, called: str) 
     return values
 
 
-def _files(path: Path) -> tuple[Path, ...]:
-    """A mask's file and, for a .mhd header, the pixels beside it."""
-    if path.suffix.lower() != ".mhd":
-        return (path,)
-    beside = [path.with_suffix(ending) for ending in (".raw", ".zraw")]
-    return (path, *(file for file in beside if file.is_file()))
+def _files(path: Path, kind: Kind) -> tuple[Path, ...]:
+    """A mask's file and, for a .mhd header, that of its voxels."""
+    try:
+        data = DECLARED[kind](path).data
+    except (Unfit, OSError):
+        return (path,)  # refused by name when it is read
+    return (path,) if data == path else (path, data)
 
 
-def _read(path: Path, shown: str, called: str) -> SimpleITK.Image:
+def _read(path: Path, shown: str, called: str, accept: Collection[Reason]) -> SimpleITK.Image:
     """A three-dimensional image of uint16."""
-    with quiet():
-        header = attempt(lambda: _header(path))
-        if header is None:
-            raise _refused(shown, called, "its header cannot be read", "write it again, or move it elsewhere")
-        if header.GetDimension() != 3 or header.GetNumberOfComponents() != 1:
-            raise _refused(shown, called, "it is not one value a voxel in three dimensions", "write it so")
-        if np.prod(np.array(header.GetSize(), float)) > MAX_VOXELS:
-            raise _refused(shown, called, "it says that it has more voxels than a scan", "write it again")
-        image = attempt(header.Execute)
-        if image is None:
-            raise _refused(shown, called, "it is truncated or damaged", "copy it again from its origin")
-        values = SimpleITK.GetArrayViewFromImage(image)
-        if not _whole_numbers(values):
-            raise _refused(shown, called, f"its values are not whole numbers from 0 to {HIGHEST:,}", "write it so")
-        if not values.any():
-            raise _refused(shown, called, "it is empty: every voxel is 0", "correct it, or leave its volume out")
-        plain = SimpleITK.GetImageFromArray(values.astype(np.uint16))
-        plain.CopyInformation(image)
-        return plain
-
-
-def _header(path: Path) -> SimpleITK.ImageFileReader:
-    reader = SimpleITK.ImageFileReader()
-    reader.SetFileName(str(path))
-    reader.ReadImageInformation()
-    return reader
+    kind = kind_of(path.name)
+    assert kind is not None, "the search takes files of known kinds"
+    refusal: ChainError | None = None
+    try:
+        image = read_image(shown, path, kind, declared_file(shown, path, kind, accept))
+    except VolumeError as error:
+        refusal = _refused(shown, called, f"{', '.join(error.reasons)}: {error.why}", error.todo)
+    if refusal is not None:  # outside: nothing of the reader's error travels with it
+        raise refusal
+    values = SimpleITK.GetArrayViewFromImage(image)
+    if not _whole_numbers(values):
+        raise _refused(shown, called, f"its values are not whole numbers from 0 to {HIGHEST:,}", "write it so")
+    if not values.any():
+        raise _refused(shown, called, "it is empty: every voxel is 0", "correct it, or leave its volume out")
+    plain = SimpleITK.GetImageFromArray(values.astype(np.uint16))
+    plain.CopyInformation(image)
+    return plain
 
 
 def _whole_numbers(values: np.ndarray) -> bool:

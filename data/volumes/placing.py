@@ -40,7 +40,7 @@ def region_map(config: VolumesConfig, one: Listed, volume: Volume) -> LabelMap |
         return None
     if where.region == "body":
         return body_mask(volume.hu, volume.spacing_mm, f"volume {one.unit.shown}")
-    mask = read_mask(one.region, volume, one.unit.shown, "where.masks")
+    mask = read_mask(one.region, volume, one.unit.shown, "where.masks", config.accept)
     if where.values is None:
         return mask
     wanted = np.isin(mask.values, where.values)

@@ -55,7 +55,7 @@ def prepare_volume(
         places = grid_places(config.where, volume, lattice, region, unit.shown, progress)
     else:
         places = point_places(volume, lattice, one.points)
-    mask = read_mask(one.label, volume, unit.shown, "labels.masks") if one.label else None
+    mask = read_mask(one.label, volume, unit.shown, "labels.masks", config.accept) if one.label else None
     seen = [(_in_frame(volume, point.zyx_mm), point) for point in one.points]
     rule = labelling(config, lattice, one.row.label, mask, seen, volume.spacing_mm[2])
     sampler = Sampler(volume.hu, volume.spacing_mm, lattice, config.smooth)

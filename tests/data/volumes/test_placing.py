@@ -91,7 +91,9 @@ def check_nodule(direction, spacing, origin, off, size):
 def test_a_point_outside_the_volume_is_refused_by_its_distance():
     volume = drawn(np.eye(3), np.ones(3), np.zeros(3), [])
     inside, edge, outside = point_places(
-        volume, Lattice(4, 1, 1.0, None), [Point((5.0, 5.0, 37.4), ""), Point((-0.5, 0, 0), ""), Point((5, -13.5, 5), "")]
+        volume,
+        Lattice(4, 1, 1.0, None),
+        [Point((5.0, 5.0, 37.4), ""), Point((-0.5, 0, 0), ""), Point((5, -13.5, 5), "")],
     )
     assert (inside.refusal, edge.refusal) == ("", "")
     assert "13.0 mm outside" in outside.refusal
