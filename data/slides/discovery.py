@@ -75,7 +75,7 @@ def _series(path: Path) -> str | None:
 
     try:
         wanted = ["SOPClassUID", "SeriesInstanceUID"]
-        about = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)  # type: ignore[arg-type]
+        about = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=wanted)
         return str(about.SeriesInstanceUID) if about.SOPClassUID == _DICOM_SLIDE else None
     except (InvalidDicomError, OSError, AttributeError, ValueError, KeyError, EOFError, NotImplementedError):
         return None

@@ -80,7 +80,9 @@ class SlideReader:
 
     def _check_inside(self, x_px: int, y_px: int) -> None:
         width, height = self._about.sizes[0]
-        side = math.ceil(self.plan.side_px - _EDGE_PX)
+        # less than a pixel of a coarse level is no reason: the square is moved in by as much
+        slack = self.plan.downsample if self.plan.level else _EDGE_PX
+        side = math.ceil(self.plan.side_px - slack)
         if x_px < 0 or y_px < 0 or x_px + side > width or y_px + side > height:
             raise BadPatch(f"{side} px at ({x_px}, {y_px}) reach beyond the slide of {width} x {height} px")
 

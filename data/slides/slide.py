@@ -1,6 +1,7 @@
 """What a slide is: its size, its resolution, its levels. Refused by name where that is not certain."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def describe(handle: openslide.OpenSlide, path: Path, stated_mpp: float | None, 
     sizes = tuple((int(w), int(h)) for w, h in handle.level_dimensions)
     downsamples = tuple(float(factor) for factor in handle.level_downsamples)
     _check_levels(path, sizes, downsamples)
-    mpp, mpp_from = _resolution(path, about.get(openslide.PROPERTY_NAME_MPP_X), about.get(openslide.PROPERTY_NAME_MPP_Y),
-                                stated_mpp, missing_mpp)  # fmt: skip
+    said = (about.get(openslide.PROPERTY_NAME_MPP_X), about.get(openslide.PROPERTY_NAME_MPP_Y))
+    mpp, mpp_from = _resolution(path, *said, stated_mpp, missing_mpp)
     return SlideInfo(
         path,
         str(about.get(openslide.PROPERTY_NAME_VENDOR, "")),
@@ -136,7 +137,7 @@ def _check_levels(path: Path, sizes: tuple[tuple[int, int], ...], downsamples: t
                        "copy it again from its origin, or leave it out (prepare.pattern)")  # fmt: skip
 
 
-def _bounds(about: "openslide._PropertyMap", size_px: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _bounds(about: Mapping[str, str], size_px: tuple[int, int]) -> tuple[int, int, int, int] | None:
     try:
         x, y, w, h = (int(about[f"openslide.bounds-{name}"]) for name in ("x", "y", "width", "height"))
     except (KeyError, ValueError):
