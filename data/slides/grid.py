@@ -70,15 +70,16 @@ def lay(
     Raises ChainError (78) for a grid of more than MOST_PATCHES.
     """
     side, step = side_px(size_px, mpp0, mpp), side_px(stride_px, mpp0, mpp)
-    columns, rows = (positions(length, side, step) for length in slide_size_px)
-    if len(columns) * len(rows) > MOST_PATCHES:
+    across, down = (_at_most(length, side, step) for length in slide_size_px)
+    if across * down > MOST_PATCHES:
         raise ChainError(
-            f"the grid has {len(columns) * len(rows):,} patches",
+            f"the grid has {across * down:,} patches",
             f"patches of {size_px} px every {stride_px} px at {mpp:g} um/px, on a slide of "
             f"{slide_size_px[0]:,} x {slide_size_px[1]:,} px at {mpp0:g} um/px; the most is {MOST_PATCHES:,}",
             "choose a coarser mpp, larger patches or less overlap",
             ExitCode.MISMATCH,
         )
+    columns, rows = (positions(length, side, step) for length in slide_size_px)
     y, x = np.meshgrid(rows, columns, indexing="ij")
     xy = np.stack([x.ravel(), y.ravel()], axis=1)
     tissue = tissue_shares(xy, side, mask, mask_downsample)
@@ -88,17 +89,17 @@ def lay(
 
 def positions(length_px: int, side: float, step: float) -> np.ndarray:
     """(N,) int64: round(i * step) as long as a patch of this side, rounded up to whole pixels, stays within length."""
+    placed: np.ndarray = np.floor(np.arange(_at_most(length_px, side, step)) * step + 0.5).astype(np.int64)
+    # a step of less than a pixel meets the same pixel twice
+    return np.unique(placed[placed + math.ceil(side - _ROUNDING_PX) <= length_px])
+
+
+def _at_most(length_px: int, side: float, step: float) -> int:
+    # one more than surely fit: the division may be off by one at the edge
     assert side > 0
     assert step > 0
     last = length_px - math.ceil(side - _ROUNDING_PX)
-    if last < 0:
-        return np.empty(0, np.int64)
-    # one more than can fit, then cut: the division may be off by one at the edge
-    count = math.floor(last / step) + 2
-    if count > MOST_PATCHES:
-        return np.arange(count, dtype=np.int64)  # refused by its number: never laid
-    placed: np.ndarray = np.floor(np.arange(count) * step + 0.5).astype(np.int64)
-    return np.unique(placed[placed <= last])
+    return math.floor(last / step) + 2 if last >= 0 else 0
 
 
 def tissue_shares(

@@ -66,8 +66,8 @@ def measure(patch: np.ndarray) -> Quality:
     grey = cv2.cvtColor(patch, cv2.COLOR_RGB2GRAY)
     _, deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S, ksize=1))
     # unmixing is linear, so the mean density is unmixed, not every pixel
-    histogram = np.stack([np.bincount(patch[..., c].ravel(), minlength=256) for c in range(3)])
-    density = histogram @ stain.DENSITY_OF.astype(np.float64) / (patch.shape[0] * patch.shape[1])
+    histogram = np.stack([cv2.calcHist([patch], [c], None, [256], [0, 256]).ravel() for c in range(3)])
+    density = histogram.astype(np.float64) @ stain.DENSITY_OF.astype(np.float64) / grey.size
     haematoxylin, eosin, _ = density @ stain.UNMIX
     small = (
         cv2.resize(patch, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(patch.shape[:2]) >= 8 else patch

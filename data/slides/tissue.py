@@ -17,6 +17,7 @@ from data.slides.ink import find_ink
 
 # darker than this in every channel is no stain: the scanner's border, or the pen
 BLACK = 55
+PLAIN_LIGHT = 245.0  # of glass where none is seen
 _GLASS_FLOOR = 200  # the light of bare glass is never taken to be darker
 
 
@@ -48,8 +49,8 @@ def segment(thumbnail: np.ndarray, mpp_thumb: float, config: TissueConfig) -> np
     if config.everything:
         return np.ones(thumbnail.shape[:2], bool)
     density = optical_density(thumbnail, glass_light(thumbnail))
-    black = thumbnail.max(axis=2) < BLACK
-    chroma = density.max(axis=2) - density.min(axis=2)
+    black = _brightest(thumbnail) < BLACK
+    chroma = _chroma(density)
     chroma[black] = 0
     smooth = _smoothed(chroma, config.smooth_um / mpp_thumb)
     refused = _without_specks(black, config.max_hole_mm2 * (1000 / mpp_thumb) ** 2)  # a dark nucleus is no border
@@ -65,9 +66,8 @@ def segment(thumbnail: np.ndarray, mpp_thumb: float, config: TissueConfig) -> np
 
 def tissue_evidence(image: np.ndarray) -> np.ndarray:
     """(H, W) float32 chroma in optical density of (H, W, 3) uint8 RGB on glass of any light; black is none."""
-    density = optical_density(image, np.full(3, 245.0))
-    chroma: np.ndarray = density.max(axis=2) - density.min(axis=2)
-    chroma[image.max(axis=2) < BLACK] = 0
+    chroma = _chroma(cv2.LUT(image, _PLAIN_GLASS))
+    chroma[_brightest(image) < BLACK] = 0
     return chroma
 
 
@@ -77,17 +77,34 @@ def glass_light(thumbnail: np.ndarray) -> np.ndarray:
     light, colour = flat.min(axis=1), flat.max(axis=1) - flat.min(axis=1)
     clear = flat[(light >= _GLASS_FLOOR) & (colour <= 30)]
     if len(clear) < max(16, len(flat) // 200):
-        return np.full(3, 245.0)  # no glass to be seen: all tissue, or all border
+        return np.full(3, PLAIN_LIGHT)  # no glass to be seen: all tissue, or all border
     brightest = clear[clear.sum(axis=1) >= np.percentile(clear.sum(axis=1), 75)]
     return np.asarray(np.maximum(np.median(brightest, axis=0), _GLASS_FLOOR), dtype=np.float64)
 
 
 def optical_density(image: np.ndarray, light: np.ndarray) -> np.ndarray:
     """(H, W, 3) float32, 0 on glass. image: uint8; light: (3,) of bare glass. Very dark pixels are held at a cap."""
-    # below some 12 grey levels quantisation makes colours out of black
+    return np.asarray(cv2.LUT(image, _density_table(light)))
+
+
+def _density_table(light: np.ndarray) -> np.ndarray:
+    # (1, 256, 3); below some 12 grey levels quantisation makes colours out of black
     levels = np.maximum(np.arange(256), 12)[:, None]
-    table = np.maximum(-np.log((levels + 1.0) / (light + 1.0)), 0).astype(np.float32)
-    return np.stack([table[:, c][image[..., c]] for c in range(3)], axis=2)
+    return np.maximum(-np.log((levels + 1.0) / (light + 1.0)), 0).astype(np.float32)[None]
+
+
+_PLAIN_GLASS = _density_table(np.full(3, PLAIN_LIGHT))
+
+
+def _chroma(density: np.ndarray) -> np.ndarray:
+    # channel by channel: numpy is slow over an axis of three
+    r, g, b = cv2.split(density)
+    return np.asarray(cv2.max(cv2.max(r, g), b) - cv2.min(cv2.min(r, g), b))
+
+
+def _brightest(image: np.ndarray) -> np.ndarray:
+    r, g, b = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(r, g), b))
 
 
 def otsu(values: np.ndarray, floor: float, ceiling: float) -> float:

@@ -15,24 +15,20 @@ MPP = st.sampled_from(["0.25", "0.2525", "0.499", "0.5", "0.5031", "1", "1.9961"
 
 
 @given(
-    width=st.integers(1, 60_000), height=st.integers(1, 3_000), mpp0=MPP, mpp=MPP,
+    width=st.integers(1, 20_000), height=st.integers(1, 3_000), mpp0=MPP, mpp=MPP,
     size=st.integers(1, 512), overlap=st.integers(0, 400), seed=st.integers(0, 9),
 )  # fmt: skip
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_no_patch_leaves_the_slide_and_the_order_is_row_major(width, height, mpp0, mpp, size, overlap, seed):
-    stride = max(size - overlap, 8)
+    stride = max(size - overlap, 64)
     mask = np.random.default_rng(seed).random((7, 11)) > 0.4
     down = width / 11, height / 7
-    try:
-        grid = lay((width, height), float(mpp0), float(mpp), size, stride, mask, down)
-    except ChainError as error:
-        assert error.code == ExitCode.MISMATCH
-        return
+    grid = lay((width, height), float(mpp0), float(mpp), size, stride, mask, down)
     side = side_px(size, float(mpp0), float(mpp))
     assert grid.xy_px.dtype == np.int64
     assert (grid.xy_px >= 0).all()
     if len(grid.xy_px):
-        assert (grid.xy_px[:, 0].max() + side <= width + 1e-6) and (grid.xy_px[:, 1].max() + side <= height + 1e-6)
+        assert (grid.xy_px.max(axis=0) + side <= np.array([width, height]) + 1e-6).all()
     order = np.lexsort((grid.xy_px[:, 0], grid.xy_px[:, 1]))
     assert np.array_equal(order, np.arange(len(order)))
     assert len(np.unique(grid.xy_px, axis=0)) == len(grid.xy_px)
