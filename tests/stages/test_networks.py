@@ -9,6 +9,7 @@ from safetensors.torch import load_file, save_file
 
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
+from data.windows import windows_of
 from stages.networks import (
     ModelCard,
     create,
@@ -16,6 +17,7 @@ from stages.networks import (
     load_network,
     load_pretrained,
     network_kwargs,
+    normalisation,
     save_weights,
 )
 from stages.train.config import Init, StudentConfig, TeacherConfig
@@ -119,3 +121,26 @@ def test_the_published_model_loads_in_timm_alone(tmp_path: Path) -> None:
     with torch.inference_mode():
         assert torch.allclose(plain(image), network(image), atol=1e-5)  # another memory layout
         assert torch.allclose(again(image), network(image), atol=1e-6)
+
+
+@pytest.mark.parametrize(("depth", "names"), [(1, ["lung"]), (3, ["lung"]), (3, ["lung", "bone"])])
+def test_slices_and_windows_are_channels(weights: Path, depth: int, names: list[str]) -> None:
+    kind = NetworkInput("hu16", 32, depth, windows_of(names))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
+    network = first_network(section, 4, kind, "teacher")
+    first = load_file(weights)["conv_stem.weight"]
+    expected = timm.models.adapt_input_conv(depth * len(names), first)
+    assert torch.allclose(network.state_dict()["conv_stem.weight"], expected, atol=1e-6)
+    mean, std = normalisation(section, kind, ([], []))
+    assert len(mean) == len(std) == kind.channels
+    with torch.inference_mode():
+        assert network.eval()(torch.zeros(2, kind.channels, 32, 32)).shape == (2, 4)
+
+
+def test_a_pretrained_network_keeps_its_own_normalisation_and_a_random_one_the_datas() -> None:
+    rgb = NetworkInput("rgb8", 32)
+    cfg = timm.models.get_pretrained_cfg(NAME)
+    pretrained = TeacherConfig(backbone=NAME, init=Init(kind="pretrained"))
+    assert normalisation(pretrained, rgb, ([], [])) == (list(cfg.mean), list(cfg.std))
+    assert normalisation(pretrained, NetworkInput("grey8", 32), ([], []))[0] == pytest.approx([sum(cfg.mean) / 3])
+    assert normalisation(TeacherConfig(backbone=NAME), rgb, ([0.1], [0.2])) == ([0.1], [0.2])
