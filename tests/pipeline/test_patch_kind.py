@@ -1,0 +1,104 @@
+"""Noise, stain and networks suit the patches, or are refused by file, line and key."""
+
+from pathlib import Path
+
+import pytest
+
+from data.augment.noise import PRESETS, Noise
+from data.errors import ChainError, ExitCode
+from pipeline.config import dump, load_config
+
+CT = """
+rounds: 2
+data: {size_px: 24, mode: hu16, depth: 3, windows: [lung, [40, 400]], sources: [{kind: store, path: x.h5}]}
+select: {rule: top_k, k: 10}
+"""
+RGB = """
+rounds: 2
+data: {size_px: 24, sources: [{kind: synthetic}]}
+select: {rule: top_k, k: 10}
+"""
+
+
+@pytest.fixture
+def ct(tmp_path: Path) -> Path:
+    path = tmp_path / "ct.yaml"
+    path.write_text(CT)
+    return path
+
+
+@pytest.fixture
+def rgb(tmp_path: Path) -> Path:
+    path = tmp_path / "rgb.yaml"
+    path.write_text(RGB)
+    return path
+
+
+def test_weak_and_strong_are_those_of_the_patches_even_where_left_out(ct: Path, rgb: Path) -> None:
+    weak, strong = Noise(**PRESETS["ct_weak"]), Noise(**PRESETS["ct_strong"])
+    config = load_config(ct)
+    assert (config.teacher.noise, config.student.noise) == (weak, strong)
+    config = load_config(
+        ct, ["teacher.noise=strong", "student.noise=weak", "per_round={1: {student: {noise: strong}}}"]
+    )
+    assert (config.teacher.noise, config.student.noise) == (strong, weak)
+    from pipeline.plan import plan
+
+    (last,) = [step for step in plan(config) if step.address == "rounds/01/student"]
+    assert config.section_of(last).noise == strong  # type: ignore[attr-defined]
+    plain = load_config(rgb)
+    assert (plain.teacher.noise, plain.student.noise) == (Noise(**PRESETS["weak"]), Noise(**PRESETS["strong"]))
+    assert load_config(ct, ["teacher.noise=none"]).teacher.noise.is_none
+
+
+def test_the_resolved_configuration_gives_the_same_again(ct: Path, tmp_path: Path) -> None:
+    config = load_config(ct, ["per_round={0: {student: {noise: weak}}}"])
+    (tmp_path / "resolved.yaml").write_text(dump(config))
+    assert load_config(tmp_path / "resolved.yaml") == config
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "named"),
+    [
+        ("teacher.noise={stain: 0.1, flips: true}", "teacher.noise.stain", "light and colour"),
+        ("student.noise={jpeg: 0.1}", "student.noise.jpeg", "light and colour"),
+        ("per_round={1: {student: {noise: {brightness: 0.1}}}}", "per_round.1.student.noise.brightness", "light"),
+        ("splits.stain=macenko", "splits.stain", "hu16"),
+    ],
+)
+def test_light_and_colour_on_ct_are_refused_by_name(ct: Path, change: str, key: str, named: str) -> None:
+    with pytest.raises(ChainError) as refusal:
+        load_config(ct, [change])
+    assert refusal.value.code == ExitCode.MISMATCH
+    assert refusal.value.what.startswith(f"--set {change}: {key}: ")
+    assert named in refusal.value.why
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        ("teacher.noise=ct_weak", "teacher.noise.intensity_shift_hu"),
+        ("student.noise={slice_flip: true}", "student.noise.slice_flip"),
+        ("student.backbone=torchvision/r3d_18", "student.backbone"),
+    ],
+)
+def test_what_is_for_ct_is_refused_on_colour_patches(rgb: Path, change: str, key: str) -> None:
+    with pytest.raises(ChainError) as refusal:
+        load_config(rgb, [change])
+    assert f"{key}: " in refusal.value.what
+
+
+def test_a_3d_network_needs_slices(ct: Path) -> None:
+    volume = "teacher.backbone=torchvision/r3d_18"
+    assert load_config(ct, [volume]).teacher.backbone == "torchvision/r3d_18"
+    with pytest.raises(ChainError, match=r"teacher\.backbone: torchvision/r3d_18 is a 3-D network"):
+        load_config(ct, [volume, "data.depth=1"])
+
+
+def test_hu_without_windows_are_refused_by_key(ct: Path) -> None:
+    with pytest.raises(ChainError, match="data") as refusal:
+        load_config(ct, ["data.windows=null"])
+    assert "windows: [lung, soft_tissue]" in refusal.value.why
+    with pytest.raises(ChainError, match=r"data\.windows\.0") as refusal:
+        load_config(ct, ["data.windows=[lugn]"])
+    assert "mediastinum" in refusal.value.why
