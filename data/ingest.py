@@ -37,7 +37,9 @@ ENOUGH_BAD = 1000
 
 @dataclass(frozen=True)
 class SourceCount:
-    """listing_sha256: over the sorted lines (key, label, patient, slide, site, split) of everything listed."""
+    """listing_sha256: over the sorted lines (key, label, patient, slide, site, split) of everything listed, and the
+    state of the source.
+    """
 
     listed: int
     stored: int
@@ -110,12 +112,13 @@ def patch_id(source: str, key: str) -> int:
     return int(struct.unpack(">Q", hashlib.sha256(f"{source}\0{key}".encode()).digest()[:8])[0])
 
 
-def listing_sha256(records: Iterable[Record]) -> str:
-    """Digest of what a source lists, whatever the order."""
+def listing_sha256(records: Iterable[Record], state: str = "") -> str:
+    """Digest of what a source lists, whatever the order, and of its state (see Reader)."""
     lines = sorted("\x1f".join((r.key, r.label, r.patient, r.slide, r.site, r.split)).encode() for r in records)
     digest = hashlib.sha256()
     for line in lines:
         digest.update(line + b"\n")
+    digest.update(state.encode())
     return digest.hexdigest()
 
 
@@ -241,5 +244,7 @@ def _counts(config: DataConfig, listed: list[_Listed], bad: list[Quarantined]) -
     for reader in config.sources:
         records = [item.record for item in listed if item.reader.name == reader.name]
         lost = sum(row.source == reader.name for row in bad)
-        counts[reader.name] = SourceCount(len(records), len(records) - lost, lost, listing_sha256(records))
+        counts[reader.name] = SourceCount(
+            len(records), len(records) - lost, lost, listing_sha256(records, reader.state())
+        )
     return counts

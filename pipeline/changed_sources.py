@@ -32,7 +32,7 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
                 raise
             LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}")
             continue
-        if listing_sha256(listed) != known["listing_sha256"]:
+        if listing_sha256(listed, source.state()) != known["listing_sha256"]:
             raise ChainError(
                 f"source {source.name} lists other patches than when {STORE} was made "
                 f"({known['listed']:,} then, {len(listed):,} now, or their labels, patients or slides changed)",

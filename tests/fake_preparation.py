@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
+from data.atomic import write_json
 from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
 from data.fingerprint import fingerprint
@@ -66,7 +67,7 @@ class FakePreparation(Preparation):
             case "refused":
                 raise ChainError(unit.shown, "it is damaged", "copy it again", ExitCode.BAD_DATA)
         print("a library prints this")
-        n, bad = int(number), [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else []
+        n, bad = int(number.split()[0]), [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else []
         (out / "thumbnail.jpg").write_bytes(self._thumbnail(unit.name))
         write_quarantine(out / "quarantine.csv", bad)
         table, limit = f"logs/{unit.name}.quarantine.csv", self.quarantine_limit
@@ -93,6 +94,37 @@ class FakePreparation(Preparation):
 
     def patch_words(self) -> str:
         return f"{self.size_px} px at 0.5 um/px"
+
+
+def inputs(folder: Path, **texts: str) -> Path:
+    """A folder of fake slides, `name="ok 3"` each."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / f"{name}.txt").write_text(text)
+    return folder
+
+
+def prepared_in(folder: Path, **texts: str) -> Path:
+    """A finished prepared directory with the units of the fake slides, made without a worker; returns it."""
+    from data.preparation import FACTS
+    from data.prepared import INDEX, Listed, write_index
+    from data.sealed import durable_files
+    from pipeline.prepare.layout import PreparedLayout
+    from pipeline.prepare.prepdir import PrepDir
+
+    preparation = FakePreparation(path=inputs(folder / "slides", **(texts or {"one": "ok 4", "two": "ok 3"})))
+    prepdir = PrepDir(PreparedLayout(folder / "prepared"), preparation)
+    listed = []
+    for unit in preparation.units(b""):
+        assert isinstance(unit, Unit)
+        out = prepdir.begin(unit)
+        write_json(out / FACTS, preparation.prepare(unit, out, 1, lambda done, total: None, b""))
+        record = prepdir.seal(unit, durable_files(out))
+        prepdir.publish(unit)
+        listed.append(Listed(unit.name, record.digest, prepdir.facts(unit.name)["patches"]))
+    (folder / "prepared" / "prepare.yaml").write_text("prepare: {kind: fake}\n")
+    write_index(folder / "prepared" / INDEX, "fake", listed)
+    return folder / "prepared"
 
 
 def main() -> None:

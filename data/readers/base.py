@@ -56,3 +56,7 @@ class Reader(Section):
         to call from several threads.
         Raises BadPatch for a patch to quarantine, ChainError where the whole source is unusable.
         """
+
+    def state(self) -> str:
+        """A digest of what the source holds besides its listing, "" where the listing is all that is cheap to tell."""
+        return ""

@@ -14,6 +14,7 @@ from data.errors import ChainError
 from data.ingest import SPLITS, ingest
 from data.readers import READERS, SourceConfig
 from data.readers.base import Reader
+from tests.fake_preparation import prepared_in
 
 
 @pytest.fixture
@@ -35,6 +36,7 @@ def examples(tmp_path, folder, encode, patch, config):
         "hdf5": {"path": tmp_path / "x.h5"},
         "npz": {"path": tmp_path / "m.npz"},
         "store": {"path": tmp_path / "patches.h5"},
+        "prepared": {"path": prepared_in(tmp_path)},
         "synthetic": {"patients": 2, "patches_per_patient": 6, "size_px": 16},
     }
 

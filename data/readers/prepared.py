@@ -1,0 +1,159 @@
+"""A directory that `prepare` filled from slides or CT volumes: the patches of all units, chosen by what was measured."""
+
+import hashlib
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, PrivateAttr, model_validator
+
+from data.errors import ChainError, ExitCode
+from data.prepared import STORE, UNITS, read_index
+from data.readers.base import Reader, Record
+from data.reference import Reference
+from data.row_numbers import RowNumbers
+from data.section import Section
+
+if TYPE_CHECKING:
+    from data.store import PatchStore
+
+MOST_OPEN = 16  # stores at once, however many slides there are
+
+
+class Range(Section):
+    """Numbers that are kept, the bounds among them. An unknown number is never kept."""
+
+    min: Annotated[float | None, Field(description="at least")] = None
+    max: Annotated[float | None, Field(description="at most")] = None
+
+    @model_validator(mode="after")
+    def _some(self) -> Self:
+        if self.min is None and self.max is None:
+            raise ValueError("give min, max or both")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min: {self.min:g} is above max: {self.max:g}")
+        return self
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """(N,) float64 -> (N,) bool."""
+        kept: np.ndarray = ~np.isnan(values)
+        if self.min is not None:
+            kept &= values >= self.min
+        if self.max is not None:
+            kept &= values <= self.max
+        return kept
+
+
+class Prepared(Reader):
+    """Patches of a prepared directory. Label, patient, slide, site, split and numbers are as they were prepared."""
+
+    kind: Literal["prepared"] = "prepared"
+    path: Annotated[Path, Field(description="the directory that `prepare` filled")]
+    keep: Annotated[
+        dict[str, Range],
+        Field(default_factory=dict, description="number column -> what is kept of it, e.g. {tissue: {min: 0.5}}"),
+    ]
+
+    _open: "_Stores | None" = PrivateAttr(default=None)
+
+    def records(self) -> Iterator[Record]:
+        """Unit by unit in the order of the input; the key is `UNIT/KEY`.
+
+        Raises ChainError: 66 when the directory is missing or not finished, 76 when a unit is not as it was
+        prepared, 78 when `keep` names no number column.
+        """
+        for unit in read_index(self.path):
+            yield from self._records(unit.name)
+
+    def content(self, record: Record) -> bytes | np.ndarray | Reference:
+        """The JPEG as stored, (H, W, C) pixels, or where they lie."""
+        unit, _, key = record.key.partition("/")
+        with _MAKING:
+            if self._open is None:
+                self._open = _Stores(self.path)
+        return self._open.content(unit, key)
+
+    def state(self) -> str:
+        """See Reader: the digests of all units."""
+        return hashlib.sha256("".join(unit.digest for unit in read_index(self.path)).encode()).hexdigest()
+
+    def _records(self, unit: str) -> Iterator[Record]:
+        from data.source_labels import read_source_labels
+        from data.store import PatchStore
+
+        path = self.path / UNITS / unit / STORE
+        store = PatchStore(path)
+        table, labels = store.table(), read_source_labels(path)
+        # copies: a view would keep every store mapped for as long as its records live
+        numbers = {name: np.array(column) for name, column in store.numbers.items()}
+        for row in self._kept(len(store), numbers, path):
+            yield Record(
+                f"{unit}/{store.key(row)}",
+                labels.label[row],
+                table.patient[row],
+                table.slide[row],
+                table.site[row],
+                labels.split[row],
+                RowNumbers(numbers, row) if numbers else {},
+            )
+
+    def _kept(self, n: int, numbers: dict[str, np.ndarray], path: Path) -> list[int]:
+        kept = np.ones(n, bool)
+        for name, wanted in self.keep.items():
+            if name not in numbers:
+                raise ChainError(
+                    f"source {self.name}: keep.{name}: there is no such number",
+                    f"{path} knows {', '.join(sorted(numbers)) or 'none'}",
+                    "name one of these",
+                    ExitCode.MISMATCH,
+                )
+            kept &= wanted.holds(numbers[name])
+        rows: list[int] = np.flatnonzero(kept).tolist()
+        return rows
+
+
+_MAKING = threading.Lock()
+
+
+class _Opened:
+    """One unit's store, opened by the first thread that asks while the others wait."""
+
+    def __init__(self, path: Path, verify: bool) -> None:
+        self._path, self._verify, self._lock = path, verify, threading.Lock()
+        self._store: PatchStore | None = None
+        self._rows: dict[str, int] = {}
+
+    def content(self, key: str) -> bytes | np.ndarray | Reference:
+        from data.store import PatchStore
+
+        with self._lock:
+            if self._store is None:
+                store = PatchStore(self._path)
+                if self._verify:
+                    store.verify()  # a flipped byte in a JPEG is seen by nothing else
+                self._rows = {store.key(row): row for row in range(len(store))}
+                self._store = store
+        return self._store.content(self._rows[key])
+
+
+class _Stores:
+    """The stores in use, the least recently asked closed first. Each is read in full and compared once a process."""
+
+    def __init__(self, root: Path) -> None:
+        self._root, self._lock = root, threading.Lock()
+        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._verified: set[str] = set()
+
+    def content(self, unit: str, key: str) -> bytes | np.ndarray | Reference:
+        with self._lock:
+            if unit not in self._opened:
+                self._opened[unit] = _Opened(self._root / UNITS / unit / STORE, unit not in self._verified)
+                self._verified.add(unit)
+                if len(self._opened) > MOST_OPEN:
+                    self._opened.popitem(last=False)
+            self._opened.move_to_end(unit)
+            opened = self._opened[unit]
+        return opened.content(key)
