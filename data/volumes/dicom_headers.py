@@ -28,6 +28,7 @@ HASHED_TAGS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]
 ALLOWED_TAGS = GEOMETRY_TAGS + KIND_TAGS + PIXEL_TAGS + HASHED_TAGS
 
 DICOMDIR = "1.2.840.10008.1.3.10"
+CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
 
 
@@ -78,13 +79,17 @@ def read_header(path: Path, key: bytes | None = None) -> Header | Reason | None:
     # inflating reads the whole file, however large it says it becomes
     if (meta := attempt(lambda: _meta(path))) is not None and meta.get("TransferSyntaxUID") == DEFLATED:
         return Reason.UNSUPPORTED
-    ds = attempt(lambda: pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=ALLOWED_TAGS))
+    with path.open("rb") as file:
+        ds = attempt(lambda: pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=ALLOWED_TAGS))
+        ended = not file.read(1)
     if ds is None:
         return Reason.CORRUPT
     if DICOMDIR in (_text(ds.file_meta, "MediaStorageSOPClassUID"), _text(ds, "SOPClassUID")):
         return None
     if not _text(ds, "SOPClassUID") and not _text(ds, "SeriesInstanceUID"):
         return Reason.CORRUPT
+    if ended and _text(ds, "SOPClassUID") == CT_IMAGE:
+        return Reason.TRUNCATED  # it ends before it comes to its pixels
     return _header(path, ds, key)
 
 

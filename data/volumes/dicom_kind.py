@@ -22,6 +22,7 @@ JPEG_FAMILY = {
 SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 ENHANCED = ("1.2.840.10008.5.1.4.1.1.2.1", "1.2.840.10008.5.1.4.1.1.2.2")
 HU_TYPES = {"", "HU", "HU_MOD"}
+UNSPECIFIED = "US"  # what ITK writes of any CT: its values are looked at instead
 
 WHY: dict[Reason, str] = {
     Reason.NON_CT: "it is not a CT image",
@@ -71,6 +72,6 @@ def doubtful(header: Header) -> Reason | None:
         return Reason.BURNED_IN
     if not header.slope or header.intercept is None:
         return Reason.NO_RESCALE
-    if header.rescale_type not in HU_TYPES:
+    if header.rescale_type not in HU_TYPES | {UNSPECIFIED}:
         return Reason.NOT_HU
     return None

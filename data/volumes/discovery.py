@@ -22,18 +22,25 @@ HEAD_BYTES, TAIL_BYTES = 1 << 14, 1 << 12  # of one slice: a series has hundreds
 UNSUPPORTED_WHY = "its voxels lie in a file of their own: only NIfTI, MHA, MHD and NRRD files are read"
 
 
-def find_volumes(path: Path, key: bytes, pattern: str = "*", accept: Collection[Reason] = frozenset()) -> list[Found]:
+def find_volumes(
+    path: Path,
+    key: bytes,
+    pattern: str = "*",
+    accept: Collection[Reason] = frozenset(),
+    only: Collection[Path] | None = None,
+) -> list[Found]:
     """Every volume below a folder (or the one file), in the order of their pseudonyms; headers only are read.
 
     key: of the hashes. pattern: a shell pattern of names, or of paths below the folder. accept: reasons not to refuse
-    a volume; what is no volume at all (a scout, a captured screen) is then left out. What is known to be unusable is
-    there with its refusal. Raises ChainError (66) when nothing is found. No message names a file or folder.
+    a volume; what is no volume at all (a scout, a captured screen) is then left out. only: look at these files alone.
+    What is known to be unusable is there with its refusal. Raises ChainError (66) when nothing is found. No message
+    names a file or folder.
     """
     found: list[Found] = []
     slices: dict[str, list[Header]] = defaultdict(list)
     keys: dict[Path, str] = {}
     with quiet():
-        for candidate in candidates(path, pattern):
+        for candidate in candidates(path, pattern, only):
             if candidate.looks != "dicom":
                 found.append(_file(candidate, key, accept))
                 continue
@@ -71,7 +78,8 @@ def _file(candidate: Candidate, key: bytes, accept: Collection[Reason]) -> Found
     if kind is None:
         return _refused(candidate, key, Reason.UNSUPPORTED, UNSUPPORTED_WHY)
     name = pseudonym(key, candidate.key)
-    refusal, paths = None, (candidate.path,)
+    refusal: VolumeError | None = None
+    paths: tuple[Path, ...] = (candidate.path,)
     try:
         declared = declared_file(name, candidate.path, kind, accept)
         paths = tuple(dict.fromkeys((candidate.path, declared.data)))
@@ -102,10 +110,10 @@ def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, a
     aliases = {name} if not group.part else set()
     if group.part:
         name = pseudonym(key, f"{name}\x1f{group.part}")
-    elif len(folders := {str(PurePosixPath(keys[header.path]).parent) for header in headers}) == 1:
+    elif len(folders := {str(PurePosixPath(keys[header.path]).parent) for header in headers} - {"."}) == 1:
         below = folders.pop()
         aliases |= {pseudonym(key, below), pseudonym(key, PurePosixPath(below).name)}
-    refusal = None
+    refusal: VolumeError | None = None
     if group.reason is not None:
         refusal = VolumeError(name, [group.reason], WHY[group.reason])
     else:
