@@ -2,7 +2,7 @@
 
 import fnmatch
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -31,9 +31,10 @@ class Candidate(NamedTuple):
     looks: Looks
 
 
-def candidates(root: Path, pattern: str) -> Iterator[Candidate]:
+def candidates(root: Path, pattern: str, only: Collection[Path] | None = None) -> Iterator[Candidate]:
     """In the order of their keys' bytes. `pattern`: a shell pattern of names or of paths below the folder.
 
+    only: absolute paths below the folder; no other file is looked for or at.
     Hidden files are passed over, linked folders are not entered. Raises ChainError (66) when the folder is missing.
     """
     if root.is_file():
@@ -41,7 +42,7 @@ def candidates(root: Path, pattern: str) -> Iterator[Candidate]:
         base = found[0].parent
     elif root.is_dir():
         base = root.absolute()
-        found = list(_walk(base))
+        found = list(_walk(base)) if only is None else [path for path in only if path.exists()]
     else:
         raise ChainError("the folder of `path` is missing", "volumes are read from there",
                          "correct `path`, or mount it", ExitCode.MISSING)  # fmt: skip

@@ -1,5 +1,6 @@
 """Volumes with everything that belongs to them: their points, their row of the table, their masks."""
 
+import contextlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,8 +41,9 @@ def listed(config: VolumesConfig, key: bytes) -> list[Listed | Refusal]:
     Raises ChainError: 66 where nothing is found or a table is missing; 65 for a broken table, or (unless
     `unmatched: skip`) one with rows about no volume, or about several.
     """
-    found = find_volumes(config.path, key, config.pattern, frozenset(config.accept))
-    parts = _Parts(config, key, found)
+    found = find_volumes(config.path, key, config.pattern, config.accept)
+    parts = _Parts(config, key)
+    parts.check(found)
     volumes: list[Listed | Refusal] = []
     lacking: ChainError | None = None
     for one in found:
@@ -63,44 +65,54 @@ def listed(config: VolumesConfig, key: bytes) -> list[Listed | Refusal]:
     return volumes
 
 
-_last: tuple[str, bytes, dict[str, Listed]] | None = None
+_tables: tuple[str, bytes, "_Parts"] | None = None
 
 
 def listed_again(config: VolumesConfig, unit: Unit, key: bytes) -> Listed:
     """What `listed` gave for a unit, in another process. Raises ChainError (78) when it has changed since."""
-    global _last
-    # a worker prepares many units of one configuration: it lists them once
+    global _tables
+    # a worker prepares many units of one configuration: it reads the tables once, and of `path` the unit's files
     text = config.model_dump_json()
-    if _last is None or _last[:2] != (text, key):
-        _last = text, key, {one.unit.name: one for one in listed(config, key) if isinstance(one, Listed)}
-    one = _last[2].get(unit.name)
-    if one is None or one.unit != unit:
-        raise ChainError(f"volume {unit.shown} has changed while it was prepared",
-                         "its files, points, table or masks are not those it was listed with",
-                         "run the same command again", ExitCode.MISMATCH)  # fmt: skip
-    return one
+    if _tables is None or _tables[:2] != (text, key):
+        _tables = text, key, _Parts(config, key)
+    for only in (unit.paths, None):  # of a series that was divided, the parts are told apart by its other files
+        with contextlib.suppress(ChainError):
+            for one in find_volumes(config.path, key, config.pattern, config.accept, only):
+                if one.pseudonym == unit.name and one.refusal is None:
+                    with contextlib.suppress(_Lacking):
+                        again = _tables[2].of(one)
+                        if again.unit == unit:
+                            return again
+    raise ChainError(f"volume {unit.shown} has changed while it was prepared",
+                     "its files, points, table or masks are not those it was listed with",
+                     "run the same command again", ExitCode.MISMATCH)  # fmt: skip
 
 
 class _Parts:
     """What the tables and folders of a configuration say of each volume."""
 
-    def __init__(self, config: VolumesConfig, key: bytes, found: list[Found]) -> None:
-        self._config, self._key = config, key
-        owners: dict[str, set[str]] = defaultdict(set)
-        for one in found:
-            for alias in one.aliases:
-                owners[alias].add(one.pseudonym)
+    def __init__(self, config: VolumesConfig, key: bytes) -> None:
+        self._config = config
         self._points = self._rows = None
         if config.points is not None:
             self._points = read_points(config.points, key, isinstance(config.labels, PointLabels))
-            self._check(owners, self._points.lines, points.CALLED)
         if config.table is not None:
             self._rows = read_series_table(config.table, key, isinstance(config.labels, VolumeLabels))
-            self._check(owners, {name: (line,) for name, line in self._rows.lines.items()}, series_table.CALLED)
         region = config.where.masks if isinstance(config.where, Grid) else None
         label = config.labels.masks if isinstance(config.labels, MaskLabels) else None
         self._region = _MaskFinder(region, key, "where.masks")
         self._label = _MaskFinder(label, key, "labels.masks")
+
+    def check(self, found: list[Found]) -> None:
+        """Raise ChainError (65) when rows are about no volume (unless they are to be passed over), or about several."""
+        owners: dict[str, set[str]] = defaultdict(set)
+        for one in found:
+            for alias in one.aliases:
+                owners[alias].add(one.pseudonym)
+        if self._points is not None:
+            self._check(owners, self._points.lines, points.CALLED)
+        if self._rows is not None:
+            self._check(owners, {name: (line,) for name, line in self._rows.lines.items()}, series_table.CALLED)
 
     def of(self, found: Found) -> Listed:
         """Raises _Lacking, ChainError (65)."""

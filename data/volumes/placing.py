@@ -16,8 +16,6 @@ from data.volumes.masks import read_mask
 from data.volumes.points import Point
 from data.volumes.volume import Volume
 
-LIFE = 256  # places looked at between two signs of life
-
 
 @dataclass(frozen=True)
 class Place:
@@ -67,18 +65,13 @@ def grid_places(
         )
         raise ChainError(f"volume {shown} is smaller than one patch", f"it has {has} mm, a patch needs {needs} mm",
                          "take smaller patches, or leave the volume out", ExitCode.BAD_DATA)  # fmt: skip
+    progress(0, len(x) * len(y) * len(z))
+    shares = None if region is None else region.shares(lattice, x, y, z)
     places = []
-    looked = 0
-    for k, at_z in enumerate(z):
-        for j, at_y in enumerate(y):
-            for i, at_x in enumerate(x):
-                centre = np.array([at_x, at_y, at_z])
-                share = None if region is None else region.share(lattice, centre)
-                if share is None or share >= where.min_share - 1e-9:
-                    places.append(Place(f"z{k:04d}_y{j:04d}_x{i:04d}", centre, region=share))
-                looked += 1
-                if looked % LIFE == 0:
-                    progress(0, len(x) * len(y) * len(z))
+    for k, j, i in np.ndindex(len(z), len(y), len(x)):
+        share = None if shares is None else float(shares[k, j, i])
+        if share is None or share >= where.min_share - 1e-9:
+            places.append(Place(f"z{k:04d}_y{j:04d}_x{i:04d}", np.array([x[i], y[j], z[k]]), region=share))
     if not places:
         raise ChainError(
             f"volume {shown} gives no patch",

@@ -77,6 +77,7 @@ def read_points(config: PointsFile, key: bytes, labelled: bool) -> Points:
         needed, more = needed + more, []
     found: dict[str, dict[tuple[float, float, float], tuple[str, int]]] = defaultdict(dict)
     lines: dict[str, list[int]] = defaultdict(list)
+    hashes: dict[str, str] = {}  # a table has many rows for each series
     turn = -1 if config.frame == "ras" else 1
     for line, (series, *numbers, label) in csv_rows(config.csv, CALLED, needed, more):
         if not series:
@@ -84,7 +85,7 @@ def read_points(config: PointsFile, key: bytes, labelled: bool) -> Points:
         x, y, z = (_number(text, line, name) for text, name in zip(numbers, (names.x, names.y, names.z), strict=True))
         # to a thousandth, which is what keys show; + 0.0: no "-0.000"
         at = (round(z, PLACES) + 0.0, round(turn * y, PLACES) + 0.0, round(turn * x, PLACES) + 0.0)
-        hashed = pseudonym(key, series)
+        hashed = hashes.get(series) or hashes.setdefault(series, pseudonym(key, series))
         known = found[hashed].setdefault(at, (_label(label, line, names.label), line))
         if known[0] != label:
             raise refused(CALLED, line, f"line {known[1]} gives the same point another class",

@@ -15,7 +15,7 @@ from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
 from data.ingest import patch_id
 from data.preparation import QUARANTINE, STORE, THUMBNAIL, Progress, Unit
-from data.quarantine import Quarantined, write_quarantine
+from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Record
 from data.store_writer import writing_store
 from data.volumes.config import AtPoints, Grid, VolumesConfig
@@ -47,7 +47,7 @@ def prepare_volume(
     """
     one = listed_again(config, unit, key)
     progress(0, 0)
-    volume = read_volume(one.found, frozenset(config.accept)).oriented()
+    volume = read_volume(one.found, config.accept).oriented()
     progress(0, 0)
     lattice = config.lattice
     region = region_map(config, one, volume)
@@ -155,14 +155,8 @@ def _in_order(
 
 def _check(config: VolumesConfig, unit: Unit, places: Sequence[Place], bad: Sequence[Quarantined]) -> None:
     """Raise ChainError (65) when too much is in quarantine, or nothing is left."""
-    if len(bad) > config.quarantine_limit * len(places):
-        raise ChainError(
-            f"volume {unit.shown}: {len(bad):,} of {len(places):,} patches cannot be used; "
-            f"prepare.quarantine_limit is {config.quarantine_limit:.1%}",
-            "; ".join(f"{row.key}: {row.reason}" for row in bad[:2]),
-            "correct the points, or raise prepare.quarantine_limit",
-            ExitCode.BAD_DATA,
-        )
+    table = f"logs/{unit.name}.{QUARANTINE}"
+    check_limit(bad, len(places), config.quarantine_limit, table, setting="prepare.quarantine_limit")
     if len(bad) == len(places):
         raise ChainError(f"volume {unit.shown}: no patch could be used", bad[0].reason,
                          "correct the points", ExitCode.BAD_DATA)  # fmt: skip

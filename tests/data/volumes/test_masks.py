@@ -6,6 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  its usual name
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from data.errors import ChainError
 from data.volumes.deid import pseudonym
@@ -166,5 +168,20 @@ def test_the_share_of_a_patch_is_a_count_of_its_samples():
         inside = 0 <= x < 12 and 0 <= y < 10 and 0 <= z < 6
         expected = values[z, y, x] if inside else 0
         assert patch[r, c, s] == expected
-        count += expected in (1, 3)
-    assert LabelMap(values, SPACING).share(lattice, centre, (1, 3)) == pytest.approx(count / 75)
+        count += expected != 0
+    x, y, z = (np.array([at]) for at in centre)
+    assert LabelMap(values, SPACING).shares(lattice, x, y, z) == pytest.approx(count / 75)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    centres=st.tuples(*[st.lists(st.floats(-5, 25), min_size=1, max_size=3)] * 3),
+    lattice=st.builds(Lattice, st.integers(1, 7), st.integers(1, 4), st.floats(0.3, 3), st.floats(0.3, 3)),
+)
+def test_shares_of_a_grid_are_those_of_its_patches(centres, lattice):
+    found = LabelMap(labels(), SPACING)
+    x, y, z = map(np.array, centres)
+    shares = found.shares(lattice, x, y, z)
+    for k, j, i in np.ndindex(shares.shape):
+        patch = found.patch(lattice, np.array([x[i], y[j], z[k]]))
+        assert shares[k, j, i] == pytest.approx((patch != 0).mean())
