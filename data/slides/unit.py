@@ -133,19 +133,21 @@ class _Taker:
         record = Record(place.key, place.label, one.patient, one.slide, row.site, row.split, numbers)
         if left_out is not None:
             return _Taken(b"", (0, 0), record, left_out)
-        content = self._content(place, pixels)
-        stored = decode_jpeg(content, "rgb8") if isinstance(content, bytes) else pixels
+        content, stored = self._content(place, pixels)
         return _Taken(content, pixel_digest(stored, "rgb8"), record, "")
 
-    def _content(self, place: Place, pixels: np.ndarray) -> bytes | np.ndarray | Reference:
+    def _content(self, place: Place, pixels: np.ndarray) -> tuple[bytes | np.ndarray | Reference, np.ndarray]:
+        """What is stored, and the pixels it will be read as."""
         match self._config.encoding:
             case "raw":
-                return pixels
+                return pixels, pixels
             case "reference":
-                return Reference(self._reader.reference(place.x_px, place.y_px))
-            case _:
-                own = self._reader.jpeg(place.x_px, place.y_px)
-                return own if own is not None else _jpeg(pixels, self._config.jpeg_quality)
+                return Reference(self._reader.reference(place.x_px, place.y_px)), pixels
+        own = self._reader.jpeg(place.x_px, place.y_px)
+        if own is not None:
+            return own, pixels
+        encoded = _jpeg(pixels, self._config.jpeg_quality)
+        return encoded, decode_jpeg(encoded, "rgb8")
 
 
 def _jpeg(pixels: np.ndarray, quality: int) -> bytes:

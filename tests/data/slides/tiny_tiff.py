@@ -4,12 +4,14 @@ Little-endian, classic TIFF, one directory a level; what OpenSlide opens as `gen
 when the description says so.
 """
 
+import io
 import struct
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
+from PIL import Image
 
 SUBSAMPLING = {"444": (1, 1), "422": (2, 1), "420": (2, 2)}
 YCBCR, RGB = 6, 2
@@ -25,8 +27,10 @@ def write_tiff(
     subsampling: str = "444",
     tables: bool = False,
     description: str = "",
+    rgb: bool = False,
 ) -> list[tuple[int, int]]:
     """levels: (H, W, 3) uint8 each, level 0 first. tables: quantisation and Huffman tables in the JPEGTables tag.
+    rgb: the JPEG components are red, green and blue, as only the TIFF's tag says (Aperio writes such).
 
     Returns (offset, length) of every tile of level 0, row by row.
     """
@@ -34,7 +38,7 @@ def write_tiff(
     link, first = 4, []
     for number, pixels in enumerate(levels):
         height, width = pixels.shape[:2]
-        tiles = [_tile(pixels, x, y, tile_px, quality, subsampling)
+        tiles = [_tile(pixels, x, y, tile_px, quality, None if rgb else subsampling)
                  for y in range(0, height, tile_px) for x in range(0, width, tile_px)]  # fmt: skip
         shared = b""
         if tables:
@@ -46,9 +50,9 @@ def write_tiff(
         first = first or places
         tags = {
             254: (4, [0 if number == 0 else 1]), 256: (4, [width]), 257: (4, [height]), 258: (3, [8, 8, 8]),
-            259: (3, [7]), 262: (3, [YCBCR]), 277: (3, [3]), 284: (3, [1]), 322: (3, [tile_px]), 323: (3, [tile_px]),
+            259: (3, [7]), 262: (3, [RGB if rgb else YCBCR]), 277: (3, [3]), 284: (3, [1]), 322: (3, [tile_px]), 323: (3, [tile_px]),
             324: (4, [at for at, _ in places]), 325: (4, [length for _, length in places]),
-            530: (3, list(SUBSAMPLING[subsampling])),
+            530: (3, [1, 1] if rgb else list(SUBSAMPLING[subsampling])),
         }  # fmt: skip
         if description:
             tags[270] = (2, [description.encode() + b"\0"])
@@ -68,13 +72,26 @@ def _rational(mpp: float) -> tuple[int, int]:
     return round(1e4 / mpp * 1000), 1000  # pixels a centimetre
 
 
-def _tile(pixels: np.ndarray, x: int, y: int, tile_px: int, quality: int, subsampling: str) -> bytes:
+def _tile(pixels: np.ndarray, x: int, y: int, tile_px: int, quality: int, subsampling: str | None) -> bytes:
     tile = pixels[y : y + tile_px, x : x + tile_px]
     tile = np.pad(tile, ((0, tile_px - tile.shape[0]), (0, tile_px - tile.shape[1]), (0, 0)), mode="edge")
+    if subsampling is None:
+        out = io.BytesIO()
+        Image.fromarray(tile).save(out, "JPEG", quality=quality, keep_rgb=True, subsampling=0)
+        return _without(out.getvalue(), {0xEE, 0xE0})
     encoded: bytes = simplejpeg.encode_jpeg(
         np.ascontiguousarray(tile), quality, colorspace="RGB", colorsubsampling=subsampling
     )
     return encoded
+
+
+def _without(jpeg: bytes, markers: set[int]) -> bytes:
+    at, kept = 2, b"\xff\xd8"
+    while jpeg[at + 1] != 0xDA:
+        length = 2 + int.from_bytes(jpeg[at + 2 : at + 4], "big")
+        kept += b"" if jpeg[at + 1] in markers else jpeg[at : at + length]
+        at += length
+    return kept + jpeg[at:]
 
 
 def _split(tiles: Sequence[bytes]) -> tuple[bytes, list[bytes]]:
