@@ -34,8 +34,8 @@ class Cohort:
     """How many patients, one slide each, and how large: `side_px` a multiple of 16, `mpp` of the largest level."""
 
     seed: int = 0
-    patients: int = 20
-    side_px: int = 3072
+    patients: int = 40
+    side_px: int = 2048
     mpp: float = 0.5
 
     def names(self) -> list[str]:

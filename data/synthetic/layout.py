@@ -40,8 +40,9 @@ class SlideLayout:
     zones: dict[Tissue, BaseGeometry]
 
 
-def lay_out(rng: np.random.Generator, side_um: float, zones_per_tissue: int = 2) -> SlideLayout:
-    """Draw outline, zones and cells of one slide. Every tissue has a zone on it."""
+def lay_out(rng: np.random.Generator, side_um: float) -> SlideLayout:
+    """Draw outline, zones and cells of one slide. Every tissue has a zone on it, of some 0.15 mm2."""
+    zones_per_tissue = max(1, round((side_um / 1000) ** 2))
     outline = _outline(rng, side_um)
     shapes = _mosaic(rng, side_um)
     centres = shapely.get_coordinates(shapely.centroid(shapes))

@@ -57,7 +57,8 @@ def _tumour(rng: np.random.Generator, canvas: Canvas) -> None:
     fill(canvas.haematoxylin, body, chromatin, scale)
     trace(canvas.haematoxylin, body, chromatin + rng.uniform(0, 0.2), 0.8, scale, closed=True)
     nucleoli = outlines(rng, places + rng.normal(0, 1, (n, 2)), 0.9)[:: int(rng.integers(1, 5))]
-    fill(canvas.haematoxylin, nucleoli, np.full(len(nucleoli), chromatin.mean() + 0.2), scale)
+    bright = chromatin.mean() + 0.2 if n else 0.0  # a small field may be all lumen
+    fill(canvas.haematoxylin, nucleoli, np.full(len(nucleoli), bright), scale)
     _strew(rng, canvas, int(rng.integers(0, 10)))
 
 
