@@ -151,16 +151,27 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
     return Annotations(shapes, drawn, facts)
 
 
-def unclaimed(config: AnnotationsConfig, slides: Sequence[str]) -> list[str]:
-    """Annotations that belong to none of these slides (relative POSIX paths), as texts for a message: a slip in a
-    name would otherwise leave a slide unlabelled unseen. Raises what `annotation_files` raises.
+def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
+    """Raises ChainError (65) when an annotation belongs to none of the slides (relative POSIX paths, all of the
+    folder) while some slide has none: a slip in a name would leave that slide unlabelled unseen.
     """
     if config.path.is_file():
         named = slides_named(config.path)
-        return [f"{place}: {cell!r}" for cell, place in named.items() if not any(_names(s, cell) for s in slides)]
-    claimed = {path for slide in slides for path in annotation_files(config, slide)}
-    lying = (path for path in sorted(config.path.rglob("*")) if path.suffix.lower() in ENDINGS and path.is_file())
-    return [str(path.relative_to(config.path)) for path in lying if path not in claimed and not hidden(path.name)]
+        strays = [f"{cell!r} ({place})" for cell, place in named.items() if not any(_names(s, cell) for s in slides)]
+        bare = [slide for slide in slides if not any(_names(slide, cell) for cell in named)]
+    else:
+        claimed = {path for slide in slides for path in annotation_files(config, slide)}
+        lying = sorted(config.path.rglob(f"*{ENDINGS[0]}"))
+        strays = [path.name for path in lying if path not in claimed and not hidden(path.name)]
+        bare = [slide for slide in slides if not annotation_files(config, slide)]
+    if strays and bare:
+        raise ChainError(
+            f"annotations.path: {config.path} annotates {shortened(strays[0])}, which is none of the slides"
+            + (f"; {len(strays) - 1:,} more" if len(strays) > 1 else ""),
+            f"{len(bare):,} of {len(slides):,} slides have no annotations, {bare[0]} the first: is a name misspelt?",
+            "name them as their slides, or move annotations of slides that are not here elsewhere",
+            ExitCode.BAD_DATA,
+        )
 
 
 def _names(slide: str, cell: str) -> bool:

@@ -11,7 +11,7 @@ from data.fingerprint import fingerprint
 from data.names import check_names
 from data.preparation import Refusal, Unit
 from data.readers.base import Record
-from data.slides.annotations import annotation_files
+from data.slides.annotations import annotation_files, check_claims
 from data.slides.config import SlidesConfig
 from data.slides.discovery import belonging, slide_files
 from data.slides.foreign_coords import ForeignCoordinates, coordinate_file, read_coordinates
@@ -41,6 +41,8 @@ def listed(config: SlidesConfig) -> list[Unit | Refusal]:
     """Every slide, in byte order of the paths. Raises ChainError (65, 66) where nothing can be listed at all."""
     keys = slide_files(config.path, config.pattern)
     rows = _rows(config)
+    if config.annotations is not None:
+        check_claims(config.annotations, slide_files(_folder(config), "*"))
     found: list[Unit | Refusal] = []
     for key in keys:
         name = unit_name(key)
@@ -91,7 +93,7 @@ def unit_name(key: str) -> str:
 
 
 def _one(config: SlidesConfig, key: str, rows: dict[str, SlideRow] | None) -> Listed:
-    path = (config.path.parent if config.path.is_file() else config.path).resolve() / key
+    path = _folder(config).resolve() / key
     row = SlideRow() if rows is None else rows.get(key)
     if row is None:
         raise ChainError(
@@ -117,8 +119,11 @@ def _one(config: SlidesConfig, key: str, rows: dict[str, SlideRow] | None) -> Li
 def _rows(config: SlidesConfig) -> dict[str, SlideRow] | None:
     if config.table is None:
         return None
-    folder = config.path.parent if config.path.is_file() else config.path
-    return read_slides_table(config.table, folder, set(slide_files(folder, "*")))
+    return read_slides_table(config.table, _folder(config), set(slide_files(_folder(config), "*")))
+
+
+def _folder(config: SlidesConfig) -> Path:
+    return config.path.parent if config.path.is_file() else config.path
 
 
 def _patient(config: SlidesConfig, key: str, row: SlideRow) -> str:

@@ -6,7 +6,7 @@ import shapely
 from pydantic import ValidationError
 
 from data.errors import ChainError, ExitCode
-from data.slides.annotations import AnnotationsConfig, annotation_files, load_annotations, unclaimed
+from data.slides.annotations import AnnotationsConfig, annotation_files, check_claims, load_annotations
 
 SIZE = (10_000, 8_000)
 
@@ -151,12 +151,21 @@ def test_a_bad_row_is_refused_by_its_line(tmp_path, row, words):
     assert caught.value.code == ExitCode.BAD_DATA
 
 
-def test_annotations_that_belong_to_no_slide_are_named(folder, tmp_path):
+def test_an_annotation_without_a_slide_beside_a_slide_without_annotation_is_a_slip(folder, tmp_path):
+    config = _config(folder)
+    check_claims(config, ["one.svs", "two.svs"])  # nobody drew on two
     _write(folder / "slip.geojson", ("T", 0, 0, 5))
-    assert unclaimed(_config(folder), ["one.svs", "two.svs"]) == ["slip.geojson"]
+    (folder / "slides.csv").write_text("file,patient\n")  # of something else
+    check_claims(config, ["one.svs"])  # another cohort's
+    with pytest.raises(ChainError, match=r"slip\.geojson") as caught:
+        check_claims(config, ["one.svs", "two.svs"])
+    assert "1 of 2 slides" in caught.value.why
+    assert "two.svs" in caught.value.why
     table = tmp_path / "all.csv"
     table.write_text("slide,x,y,width,height,label\none.svs,1,1,5,5,A\nslip,1,1,5,5,A\n")
-    assert unclaimed(_config(table), ["one.svs"]) == ["line 3: 'slip'"]
+    check_claims(_config(table), ["one.svs"])
+    with pytest.raises(ChainError, match=r"'slip' \(line 3\)"):
+        check_claims(_config(table), ["one.svs", "two.svs"])
 
 
 @pytest.mark.parametrize(
