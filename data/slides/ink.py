@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 _CORE_MM2 = 0.01  # ink that matters is at least this large; less is a nucleus or a speck
-_FOLLOW_UM = 250.0  # how far faint ink is followed from its core
+_FOLLOW_UM = 100.0  # how far faint ink is followed from its core
 _TEXTURE_UM = 40.0
 _SMOOTH = 0.10  # local standard deviation of density, as a share of its mean: strokes of ink lie below
 
@@ -36,10 +36,11 @@ def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, n
     chroma = density.max(axis=2) - density.min(axis=2)
     green = (np.minimum(r, b) - g > 0.12, np.minimum(r, b) - g > 0.03)
     blue = ((r - b > 0.45) & (r > 1.12 * g) & (mean > 0.35), (r - b > 0.08) & (r > 1.05 * g))
-    red = (
-        (np.minimum(g, b) > 0.7) & (r < 0.3 * np.minimum(g, b)) & (b > 0.6 * g),
-        (np.minimum(g, b) > 0.1) & (r < 0.35 * np.minimum(g, b)) & (b > 0.6 * g),
-    )
+    least = np.minimum(g, b)
+    clear = r < 0.3 * least
+    # blood absorbs green more than blue; only where it lies thick does it come near
+    thick, pure = (least > 1.3) & (b > 0.75 * g), (least > 0.6) & (b > 0.93 * g)
+    red = (clear & (thick | pure), clear & (least > 0.1) & (b > 0.6 * g))
     grey = chroma < 0.25 * np.maximum(mean, 1e-6)
     dark = (black | (grey & (mean > 0.9)), black | (grey & (mean > 0.1)))
     return [green, blue, red, dark]

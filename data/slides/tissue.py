@@ -40,7 +40,9 @@ class TissueConfig(Section):
     ] = 0.08
     min_area_mm2: Annotated[float, Field(ge=0, description="pieces of tissue smaller than this are dropped")] = 0.02
     max_hole_mm2: Annotated[float, Field(ge=0, description="holes in tissue smaller than this are filled")] = 0.01
-    reject_pen: Annotated[bool, Field(description="leave out ink of a pen: blue, green, red, black")] = True
+    reject_pen: Annotated[
+        bool, Field(description="leave out ink of a pen: blue, green, red, black; false for stains of such colours")
+    ] = True
     pen_margin_um: Annotated[float, Field(ge=0, le=1000, description="also left out around ink")] = 30.0
 
 

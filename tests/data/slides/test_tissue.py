@@ -48,6 +48,7 @@ STAINS = {
     "pale eosin": ((HAEMATOXYLIN, 0.05), (EOSIN, 0.16)),
     "pale counterstain without DAB": ((HAEMATOXYLIN, 0.28),),
     "dense lymphoid counterstain": ((np.array([0.75, 0.62, 0.25]), 1.3),),
+    "blue counterstain": ((np.array([0.75, 0.62, 0.25]), 0.4),),
     "strong DAB": ((HAEMATOXYLIN, 0.25), (DAB, 1.2)),
     "weak DAB": ((HAEMATOXYLIN, 0.12), (DAB, 0.2)),
 }
@@ -98,7 +99,7 @@ def test_a_slide_full_of_tissue_is_all_tissue() -> None:
 
 
 @pytest.mark.parametrize("ink", INKS)
-@pytest.mark.parametrize("stain", ["haematoxylin and eosin", "pale counterstain without DAB"])
+@pytest.mark.parametrize("stain", ["haematoxylin and eosin", "pale counterstain without DAB", "blue counterstain"])
 def test_pen_is_rejected_beside_and_upon_tissue(ink: str, stain: str) -> None:
     rng = np.random.default_rng(6)
     truth = blob(rng)
@@ -117,6 +118,15 @@ def test_pen_is_rejected_beside_and_upon_tissue(ink: str, stain: str) -> None:
     if ink != "black":
         kept = segment(inked.astype(np.uint8), MPP, TissueConfig(reject_pen=False))
         assert (kept & under).sum() / under.sum() > 0.9
+
+
+@pytest.mark.parametrize("colour", [(200, 62, 85), (215, 80, 100), (222, 115, 165), (120, 70, 35), (95, 65, 145)])
+def test_blood_colloid_and_dense_dye_are_no_ink_however_smooth(colour: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(10)
+    truth = blob(rng)
+    image = photo(rng, stained(rng, truth, *STAINS["haematoxylin and eosin"]))
+    image[200:280, 240:340] = np.clip(np.array(colour) + rng.normal(0, 2, (80, 100, 3)), 0, 255)  # 0.5 mm2
+    assert segment(image, MPP, TissueConfig())[205:275, 245:335].mean() > 0.95
 
 
 def test_the_scanners_black_border_is_no_tissue() -> None:
