@@ -85,7 +85,9 @@ WindowSetting = Annotated[Window, BeforeValidator(_spell_out, json_schema_input_
 
 
 def windows_of(settings: Sequence[Any]) -> tuple[Window, ...]:
-    """Windows from plain values: names, pairs (level, width), or what `Window.model_dump` gave."""
+    """Windows from plain values: names, pairs (level, width), or what `Window.model_dump` gave. Raises ValueError."""
+    if not isinstance(settings, list | tuple):
+        raise ValueError(f"windows are a list, not {settings!r}")
     return tuple(Window.model_validate(_spell_out(setting)) for setting in settings)
 
 

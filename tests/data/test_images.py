@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from data.augment.noise import PRESETS, Noise
+from data.errors import ChainError, ExitCode
+from data.hdf5 import fixed_text, h5py
 from data.images import Images, drawer
 from data.network_input import NetworkInput
 from data.readers.base import Record
@@ -69,3 +71,24 @@ def test_the_words_of_the_input_name_every_step() -> None:
     for part in ("5 slices of 64 x 64 px", "lung [-600, 1500]", "[40, 400]", "window * slices + slice"):
         assert part in words
     assert "divide by 255" in NetworkInput("rgb8", 64).words()
+
+
+@pytest.mark.parametrize("text", ["{", "5", '["lugn"]', '[{"level_hu": 1}]', "[[1, 2, 3]]", '{"lung": 1}'])
+def test_a_store_whose_windows_are_damaged_is_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "patches.h5"
+    ct_store(path, 1, windows_of(["lung"]))
+    with h5py.File(path, "r+") as file:
+        file.attrs["windows"] = fixed_text(text)
+    with pytest.raises(ChainError, match=r"patches\.h5") as refusal:
+        len(PatchStore(path))
+    assert refusal.value.code == ExitCode.DAMAGED
+
+
+def test_windows_on_colour_patches_are_damage(tmp_path: Path) -> None:
+    path = tmp_path / "patches.h5"
+    with writing_store(path, "rgb8", 8) as writer:
+        writer.add(1, Record("a"), "main", "split", (1, 1), np.zeros((8, 8, 3), np.uint8))
+    with h5py.File(path, "r+") as file:
+        file.attrs["windows"] = fixed_text('["lung"]')
+    with pytest.raises(ChainError, match="is damaged"):
+        len(PatchStore(path))

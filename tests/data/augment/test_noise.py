@@ -50,7 +50,7 @@ def test_every_operation_takes_every_kind_of_patch(dtype: type, channels: int) -
     rng = np.random.default_rng(0)
     image = rng.random((27, 27, channels)).astype(np.float32)
     patch = (image * 255).astype(np.uint8) if dtype is np.uint8 else image
-    everything = Noise(**(PRESETS["strong"] | {"blur": 1.0, "grain": 1.0, "jpeg": 1.0}))
+    everything = Noise(**(PRESETS["strong"] | {"blur": 1.0, "grain": 1.0, "jpeg": 1.0, "crop": 0.3}))
     for seed in range(12):
         drawn = NoiseDrawer(everything, channels)(patch, seed)
         assert drawn.shape == patch.shape
@@ -67,3 +67,13 @@ def test_presets_are_spelled_out_in_the_configuration() -> None:
     assert TeacherConfig.model_validate_json(resolved.model_dump_json()) == resolved
     with pytest.raises(ValueError, match="none, weak, strong"):
         TeacherConfig.model_validate_json('{"noise": "wild"}')
+
+
+def test_a_crop_shows_a_part_of_the_patch_enlarged() -> None:
+    ramp = np.broadcast_to(np.linspace(0, 255, 64).astype(np.uint8)[None, :, None], (64, 64, 3)).copy()
+    drawn = [NoiseDrawer(Noise(crop=0.5), 3)(ramp, seed).astype(int) for seed in range(40)]
+    assert all(one.shape == (64, 64, 3) for one in drawn)
+    spans = [np.ptp(one) for one in drawn]
+    assert min(spans) >= 255 * 0.45  # no more than half a side is cut off
+    assert min(spans) < 255 * 0.75
+    assert np.median([one[32, 60, 0] - one[32, 3, 0] for one in drawn]) > 0  # nothing is mirrored

@@ -3,11 +3,16 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from data.augment.noise import PRESETS, Noise
 from data.augment.pipeline import NoiseDrawer
-from data.images import Images
+from data.images import Images, drawer
+from data.readers.base import Record
 from data.store import PatchStore
+from data.store_writer import writing_store
+from data.windows import windows_of
+from stages.loading import loader
 from stages.train.batches import Examples, Item, Steps, TrainingPatches, draw
 
 
@@ -65,3 +70,29 @@ def test_a_batch_carries_the_ids_of_its_patches(patches: dict[str, Path]) -> Non
     for row, patch_id in enumerate((ids[2], ids[0])):
         pixels = store.pixels(int(store.rows(np.array([patch_id]))[0]))
         assert np.array_equal(batch.image[row].permute(1, 2, 0).numpy(), pixels)
+
+
+@pytest.fixture
+def ct(tmp_path: Path) -> Images:
+    """Six patches of three slices, smooth enough that moving them shows."""
+    with writing_store(tmp_path / "ct.h5", "hu16", 16, 3) as writer:
+        for i in range(6):
+            pixels = np.random.default_rng(i).integers(-900, 200, (16, 16, 3)).astype(np.int16)
+            writer.add(i + 1, Record(f"{i}"), "main", "split", (i, i), pixels)
+        writer.classes, writer.windows = ("a", "b"), windows_of(["lung", "bone"])
+    return Images(PatchStore(tmp_path / "ct.h5"))
+
+
+def test_ct_noise_differs_by_lap_and_not_by_worker(ct: Images) -> None:
+    stream = Examples(np.sort(ct.store.ids), np.ones((6, 1), np.float32), np.ones(6, np.float32))
+    drawn = TrainingPatches(ct, [stream], drawer(Noise(**PRESETS["ct_strong"]), ct.kind), seed=1)
+    steps = Steps([6], [6], seed=1, start=0, stop=4)
+
+    def batches(workers: int) -> list[np.ndarray]:
+        return [batch.image.numpy() for batch in loader(drawn, steps, workers, seed=workers)]
+
+    alone = batches(0)
+    assert alone[0].shape == (6, 6, 16, 16)
+    assert all(np.array_equal(a, b) for a, b in zip(alone, batches(2), strict=True))
+    laps = [np.stack([drawn.image(Item(0, example, 6 * lap)) for example in range(6)]) for lap in range(4)]
+    assert len({lap.tobytes() for lap in laps}) == 4
