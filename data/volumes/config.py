@@ -206,6 +206,10 @@ class VolumesConfig(Preparation):
 
         return prepare_volume(self, unit, out, threads, progress, key)
 
+    def unit_recipe(self) -> dict[str, Any]:
+        """As of every preparation; the order in which faults are accepted does not matter."""
+        return {**super().unit_recipe(), "accept": sorted(set(self.accept))}
+
     def patch_words(self) -> str:
         """What one patch is."""
         thick = "" if self.depth == 1 else f" x {self.depth} slices"

@@ -52,6 +52,19 @@ def labelling(
             return by_points
 
 
+def known_labels(config: VolumesConfig) -> list[str]:
+    """The labels the configuration itself names, in its order."""
+    match config.labels:
+        case MaskLabels() as shares:
+            names = [one.name for one in shares.classes]
+        case PointLabels(names=dict() as renamed):
+            names = list(renamed.values())
+        case _:
+            names = []
+    otherwise = getattr(config.labels, "otherwise", None)
+    return list(dict.fromkeys([*names, *([otherwise] if otherwise else [])]))
+
+
 def by_share(values: np.ndarray, classes: Sequence[MaskClass], otherwise: str | None) -> str:
     """The first class that holds at least its share of the patch; `otherwise` where there is nothing of any.
 

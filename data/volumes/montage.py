@@ -1,6 +1,5 @@
 """A volume at a glance: axial slices through it with the patches drawn on. Pixels and frames only, no text."""
 
-import hashlib
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -25,8 +24,12 @@ class Mark(NamedTuple):
     label: str
 
 
-def montage(volume: Volume, marks: Sequence[Mark], side_mm: float) -> bytes:
-    """A JPEG of up to 12 slices, foot to head, each with the patches nearest to it; a function of its arguments."""
+def montage(volume: Volume, marks: Sequence[Mark], side_mm: float, labels: Sequence[str]) -> bytes:
+    """A JPEG of up to 12 slices, foot to head, each with the patches nearest to it; a function of its arguments.
+
+    labels: those there may be; the place of one here makes the colour of its patches.
+    """
+    colours = {"": UNLABELLED, **{label: COLOURS[i % len(COLOURS)] for i, label in enumerate(labels)}}
     heights = np.array([mark.centre_mm[2] for mark in marks])
     step = volume.spacing_mm[2]
     slices = _spread(np.unique(np.clip(np.rint(heights / step), 0, volume.hu.shape[0] - 1)), ACROSS * DOWN) * step
@@ -42,7 +45,7 @@ def montage(volume: Volume, marks: Sequence[Mark], side_mm: float) -> bytes:
         picture = _grey(sampler.patch(np.array([*middle, height]))[0])
         for mark, at in zip(marks, nearest, strict=True):
             if at == cell:
-                _frame(picture, mark, middle, scale, side_mm)
+                _frame(picture, mark.centre_mm[:2] - middle, colours[mark.label], scale, side_mm)
         y, x = divmod(cell, ACROSS)
         sheet[y * CELL_PX : (y + 1) * CELL_PX, x * CELL_PX : (x + 1) * CELL_PX] = picture
     encoded: bytes = simplejpeg.encode_jpeg(sheet, QUALITY, colorspace="RGB", colorsubsampling="444")
@@ -61,19 +64,12 @@ def _grey(hu: np.ndarray) -> np.ndarray:
     return np.repeat(np.rint(level * 255).astype(np.uint8)[:, :, None], 3, axis=2)
 
 
-def _frame(picture: np.ndarray, mark: Mark, middle: np.ndarray, scale: float, side_mm: float) -> None:
+def _frame(picture: np.ndarray, at_mm: np.ndarray, colour: tuple[int, int, int], scale: float, side_mm: float) -> None:
     half = side_mm / 2
     low, high = (
-        np.clip(np.rint((mark.centre_mm[:2] - middle + sign * half) / scale + CELL_PX / 2), 0, CELL_PX - 1).astype(int)
-        for sign in (-1, 1)
+        np.clip(np.rint((at_mm + sign * half) / scale + CELL_PX / 2), 0, CELL_PX - 1).astype(int) for sign in (-1, 1)
     )
-    colour = _colour(mark.label)
+    if (high - low > 4).all():
+        low, high = low + 1, high - 1  # inside its border, so that neighbours do not paint over each other
     picture[[low[1], high[1]], low[0] : high[0] + 1] = colour
     picture[low[1] : high[1] + 1, [low[0], high[0]]] = colour
-
-
-def _colour(label: str) -> tuple[int, int, int]:
-    if not label:
-        return UNLABELLED
-    # the same colour in every volume, whatever other labels it has
-    return COLOURS[hashlib.sha256(label.encode()).digest()[0] % len(COLOURS)]

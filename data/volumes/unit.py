@@ -19,7 +19,7 @@ from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Record
 from data.store_writer import writing_store
 from data.volumes.config import AtPoints, Grid, VolumesConfig
-from data.volumes.labelling import Labelling, labelling
+from data.volumes.labelling import Labelling, known_labels, labelling
 from data.volumes.listing import Listed, listed_again
 from data.volumes.masks import read_mask
 from data.volumes.montage import Mark, montage
@@ -75,8 +75,9 @@ def prepare_volume(
                 progress(done, len(places))
         write_quarantine(out / QUARANTINE, bad)
         _check(config, unit, places, bad)
-    write_bytes(out / THUMBNAIL, montage(volume, marks, config.size_px * config.spacing_mm))
     unlabelled = counts.pop("", 0)
+    labels = list(dict.fromkeys([*known_labels(config), *sorted(counts)]))
+    write_bytes(out / THUMBNAIL, montage(volume, marks, config.size_px * config.spacing_mm, labels))
     return {
         "patches": len(marks),
         "quarantined": len(bad),
