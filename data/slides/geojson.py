@@ -14,7 +14,7 @@ from data.errors import ChainError, ExitCode
 from data.names import LONGEST_LABEL, shortened
 from data.slides.regions import Region, polygon
 
-MOST_BYTES = 64 << 20
+MOST_BYTES = 48 << 20  # in memory up to 30 times as much
 # QuPath also writes what has no area: passed over, and counted in the facts
 _WITHOUT_AREA = {"Point", "MultiPoint", "LineString", "MultiLineString"}
 
