@@ -23,7 +23,7 @@ class Declared:
     """size: voxels along x, y, z. voxel_bytes: of one. data: the file with the voxels, which begin at `offset`.
 
     packing: "zlib": deflated (zlib or gzip), from `packed_from` on; the offset then counts unpacked bytes.
-    problems: what the user must accept.
+    problems: what the user must accept. floats: the NumPy type of voxels that are floats, with its byte order; else "".
     """
 
     size: tuple[int, int, int]
@@ -33,6 +33,7 @@ class Declared:
     packing: Packing = "raw"
     packed_from: int = 0
     problems: Mapping[Reason, str] = field(default_factory=dict)
+    floats: str = ""
 
     @property
     def total_bytes(self) -> int:

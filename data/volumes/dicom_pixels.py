@@ -8,7 +8,7 @@ import SimpleITK
 
 from data.volumes.dicom_headers import DEFLATED, Header
 from data.volumes.dicom_kind import NATIVE, RLE
-from data.volumes.quiet import PARSER_ERRORS, attempt
+from data.volumes.quiet import PARSER_ERRORS, attempt, mute
 from data.volumes.reasons import Reason
 from data.volumes.volume import AIR_HU
 
@@ -77,7 +77,8 @@ def _gdcm(header: Header) -> np.ndarray | Reason:
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")
         reader.SetFileName(str(header.path))
-        image = reader.Execute()
+        with mute():
+            image = reader.Execute()
     except PARSER_ERRORS:
         return Reason.CORRUPT
     pixels: np.ndarray = SimpleITK.GetArrayFromImage(image)

@@ -2,7 +2,9 @@
 
 import contextlib
 import logging
+import os
 import struct
+import sys
 import warnings
 import zlib
 from collections.abc import Callable, Iterator
@@ -50,6 +52,29 @@ def quiet() -> Iterator[None]:
             SimpleITK.ProcessObject.SetGlobalWarningDisplay(shown)
             settings.reading_validation_mode = before
             log.setLevel(level)
+
+
+@contextlib.contextmanager
+def mute() -> Iterator[None]:
+    """Standard error of the whole process to nowhere: niftilib and zlib write file names to it, whatever they are told.
+
+    For the moment of one read; what Python has to say is flushed before and said after.
+    """
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    try:
+        before = os.dup(2)
+    except OSError:  # there is none
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)
+        os.close(nowhere)
 
 
 def attempt(read: Callable[[], T]) -> T | None:

@@ -13,10 +13,10 @@ from data.volumes.declared import Declared, check_payload
 from data.volumes.found import Kind
 from data.volumes.hu import implausible, whole_hu
 from data.volumes.meta_header import meta_declared
-from data.volumes.nifti_header import nifti_declared, nifti_notes
+from data.volumes.nifti_header import nifti_declared, nifti_not_finite, nifti_notes
 from data.volumes.nrrd_header import nrrd_declared
 from data.volumes.placed import placed
-from data.volumes.quiet import PARSER_ERRORS, quiet
+from data.volumes.quiet import PARSER_ERRORS, mute, quiet
 from data.volumes.reasons import Reason, Unfit, VolumeError, refuse_unless_accepted
 from data.volumes.stack import OBLIQUE_DEG, off_axis_deg
 from data.volumes.volume import Volume
@@ -54,7 +54,7 @@ def read_image(shown: str, path: Path, kind: Kind, declared: Declared) -> Any:
     reason, why = Reason.CORRUPT, "SimpleITK cannot read it"
     try:
         check_payload(declared)
-        with quiet():
+        with quiet(), mute():
             reader = SimpleITK.ImageFileReader()
             reader.SetImageIO(IMAGE_IO[kind])
             reader.SetFileName(str(path))
@@ -83,8 +83,10 @@ def read_file(shown: str, path: Path, kind: Kind, accept: Collection[Reason]) ->
     off = off_axis_deg(direction)
     if off > OBLIQUE_DEG:
         problems[Reason.OBLIQUE] = f"its axes are up to {off:.1f} degrees off the axes of the patient"
-    # a view would keep the image alive in a type that may be four times as large
-    hu, wrong = whole_hu(SimpleITK.GetArrayFromImage(image), accept)
+    values = SimpleITK.GetArrayFromImage(image)
+    if kind == "nifti" and (not_finite := nifti_not_finite(declared)) is not None:
+        values[not_finite] = np.nan
+    hu, wrong = whole_hu(values, accept)
     problems.update(wrong)
     if hu.dtype == np.int16:
         problems.update(implausible(hu))

@@ -299,6 +299,6 @@ def test_truncated_pixels_are_refused_in_every_syntax(tmp_path: Path) -> None:
     for name, options in [("n", {}), ("r", {"syntax": RLELossless})]:
         paths = write_series(tmp_path / name, body_hu(), **options)
         whole = paths[2].read_bytes()
-        for cut in (len(whole) // 2, len(whole) - 9, len(whole) - 2):
+        for cut in (len(whole) // 2, len(whole) - 400, len(whole) - 9):
             paths[2].write_bytes(whole[:cut])
             assert refused(paths).reason in (Reason.TRUNCATED, Reason.CORRUPT)
