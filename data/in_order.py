@@ -1,7 +1,7 @@
 """Work in threads, results in order, only a bounded way ahead."""
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -14,7 +14,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def in_order(items: Sequence[T], work: Callable[[T], R], threads: int) -> Iterator[tuple[T, R | BadPatch]]:
+def in_order(items: Sequence[T], work: Callable[[T], R], threads: int) -> Generator[tuple[T, R | BadPatch]]:
     """Each item with `work(item)`, or with the BadPatch it raised, in the order of items whatever the threads.
 
     Any other exception ends the iteration; so does closing it, with nothing left running.

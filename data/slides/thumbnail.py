@@ -17,6 +17,7 @@ from data.slides.slide import SlideInfo
 LONGEST_PX = 4096
 _BLOCK_READ_PX = 2048  # pixels of the level read at once
 _SMALLEST_PX = 8  # of the thumbnail: around damage blocks are divided down to this
+_MOST_FAILURES = 500  # each opens the slide anew: after so many, what fails is no longer divided
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,14 @@ def read_thumbnail(
         for y in reversed(range(0, height, block))
         for x in reversed(range(0, width, block))
     ]
+    failures = 0
     while todo:
         x, y, w, h = todo.pop()
         try:
             pixels[y : y + h, x : x + w] = _block(info, handles, level, down, (x, y, w, h))
         except BadPatch:
-            if max(w, h) > _SMALLEST_PX:
+            failures += 1
+            if max(w, h) > _SMALLEST_PX and failures < _MOST_FAILURES:
                 todo.extend(_halves(x, y, w, h))
             else:
                 unread[y : y + h, x : x + w] = True

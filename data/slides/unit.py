@@ -34,6 +34,8 @@ from data.slides.tissue import segment
 from data.store_writer import writing_store
 
 SOURCE, PART = "slides", "split"
+# once over the limit the slide is certain to fail, and each further failure may open it anew
+ENOUGH_BAD = 200
 
 
 class Place(NamedTuple):
@@ -77,7 +79,8 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
     kept: list[Place] = []
     left_out: Counter[str] = Counter()
     with writing_store(out / STORE, "rgb8", config.size_px) as writer:
-        for done, (place, taken) in enumerate(in_order(places, take, threads), 1):
+        results = in_order(places, take, threads)
+        for done, (place, taken) in enumerate(results, 1):
             if isinstance(taken, BadPatch):
                 bad.append(Quarantined(SOURCE, place.key, taken.reason))
             elif taken.left_out:
@@ -87,6 +90,9 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
                 kept.append(place)
             if done % CHUNK == 0 or done == len(places):
                 progress(done, len(places))
+            if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * len(places):
+                results.close()
+                break
         write_quarantine(out / QUARANTINE, bad)
         _check(config, unit, len(places), bad, left_out)
         labels = Counter(place.label for place in kept)
@@ -210,7 +216,7 @@ def _check(config: SlidesConfig, unit: Unit, listed: int, bad: list[Quarantined]
     """Raise ChainError (65) when too much is in quarantine, or nothing is left."""
     if len(bad) > config.quarantine_limit * listed or len(bad) == listed:
         raise ChainError(
-            f"{unit.shown}: {len(bad):,} of {listed:,} patches cannot be read; "
+            f"{unit.shown}: {len(bad):,} of its {listed:,} patches cannot be read; "
             f"prepare.quarantine_limit is {config.quarantine_limit:.1%}",
             "; ".join(f"{row.key}: {row.reason[:110]}" for row in bad[:2]),
             "copy the slide again from its origin, or raise prepare.quarantine_limit",

@@ -51,7 +51,7 @@ def slide(tmp_path_factory) -> tuple[Path, np.ndarray]:
     [(0.25, 0), (0.5, 0), (0.33, 0), (0.7771, 0), (1.0, 1), (1.37, 1), (3.1, 1)],
 )
 def test_a_patch_is_the_area_downsampled_level_0_region(slide, mpp, level, fast):
-    """To a grey level or so on average: the JPEG's own error, and means of means. A place off by a pixel of level 0 would be some 4."""
+    """To a grey level or so on average: JPEG's error, and means of means. Off by a pixel of level 0 it would be 4."""
     path, level0 = slide
     plan = plan_reading(inspect(path), mpp, 24)
     assert plan.level == level
@@ -74,7 +74,9 @@ def test_places_between_pixels_of_a_coarse_level_are_interpolated_not_rounded(sl
 
 def test_a_pyramid_of_odd_sizes_keeps_its_place(tmp_path):
     level0 = picture(1203, 905, block=48)
-    write_tiff(tmp_path / "odd.tif", [level0, cv2.resize(level0, (300, 226), interpolation=cv2.INTER_AREA)], MPP, quality=100)
+    write_tiff(
+        tmp_path / "odd.tif", [level0, cv2.resize(level0, (300, 226), interpolation=cv2.INTER_AREA)], MPP, quality=100
+    )
     plan = plan_reading(inspect(tmp_path / "odd.tif"), 2.0, 24)
     assert plan.level == 1
     assert plan.downsample != round(plan.downsample)
@@ -86,12 +88,13 @@ def test_a_pyramid_of_odd_sizes_keeps_its_place(tmp_path):
         assert np.abs(reader.patch(x, y) - expected).mean() < 2.5, (x, y)
 
 
-@given(scale=st.one_of(st.floats(1.0001, 9), st.floats(1.0001, 1.05)), size=st.integers(1, 60), seed=st.integers(0, 9))
+@given(scale=st.floats(1.0001, 9) | st.floats(1.0001, 1.05), size=st.integers(1, 60), seed=st.integers(0, 9))
 @settings(max_examples=120, deadline=None)
 def test_shrinking_is_an_exact_mean_at_any_scale(scale, size, seed):
     side = math.ceil(size * scale - 1e-6)
     pixels = np.random.default_rng(seed).integers(0, 256, (side, side, 3), dtype=np.uint8)
-    assert np.abs(resampled(pixels, scale, size) - area_mean(pixels, 0, 0, scale, size)).max() <= 0.51
+    # half a level of rounding; and OpenCV leaves weights below a thousandth out
+    assert np.abs(resampled(pixels, scale, size) - area_mean(pixels, 0, 0, scale, size)).max() <= 0.5 + 2 * 0.255
 
 
 def test_growing_puts_centres_on_centres():

@@ -48,7 +48,7 @@ def test_missing_mpp_is_not_for_slides_that_say_theirs(tmp_path):
 @pytest.mark.parametrize(("mpp", "words"), [((0.5, 0.52), "0.5 x 0.52"), (352.8, "352.796"), (0.01, "0.01 x 0.01")])
 def test_unequal_and_absurd_resolutions_are_refused_unless_the_table_states_one(tmp_path, mpp, words):
     path = slide(tmp_path, mpp)
-    with pytest.raises(ChainError, match="a.tif") as caught:
+    with pytest.raises(ChainError, match=r"a\.tif") as caught:
         inspect(path, missing_mpp=0.5)
     assert words in caught.value.what
     assert inspect(path, stated_mpp=0.5).mpp == 0.5

@@ -35,7 +35,9 @@ def test_pixels_are_those_of_openslide_bit_for_bit(tmp_path, kind):
         for side in (64, 48, 40, 90):
             reader = SlideReader(path, plan_reading(inspect(path), mpp, side))
             assert reader.route == "tiles"
-            for x, y in itertools.product((0, 64, 48, 13, 500 // factor - side), (0, 128 // factor, 400 // factor - side)):
+            for x, y in itertools.product(
+                (0, 64, 48, 13, 500 // factor - side), (0, 128 // factor, 400 // factor - side)
+            ):
                 if x < 0 or y < 0 or x + side > 500 // factor or y + side > 400 // factor:
                     continue
                 expected = theirs(path, x * factor, y * factor, side, level)

@@ -50,7 +50,8 @@ def write_tiff(
         first = first or places
         tags = {
             254: (4, [0 if number == 0 else 1]), 256: (4, [width]), 257: (4, [height]), 258: (3, [8, 8, 8]),
-            259: (3, [7]), 262: (3, [RGB if rgb else YCBCR]), 277: (3, [3]), 284: (3, [1]), 322: (3, [tile_px]), 323: (3, [tile_px]),
+            259: (3, [7]), 262: (3, [RGB if rgb else YCBCR]), 277: (3, [3]), 284: (3, [1]),
+            322: (3, [tile_px]), 323: (3, [tile_px]),
             324: (4, [at for at, _ in places]), 325: (4, [length for _, length in places]),
             530: (3, [1, 1] if rgb else list(SUBSAMPLING[subsampling])),
         }  # fmt: skip
