@@ -29,6 +29,13 @@ class NetworkInput:
         """Of an image, (S, S, C): window w and slice d are channel w * depth + d."""
         return self.views * self.depth
 
+    @property
+    def shown(self) -> str:
+        """In a few words: `rgb8`, or `hu16, 3 slices, windows lung [-600, 1500]`."""
+        slices = [f"{self.depth} slices"] if self.depth > 1 else []
+        seen = [f"windows {', '.join(window.shown for window in self.windows)}"] if self.windows else []
+        return ", ".join([self.mode, *slices, *seen])
+
     def words(self) -> str:
         """How to make the network's input from a patch, for whoever uses the model elsewhere."""
         size = f"{self.size_px} x {self.size_px} px at the resolution of the training patches"

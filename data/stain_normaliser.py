@@ -21,7 +21,7 @@ from data.store import PatchStore
 from data.units import slides
 
 SLIDE_PATCHES = 64  # looked at of one slide
-LOOSE_PATCHES = 2000  # looked at where no slide is known
+LOOSE_PATCHES = 500  # looked at where no slide is known
 FILE = "stain.json"
 
 

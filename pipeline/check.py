@@ -58,9 +58,9 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
     from data.ingest import survey
 
     found = survey(config.data)
-    lost = len(found.quarantined)
+    lost, made_of = len(found.quarantined), config.data.network_input().shown
     yield (
-        f"ok       data: {count(len(found.table))} patches of {config.data.size_px} px ({config.data.mode}) "
+        f"ok       data: {count(len(found.table))} patches of {config.data.size_px} px ({made_of}) "
         f"from {len(found.sources)} source{'s' * (len(found.sources) > 1)}; classes {', '.join(found.classes)}"
     )
     for bad in found.quarantined[:3]:

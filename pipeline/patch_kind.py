@@ -8,7 +8,7 @@ from data.errors import ChainError, ExitCode
 from pipeline.overrides import Source
 from pipeline.plan import plan
 from pipeline.yaml_text import Place
-from stages.train.config import VOLUME_PREFIX, TrainConfig
+from stages.train.config import VOLUME_PREFIX, StudentConfig, TrainConfig
 
 if TYPE_CHECKING:
     from pipeline.config import ChainConfig
@@ -62,6 +62,13 @@ def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
                 f"{section.backbone} is a 3-D network",
                 "the patches have one slice (data.depth: 1)",
                 "choose a timm backbone, or patches in HU of several slices",
+            )
+        if section.backbone.startswith(VOLUME_PREFIX) and isinstance(section, StudentConfig) and section.drop_path:
+            yield (
+                (*_place(step.round, step.section, "drop_path" in changed), "drop_path"),
+                f"{section.backbone} has no stochastic depth",
+                f"drop_path is {section.drop_path:g} where nothing else is set",
+                f"set {step.section}.drop_path: 0, or choose a timm backbone",
             )
 
 

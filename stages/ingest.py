@@ -28,4 +28,5 @@ def run(job: Job) -> str:
     write_json(job.out / "store.json", store)
     rate = f"{(n + lost) / max(1e-9, time.monotonic() - started):,.0f} patches/s"
     quarantine = f"{lost:,} in quarantine.csv" if lost else "none in quarantine"
-    return f"{n:,} patches of {config.size_px} px ({config.mode}), {len(result.classes)} classes, {quarantine}; {rate}"
+    made_of = config.network_input().shown
+    return f"{n:,} patches of {config.size_px} px ({made_of}), {len(result.classes)} classes, {quarantine}; {rate}"

@@ -67,7 +67,10 @@ def test_a_window_belongs_to_hu_alone() -> None:
 
 
 def test_the_words_of_the_input_name_every_step() -> None:
-    words = NetworkInput("hu16", 64, 5, windows_of(["lung", [40, 400]])).words()
+    kind = NetworkInput("hu16", 64, 5, windows_of(["lung", [40, 400]]))
+    assert kind.shown == "hu16, 5 slices, windows lung [-600, 1500], [40, 400]"
+    assert NetworkInput("rgb8", 64).shown == "rgb8"
+    words = kind.words()
     for part in ("5 slices of 64 x 64 px", "lung [-600, 1500]", "[40, 400]", "window * slices + slice"):
         assert part in words
     assert "divide by 255" in NetworkInput("rgb8", 64).words()

@@ -93,6 +93,9 @@ def test_a_3d_network_needs_slices(ct: Path) -> None:
     assert load_config(ct, [volume]).teacher.backbone == "torchvision/r3d_18"
     with pytest.raises(ChainError, match=r"teacher\.backbone: torchvision/r3d_18 is a 3-D network"):
         load_config(ct, [volume, "data.depth=1"])
+    with pytest.raises(ChainError, match=r"student\.drop_path: torchvision/r3d_18 has no stochastic depth"):
+        load_config(ct, ["student.backbone=torchvision/r3d_18"])
+    load_config(ct, ["student={backbone: torchvision/r3d_18, drop_path: 0}"])
 
 
 def test_hu_without_windows_are_refused_by_key(ct: Path) -> None:
