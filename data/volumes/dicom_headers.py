@@ -77,7 +77,7 @@ def read_header(path: Path, key: bytes | None = None) -> Header | Reason | None:
     if not path.stat().st_size:
         return Reason.TRUNCATED
     # inflating reads the whole file, however large it says it becomes
-    if (meta := attempt(lambda: _meta(path))) is not None and meta.get("TransferSyntaxUID") == DEFLATED:
+    if _text(attempt(lambda: _meta(path)) or {}, "TransferSyntaxUID") == DEFLATED:
         return Reason.UNSUPPORTED
     with path.open("rb") as file:
         ds = attempt(lambda: pydicom.dcmread(file, stop_before_pixels=True, force=True, specific_tags=ALLOWED_TAGS))
