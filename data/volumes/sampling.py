@@ -4,13 +4,19 @@ Smoothing follows Cardoso et al., "Scale factor point spread function matching" 
 makes the voxel's point spread as wide as the sample's.
 """
 
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+from scipy.ndimage import gaussian_filter1d
 
 from data.volumes.lattice import NEAR_MM, Lattice
 from data.volumes.volume import AIR_HU
 
 # variance of a Gaussian of full width 1 at half of its height
 _FULL_WIDTH = 1 / (8 * np.log(2))
+REACH = 4.0  # of the Gaussian, in sigmas
+BAND_ROWS = 64
 
 
 class Sampler:
@@ -20,10 +26,15 @@ class Sampler:
     """
 
     def __init__(
-        self, hu: np.ndarray, spacing_mm: tuple[float, float, float], lattice: Lattice, smooth: bool = True
+        self,
+        hu: np.ndarray,
+        spacing_mm: tuple[float, float, float],
+        lattice: Lattice,
+        smooth: bool = True,
+        threads: int = 1,
     ) -> None:
         self._lattice, self._spacing_mm = lattice, spacing_mm
-        self._hu = smoothed(hu, spacing_mm, lattice) if smooth else hu
+        self._hu = smoothed(hu, spacing_mm, lattice, threads) if smooth else hu
 
     def patch(self, centre_mm: np.ndarray) -> tuple[np.ndarray, float]:
         """One patch, (S, S, D) int16 HU, and the share of its samples that lie outside the volume.
@@ -49,18 +60,39 @@ class Sampler:
         return np.ascontiguousarray(whole.transpose(1, 2, 0)), 1.0 - float(inside.mean())
 
 
-def smoothed(hu: np.ndarray, spacing_mm: tuple[float, float, float], lattice: Lattice) -> np.ndarray:
-    """(Z, Y, X) float32 ready to be sampled that far apart, or the volume itself where nothing is coarser."""
-    from scipy.ndimage import gaussian_filter1d
+def smoothed(hu: np.ndarray, spacing_mm: tuple[float, float, float], lattice: Lattice, threads: int = 1) -> np.ndarray:
+    """(Z, Y, X) int16 ready to be sampled that far apart, or the volume itself where nothing is coarser.
 
-    apart = (lattice.slice_mm, lattice.spacing_mm, lattice.spacing_mm)
-    values = hu
-    for axis, (step, wanted) in enumerate(zip(spacing_mm[::-1], apart, strict=True)):
-        ratio = (wanted or 0.0) / step
-        if ratio > 1 + 1e-6 and hu.shape[axis] > 1:
-            sigma = float(np.sqrt((ratio**2 - 1) * _FULL_WIDTH))
-            values = gaussian_filter1d(values, sigma, axis=axis, output=np.float32, mode="nearest")
-    return values
+    Bands of rows are smoothed by themselves: in floats the whole would take several times the volume's memory.
+    """
+    sigmas = [
+        _sigma(wanted or 0.0, step) if n > 1 else 0.0
+        for wanted, step, n in zip(
+            (lattice.slice_mm, lattice.spacing_mm, lattice.spacing_mm), spacing_mm[::-1], hu.shape, strict=True
+        )
+    ]
+    if not any(sigmas):
+        return hu
+    result = np.empty_like(hu)
+    reach = int(REACH * sigmas[1] + 0.5)
+
+    def band(first: int) -> None:
+        last, low = min(first + BAND_ROWS, hu.shape[1]), max(0, first - reach)
+        values = hu[:, low : last + reach].astype(np.float32)
+        for axis, sigma in enumerate(sigmas):
+            if sigma:
+                values = gaussian_filter1d(values, sigma, axis, mode="nearest", truncate=REACH)
+        result[:, first:last] = np.rint(values[:, first - low : last - low])
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="smooth") as pool:
+        deque(pool.map(band, range(0, hu.shape[1], BAND_ROWS)), 0)
+    return result
+
+
+def _sigma(wanted_mm: float, step_mm: float) -> float:
+    """Of the Gaussian, in voxels; 0 where samples are not coarser than voxels."""
+    ratio = wanted_mm / step_mm
+    return float(np.sqrt((ratio**2 - 1) * _FULL_WIDTH)) if ratio > 1 + 1e-6 else 0.0
 
 
 def _weights(places_mm: np.ndarray, step_mm: float, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -58,7 +58,8 @@ def prepare_volume(
     mask = read_mask(one.label, volume, unit.shown, "labels.masks", config.accept) if one.label else None
     seen = [(_in_frame(volume, point.zyx_mm), point) for point in one.points]
     rule = labelling(config, lattice, one.row.label, mask, seen, volume.spacing_mm[2])
-    sampler = Sampler(volume.hu, volume.spacing_mm, lattice, config.smooth)
+    progress(0, len(places))
+    sampler = Sampler(volume.hu, volume.spacing_mm, lattice, config.smooth, max(1, threads))
     take = _Taker(config, one, volume, sampler, rule)
     bad: list[Quarantined] = []
     marks: list[Mark] = []
@@ -87,7 +88,8 @@ def prepare_volume(
         "spacing_mm": [round(step, 6) for step in volume.spacing_mm],
         "orientation": "axial, x to the left, y to the back, z to the head (LPS)",
         "off_axis_degrees": round(_off_axis(volume), 3),
-        "hu": [int(volume.hu.min()), int(volume.hu.max())],
+        "hu_lowest": int(volume.hu.min()),
+        "hu_highest": int(volume.hu.max()),
         "region_cm3": None if region is None else round(_cm3(region.values != 0, volume), 1),
         "notes": list(volume.notes),
     }
