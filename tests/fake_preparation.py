@@ -10,22 +10,27 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
 from PIL import Image
 
-from data.atomic import write_json
+from data.atomic import sha256_file, write_json
 from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
 from data.fingerprint import fingerprint
 from data.ingest import patch_id
 from data.keys import generator
-from data.preparation import Preparation, Progress, Refusal, Unit
+from data.preparation import FACTS, Preparation, Progress, Refusal, Unit
+from data.prepared import INDEX, Listed, write_index
 from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Record
+from data.sealed import durable_files
 from data.store_writer import writing_store
+from data.volumes.deid import pseudonym
+from pipeline.prepare.pool import Begun, Event, Failed, Made
 
 
 class FakePreparation(Preparation):
@@ -34,6 +39,7 @@ class FakePreparation(Preparation):
     path: Path
     pattern: str = "*.txt"
     size_px: int = 8
+    not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {"pause_s"}
     tint: int = 0
     pause_s: float = 0.0
 
@@ -67,6 +73,8 @@ class FakePreparation(Preparation):
             case "refused":
                 raise ChainError(unit.shown, "it is damaged", "copy it again", ExitCode.BAD_DATA)
         print("a library prints this")
+        # asked by one test, which gives orders itself; a result never depends on it
+        (out / "threads").write_text(str(threads)) if (out.parent / "logs").is_dir() else None
         n, bad = int(number.split()[0]), [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else []
         (out / "thumbnail.jpg").write_bytes(self._thumbnail(unit.name))
         write_quarantine(out / "quarantine.csv", bad)
@@ -87,13 +95,54 @@ class FakePreparation(Preparation):
         return {"patches": n, "quarantined": len(bad), "mpp": 0.5, "tissue_mm2": 1.25 * n, "threads_matter": False}
 
     def _thumbnail(self, name: str) -> bytes:
-        pixels = generator(name).integers(0, 255, (60, 90, 3)).astype("u1")
         written = io.BytesIO()
-        Image.fromarray(np.kron(pixels, np.ones((10, 10, 1), "u1"))).save(written, "JPEG")
+        Image.fromarray(generator(name).integers(0, 255, (12, 16, 3)).astype("u1")).save(written, "JPEG")
         return written.getvalue()
 
     def patch_words(self) -> str:
         return f"{self.size_px} px at 0.5 um/px"
+
+
+class KeyedPreparation(FakePreparation):
+    """The same, of inputs whose names may be those of people."""
+
+    keyed: ClassVar[bool] = True
+    kind: Literal["keyed"] = "keyed"  # type: ignore[assignment]
+
+    def _unit(self, path: Path) -> Unit | Refusal:
+        name = pseudonym(b"a key of its own", path.stem)
+        return Unit(name, name, (path,), fingerprint([path]))
+
+
+class ImmediatePool:
+    """In place of `Pool`: makes units in this process, one after another. What counts is the order of events."""
+
+    def __init__(self, preparation: Preparation, key: bytes, *_: object) -> None:
+        self.preparation, self.key = preparation, key
+
+    def __enter__(self) -> "ImmediatePool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def make(self, orders: Iterator[tuple[Unit, Path]], units: int) -> Iterator[Event]:
+        for unit, out in orders:
+            yield Begun(unit)
+            try:
+                facts = self.preparation.prepare(unit, out, 1, lambda done, total: None, self.key)
+            except ChainError as error:
+                yield Failed(unit, error)
+            else:
+                write_json(out / FACTS, facts)
+                yield Made(unit, facts, durable_files(out), 0.0)
+
+
+def committed(root: Path) -> dict[str, str]:
+    """Relative path -> digest of all that must be the same however, and however often, it was prepared."""
+    paths = [path for path in (root / "units").rglob("*") if path.is_file()]
+    paths += [path for path in (root / "prepared.json", root / "prepare.yaml") if path.is_file()]
+    return {str(path.relative_to(root)): sha256_file(path) for path in sorted(paths)}
 
 
 def inputs(folder: Path, **texts: str) -> Path:
@@ -106,9 +155,6 @@ def inputs(folder: Path, **texts: str) -> Path:
 
 def prepared_in(folder: Path, **texts: str) -> Path:
     """A finished prepared directory with the units of the fake slides, made without a worker; returns it."""
-    from data.preparation import FACTS
-    from data.prepared import INDEX, Listed, write_index
-    from data.sealed import durable_files
     from pipeline.prepare.layout import PreparedLayout
     from pipeline.prepare.prepdir import PrepDir
 
@@ -133,11 +179,12 @@ def main() -> None:
     from pipeline.prepare.layout import PreparedLayout
     from pipeline.prepare.session import Options, prepare
     from pipeline.signals import Ended, watched
+    from tests import fake_preparation  # workers import the class by its module, which is not __main__
 
     source, out, pause_s, workers = sys.argv[1:5]
     try:
         with watched():
-            given = FakePreparation(path=Path(source), pause_s=float(pause_s), failure_limit=1.0)
+            given = fake_preparation.FakePreparation(path=Path(source), pause_s=float(pause_s), failure_limit=1.0)
             prepare(PreparedLayout(Path(out)), given, Options(int(workers)))
     except Ended as ended:
         sys.exit(ended.code)

@@ -1,4 +1,4 @@
-"""A directory that `prepare` filled from slides or CT volumes: the patches of all units, chosen by what was measured."""
+"""A directory that `prepare` filled from slides or CT: the patches of all units, chosen by what was measured."""
 
 import hashlib
 import threading

@@ -117,6 +117,7 @@ class PrepDir:
         """Remove what a failed unit left; its quarantine table is kept among the logs."""
         out = self.layout.staging(unit.name)
         if (out / QUARANTINE).is_file():
+            self.layout.logs.mkdir(exist_ok=True)
             (out / QUARANTINE).replace(self.layout.quarantine(unit.name))
         shutil.rmtree(out, ignore_errors=True)
 

@@ -49,6 +49,10 @@ def cells(row: Row, head: Sequence[str]) -> list[Cell]:
 def _cell(value: Any) -> Cell:
     if value is None or isinstance(value, str | int | float | bool):
         return value
+    if isinstance(value, list) and all(isinstance(item, int | float) for item in value):
+        return " x ".join(f"{item:g}" for item in value)
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return "; ".join(value)
+    if isinstance(value, dict) and all(isinstance(item, str | int | float) for item in value.values()):
+        return "; ".join(f"{name}: {item}" for name, item in sorted(value.items()))
     return json.dumps(value, sort_keys=True, ensure_ascii=False)

@@ -157,9 +157,9 @@ class _Session:
         self.rows[unit.name] = Row(unit.name, unit.shown, "done", event.facts, seconds)
 
     def _failed(self, name: str, shown: str, error: ChainError) -> None:
-        # messages name the unit where they can; the table and the screen do it anyway
-        what = error.what.removeprefix(shown).lstrip(": ") if error.what.startswith(shown) else error.what
-        reason = f"{what}: {error.why}"
+        # a message may name its unit; the table and the screen do it anyway
+        what = error.what.removeprefix(shown).lstrip(": ")
+        reason = f"{what}: {error.why}" if what else error.why
         self.rows[name] = Row(name, shown, "failed", {}, None, reason)
         ledger.append(self.layout.ledger, "failed", address=name, error=reason)
         LOG.warning(f"{shown}: {reason}; {error.todo}")

@@ -1,0 +1,311 @@
+"""Laws of a prepared directory: what is skipped, made again, adopted, left over, refused; whatever strikes it."""
+
+import errno
+import fcntl
+import json
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data.errors import ChainError, ExitCode
+from data.prepared import read_index
+from pipeline.prepare import session
+from pipeline.prepare.layout import PreparedLayout
+from pipeline.prepare.prepdir import PrepDir
+from pipeline.prepare.session import Options, prepare
+from tests.fake_preparation import FakePreparation, ImmediatePool, KeyedPreparation, committed, inputs
+from tests.fake_stages import everything
+from tests.pipeline.test_kills import FAILED, STRUCK, UNREACHED, in_child
+
+OK = {"a": "ok 3", "b": "ok 2", "c": "ok 4"}
+
+
+@pytest.fixture(autouse=True)
+def _immediate(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "Pool", ImmediatePool)
+
+
+def run(root: Path, source: Path, **settings: Any) -> str:
+    return prepare(PreparedLayout(root), FakePreparation(path=source, **settings), Options(1))
+
+
+def refused(do: Any) -> ChainError:
+    with pytest.raises(ChainError) as caught:
+        do()
+    return caught.value
+
+
+def trashed(root: Path) -> list[str]:
+    return sorted(path.name for path in (root / ".trash").glob("*"))
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return inputs(tmp_path / "in", **OK)
+
+
+@pytest.fixture
+def done(tmp_path: Path, source: Path) -> Path:
+    run(tmp_path / "out", source)
+    return tmp_path / "out"
+
+
+def test_a_finished_directory_lists_every_unit_in_the_order_of_the_input(done: Path) -> None:
+    assert [(unit.name, unit.patches) for unit in read_index(done)] == [("a", 3), ("b", 2), ("c", 4)]
+    names = {path.name for path in (done / "units" / "a").iterdir()}
+    assert names == {"patches.h5", "quarantine.csv", "thumbnail.jpg", "facts.json", "stage.json"}
+    assert (done / "table.csv").read_text().count("\n") == 4
+    assert (done / "overview.html").read_text().count("data:image/jpeg;base64,") == 3
+    assert list((done / ".staging").iterdir()) == []
+
+
+def test_the_summary_counts_units_patches_and_what_was_skipped(tmp_path: Path, source: Path, done: Path) -> None:
+    inputs(source, d="ok 1")
+    summary = run(done, source)
+    assert summary.startswith("4 slides, 3 skipped; 10 patches of 8 px at 0.5 um/px; ")
+    assert summary.endswith(" patches/s")
+    assert run(done, source) == "4 slides, 4 skipped; 10 patches of 8 px at 0.5 um/px"
+
+
+def test_the_same_command_again_makes_nothing_and_changes_nothing(
+    done: Path, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = committed(done)
+    monkeypatch.setattr(session, "Pool", None)  # nobody may be asked
+    for path in [*source.iterdir(), *done.rglob("*")]:
+        os.utime(path, (0, 0))
+    run(done, source)
+    assert committed(done) == before
+
+
+def test_a_moved_directory_and_a_moved_input_raise_no_alarm(done: Path, source: Path, tmp_path: Path) -> None:
+    before = committed(done)
+    del before["prepare.yaml"]
+    shutil.move(source, tmp_path / "elsewhere")
+    shutil.move(done, tmp_path / "moved")
+    assert ", 3 skipped" in run(tmp_path / "moved", tmp_path / "elsewhere")
+    assert before.items() <= committed(tmp_path / "moved").items()
+
+
+def test_changed_settings_make_every_unit_again_and_set_the_old_aside(
+    done: Path, source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    run(done, source, tint=7)
+    assert "a.txt (prepare.tint: 0 -> 7)" in caplog.text
+    assert trashed(done) == ["units-a", "units-b", "units-c"]
+    run(tmp_path / "fresh", source, tint=7)
+    assert committed(done) == committed(tmp_path / "fresh")
+
+
+@pytest.mark.parametrize("settings", [{"failure_limit": 0.5}, {"quarantine_limit": 0.5}, {"pattern": "?.txt"}])
+def test_settings_that_change_no_unit_make_none_again(done: Path, source: Path, settings: dict[str, Any]) -> None:
+    assert ", 3 skipped" in run(done, source, **settings)
+    assert trashed(done) == []
+
+
+def test_a_changed_input_makes_that_unit_again_and_no_other(
+    done: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    inputs(source, b="ok 5")
+    assert ", 2 skipped" in run(done, source)
+    assert trashed(done) == ["units-b"]
+    assert "b.txt (its input has changed)" in caplog.text
+    assert [unit.patches for unit in read_index(done)] == [3, 5, 4]
+
+
+DAMAGE = {
+    "file cut": lambda unit: (unit / "patches.h5").write_bytes(b"half"),
+    "file gone": lambda unit: (unit / "thumbnail.jpg").unlink(),
+    "record gone": lambda unit: (unit / "stage.json").unlink(),
+    "record damaged": lambda unit: (unit / "stage.json").write_text("{"),
+    "empty": lambda unit: shutil.rmtree(unit) or unit.mkdir(),
+    "facts": lambda unit: (unit / "facts.json").write_bytes(b"x" * (unit / "facts.json").stat().st_size),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGE)
+def test_a_unit_that_is_not_whole_is_never_accepted(done: Path, source: Path, name: str) -> None:
+    before = committed(done)
+    DAMAGE[name](done / "units" / "b")
+    assert ", 2 skipped" in run(done, source)
+    assert trashed(done) == ["units-b"]
+    assert committed(done) == before
+
+
+def test_a_unit_over_a_lowered_quarantine_limit_is_made_again_and_fails(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", a="ok 3", b="bad 9")
+    run(tmp_path / "out", source, quarantine_limit=0.5)
+    error = refused(lambda: run(tmp_path / "out", source, quarantine_limit=0.01))
+    assert "b.txt: 1 of 10 patches" in error.why
+    assert "x1_y1" in (tmp_path / "out" / "logs" / "b.quarantine.csv").read_text()
+    assert "'=damaged" in (tmp_path / "out" / "logs" / "b.quarantine.csv").read_text()
+
+
+def test_what_is_no_longer_in_the_input_is_named_left_and_not_listed(
+    done: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    (source / "b.txt").unlink()
+    run(done, source)
+    assert "no longer in the input, left standing and not listed: b" in caplog.text
+    assert [unit.name for unit in read_index(done)] == ["a", "c"]
+    assert (done / "units" / "b" / "stage.json").is_file()
+
+
+def test_failures_end_with_65_after_everything_else_was_prepared(
+    tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    inputs(source, d="refused", e="no mpp")
+    error = refused(lambda: run(tmp_path / "out", source))
+    assert error.code == ExitCode.BAD_DATA
+    assert error.what.startswith("2 of 5 slides could not be prepared")
+    assert error.why == "d.txt: it is damaged; e.txt: has no mpp: it is not stated"
+    assert "the other 3 stand" in error.todo
+    assert not (tmp_path / "out" / "prepared.json").exists()
+    assert "d.txt: it is damaged; copy it again" in caplog.text
+    assert "5 slides, 2 failed" not in error.what
+    run(tmp_path / "out", source, failure_limit=0.4)
+    assert [unit.name for unit in read_index(tmp_path / "out")] == ["a", "b", "c"]
+    (source / "d.txt").unlink()
+    inputs(source, e="ok 1")
+    assert "4 slides, 3 skipped; " in run(tmp_path / "out", source)
+
+
+def test_an_index_is_gone_from_the_first_change_until_all_is_well_again(done: Path, source: Path) -> None:
+    inputs(source, d="refused")
+    refused(lambda: run(done, source))
+    assert not (done / "prepared.json").exists()
+    (source / "d.txt").unlink()
+    run(done, source)
+    assert (done / "prepared.json").exists()
+
+
+def test_when_nothing_could_be_prepared_no_limit_helps(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", a="refused")
+    assert refused(lambda: run(tmp_path / "out", source, failure_limit=1.0)).code == ExitCode.BAD_DATA
+
+
+def test_a_refused_first_start_leaves_nothing(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in")
+    error = refused(lambda: run(tmp_path / "deep" / "out", source))
+    assert error.code == ExitCode.MISSING
+    assert not (tmp_path / "deep" / "out").exists()
+    (tmp_path / "empty").mkdir()
+    refused(lambda: run(tmp_path / "empty", source))
+    assert everything(tmp_path / "empty") == {}
+
+
+def test_a_directory_that_holds_something_else_is_refused_untouched(tmp_path: Path, source: Path, done: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.yaml").write_text("rounds: 1")
+    before = everything(tmp_path)
+    assert refused(lambda: run(tmp_path / "run", source)).code == ExitCode.MISMATCH
+    assert refused(lambda: run(source / "a.txt", source)).code == ExitCode.MISMATCH
+    other = KeyedPreparation(path=source)
+    error = refused(lambda: prepare(PreparedLayout(done), other, Options(1)))
+    assert "holds prepared fake, not keyed" in error.what
+    assert everything(tmp_path) == before
+
+
+def test_a_second_start_beside_the_first_is_69_and_changes_nothing(done: Path, source: Path) -> None:
+    before = everything(done)
+    with (done / "chain.lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert refused(lambda: run(done, source, tint=3)).code == ExitCode.IN_USE
+    assert everything(done) == before
+
+
+def test_a_sealed_orphan_is_adopted_and_an_unsealed_one_is_not(
+    done: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    before = committed(done)
+    for name in "abc":
+        (done / "units" / name).rename(done / ".staging" / name)
+    (done / ".staging" / "b" / "stage.json").unlink()
+    flipped = done / ".staging" / "c" / "patches.h5"
+    flipped.write_bytes(flipped.read_bytes()[:-1] + b"?")
+    assert ", 1 skipped" in run(done, source)
+    assert "a was finished by an earlier start" in caplog.text
+    assert committed(done) == before
+
+
+def test_an_orphan_made_by_other_settings_is_not_adopted(done: Path, source: Path) -> None:
+    shutil.move(done / "units" / "a", done / ".staging" / "a")
+    run(done, source, tint=1)
+    assert "skipped" not in run(done, source, tint=2)
+
+
+def sweep(tmp_path: Path, begin: Any, do: Any, error: int | None) -> int:
+    """Strike the orchestrator at every write once, do the same again, compare. Returns the number of points."""
+    begin(tmp_path / "plain")
+    do(tmp_path / "plain")
+    truth = committed(tmp_path / "plain")
+    point, code, struck = 0, STRUCK, tmp_path / "struck"
+    while code != UNREACHED:
+        point += 1
+        begin(struck)
+        code = in_child(lambda: do(struck), point, error)
+        assert code != FAILED, f"point {point}"
+        do(struck)
+        assert committed(struck) == truth, f"point {point}"
+        assert not [part for part in struck.rglob("*.part") if ".trash" not in part.parts], f"point {point}"
+        assert not list((struck / ".staging").iterdir()), f"point {point}"
+        shutil.rmtree(struck)
+    return point - 1
+
+
+@pytest.mark.parametrize("error", [None, errno.ENOSPC], ids=["killed", "disk full"])
+def test_struck_between_any_two_writes_ends_with_the_same_bytes(tmp_path: Path, error: int | None) -> None:
+    source = inputs(tmp_path / "in", a="ok 1", b="ok 2")
+    assert sweep(tmp_path, lambda root: None, lambda root: run(root, source), error) > 40
+
+
+def test_struck_while_units_are_made_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", a="ok 1")
+    run(tmp_path / "before", source)
+
+    def begin(root: Path) -> None:
+        shutil.copytree(tmp_path / "before", root)
+
+    assert sweep(tmp_path, begin, lambda root: run(root, source, tint=9), None) > 25
+
+
+def test_of_inputs_that_may_name_people_no_path_is_kept(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "CANARY_folder", CANARY_name="ok 2", other="refused")
+    out = tmp_path / "out"
+    prepare(PreparedLayout(out), KeyedPreparation(path=source, failure_limit=1.0), Options(1))
+    kept = [path for path in out.rglob("*") if path.is_file() and ".trash" not in path.parts]
+    assert len(kept) > 8
+    # the fake writes patient and slide as it was told; that is the preparation's own duty
+    ours = [path for path in kept if path.name != "patches.h5"]
+    assert not [path for path in ours if b"CANARY" in path.read_bytes() or "CANARY" in path.name]
+    assert (out / "id_key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_listing_of_a_keyed_preparation_tells_no_more_than_the_kind_of_its_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: object, key: bytes) -> None:
+        raise RuntimeError("of CANARY")
+
+    monkeypatch.setattr(FakePreparation, "units", broken)
+    error = refused(lambda: prepare(PreparedLayout(tmp_path / "out"), KeyedPreparation(path=tmp_path), Options(1)))
+    assert error.code == ExitCode.INTERNAL
+    assert "CANARY" not in "".join(error.lines())
+    with pytest.raises(RuntimeError):
+        run(tmp_path / "out", tmp_path)
+
+
+def test_facts_and_recipes_hold_no_times_hosts_or_paths(done: Path, tmp_path: Path) -> None:
+    for name in ("facts.json", "stage.json"):
+        assert str(tmp_path) not in (done / "units" / "a" / name).read_text()
+    recipe = json.loads((done / "units" / "a" / "stage.json").read_text())["recipe"]
+    assert recipe["section"] == {"kind": "fake", "size_px": 8, "tint": 0}
+    assert PrepDir(PreparedLayout(done), FakePreparation(path=tmp_path)).record("a").recipe == recipe
