@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from data.atomic import write_bytes
 from data.prepared import THUMBNAIL
@@ -12,13 +12,14 @@ from pipeline.prepare.page import STYLE, TEMPLATE
 from pipeline.prepare.rows import Cell, Row, cells, columns
 from pipeline.text_table import printable
 
+if TYPE_CHECKING:
+    from stages.prepare.previews import Previews
 
-def write_overview(layout: PreparedLayout, title: str, words: str, rows: Sequence[Row], threads: int) -> None:
-    """Write the page; below 20 MB for any number of units, because previews share a budget (see stages.prepare)."""
-    from stages.prepare.previews import previews
 
+def write_overview(layout: PreparedLayout, title: str, words: str, rows: Sequence[Row], previews: "Previews") -> None:
+    """Write the page; below 20 MB for any number of units, because previews share a budget."""
     good = [row for row in rows if row.good]
-    small = previews([layout.unit(row.name) / THUMBNAIL for row in good], threads)
+    small = previews.of([layout.unit(row.name) / THUMBNAIL for row in good])
     images = {row.name: image for row, image in zip(good, small, strict=True)}
     write_bytes(layout.overview, page(title, words, rows, images).encode("utf-8", "backslashreplace"))
 

@@ -7,6 +7,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
@@ -22,6 +23,9 @@ from pipeline.prepare.rows import Row
 from pipeline.prepare.settings import refuse_another, settings_text
 from pipeline.prepare.table import write_table
 from pipeline.signals import Ended
+
+if TYPE_CHECKING:
+    from stages.prepare.previews import Previews
 
 LOG = logging.getLogger("patchchain")
 PATIENCE_S = 10.0  # for workers of a killed start to end
@@ -57,6 +61,7 @@ class _Session:
         self.began = time.monotonic()
         self.made = 0  # patches, by this start
         self.shown_at = time.monotonic()
+        self.previews: Previews | None = None
 
     def run(self) -> str:
         key = key_of(self.layout, self.preparation)
@@ -213,10 +218,14 @@ class _Session:
             self.shown_at = time.monotonic()
 
     def _show(self, words: str) -> None:
+        from stages.prepare.previews import Previews
+
         rows = list(self.rows.values())
-        write_table(self.layout.table, rows)
-        title = f"{self.preparation.noun[1]} prepared in {self.layout.root.absolute().name}"
-        write_overview(self.layout, title, words, rows, self.cores)
+        changed = write_table(self.layout.table, rows)
+        if changed or not self.layout.overview.exists():  # a thousand thumbnails take seconds
+            self.previews = self.previews or Previews(len(rows), self.cores)
+            title = f"{self.preparation.noun[1]} prepared in {self.layout.root.absolute().name}"
+            write_overview(self.layout, title, words, rows, self.previews)
 
     def _write_settings(self) -> None:
         text = settings_text(self.preparation).encode()

@@ -12,28 +12,35 @@ LARGEST_BYTES, SMALLEST_BYTES = 48 << 10, 3 << 10
 TRIES = ((480, 82), (320, 78), (320, 60), (240, 55), (160, 50), (96, 45))  # longer side in px, JPEG quality
 
 
-def previews(paths: Sequence[Path], threads: int) -> list[bytes | None]:
-    """A small JPEG of each thumbnail, all together at most PAGE_BYTES; None where there is none, or no room for it."""
-    budget = min(LARGEST_BYTES, PAGE_BYTES // max(1, len(paths)))
-    room = len(paths) if budget >= SMALLEST_BYTES else PAGE_BYTES // SMALLEST_BYTES
-    with ThreadPoolExecutor(max(1, threads)) as pool:
-        shown = list(pool.map(lambda path: preview(path, max(budget, SMALLEST_BYTES)), paths[:room]))
-    return shown + [None] * (len(paths) - room)
+class Previews:
+    """Small JPEGs of at most `units` thumbnails, together at most PAGE_BYTES. Each is drawn once."""
+
+    def __init__(self, units: int, threads: int) -> None:
+        self._budget = max(SMALLEST_BYTES, min(LARGEST_BYTES, PAGE_BYTES // max(1, units)))
+        self._room = PAGE_BYTES // self._budget
+        self._threads = max(1, threads)
+        self._drawn: dict[Path, bytes | None] = {}
+
+    def of(self, paths: Sequence[Path]) -> list[bytes | None]:
+        """A preview of each; None where there is no thumbnail, or no room for it."""
+        new = [path for path in paths if path not in self._drawn][: max(0, self._room - len(self._drawn))]
+        with ThreadPoolExecutor(self._threads) as pool:
+            self._drawn.update(zip(new, pool.map(lambda path: preview(path, self._budget), new), strict=True))
+        return [self._drawn.get(path) for path in paths]
 
 
 def preview(path: Path, budget: int) -> bytes | None:
     """One thumbnail as a JPEG of at most `budget` bytes, as large as fits; None when it is unreadable."""
     try:
-        content = path.read_bytes()
-        for side, quality in TRIES:
-            with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-                image.draft("RGB", (side, side))
-                small = image.convert("RGB")
-            small.thumbnail((side, side))
-            written = io.BytesIO()
-            small.save(written, "JPEG", quality=quality, optimize=True)
-            if written.tell() <= budget:
-                return written.getvalue()
+        with Image.open(path, formats=["JPEG"]) as image:
+            image.draft("RGB", (TRIES[0][0],) * 2)  # decoded at a half, a quarter or an eighth where that is enough
+            small = image.convert("RGB")
     except (OSError, ValueError, SyntaxError):
         return None
+    for side, quality in TRIES:
+        small.thumbnail((side, side))  # never larger, so each size comes from the one before
+        written = io.BytesIO()
+        small.save(written, "JPEG", quality=quality)
+        if written.tell() <= budget:
+            return written.getvalue()
     return None
