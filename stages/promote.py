@@ -1,14 +1,31 @@
-"""The promote stage: the student becomes the next teacher, unless validation says it is worse."""
+"""The promote stage: the student becomes the next teacher, unless validation says it is worse.
+
+What "says it is worse" means (`promote.test: paired`): both models are scored on the same validation patches and the
+patients (slides, patches) are resampled; the student is refused when more than `worse_limit` of the draws find it
+worse by more than the tolerance. With many patches this refuses the smallest real loss. With few it refuses what is
+clearly worse and lets pass what validation cannot tell, saying so: a round is worth a little on average, and one bad
+draw of 40 patches is not a reason to end a chain. `worse_limit` 0.8 is where an observed loss of about one standard
+error outweighs the expectation of half a standard error gained. `promote.test: bare` refuses every observed loss.
+"""
 
 import json
+import logging
 import shutil
+from pathlib import Path
 from typing import Any
 
 from data.atomic import fsync_file, write_json
+from data.errors import ChainError, ExitCode
+from data.keys import seed_of
 from stages.job import Job
+from stages.judged import FILE, Judged, read_judged
+from stages.paired import METRICS, MIN_GROUPS, compare
 from stages.promote_config import PromoteConfig
+from stages.quality import confusion
 
+LOG = logging.getLogger("patchchain")
 MODEL_FILES = ("model.safetensors", "model.json", "metrics.json")
+WHERE_THERE = (FILE,)
 
 
 def run(job: Job) -> str:
@@ -18,12 +35,14 @@ def run(job: Job) -> str:
     """
     section = PromoteConfig.model_validate_json(json.dumps(job.section))
     if "student" in job.inputs:
-        metrics = {who: json.loads((job.inputs[who] / "metrics.json").read_text()) for who in ("teacher", "student")}
-        decision = decide(section, metrics["teacher"], metrics["student"])
+        teacher, student = (_judged(job.inputs[who]) for who in ("teacher", "student"))
+        decision = decide(section, teacher, student, seed_of(job.seed, job.address))
+        if decision.get("undecided"):
+            LOG.warning(f"{job.address}: {decision['undecided']}")
     else:
         decision = {"winner": "teacher", "reason": "no student was trained after this teacher"}
     source = job.inputs[decision["winner"]]
-    for name in MODEL_FILES:
+    for name in (*MODEL_FILES, *(name for name in WHERE_THERE if (source / name).is_file())):
         shutil.copyfile(source / name, job.out / name)
         fsync_file(job.out / name)
     write_json(job.out / "promotion.json", decision)
@@ -32,20 +51,69 @@ def run(job: Job) -> str:
     return f"{job.address}: {decision['winner']} of the round before ({decision['reason']})"
 
 
-def decide(section: PromoteConfig, teacher: dict[str, Any], student: dict[str, Any]) -> dict[str, Any]:
-    """Who wins, on validation alone; test never enters. A pure function of two metrics.json."""
-    record = {"metric": section.metric, "tolerance": section.tolerance, "teacher": None, "student": None}
+def _judged(directory: Path) -> Judged | None:
+    judged = read_judged(directory)
+    if judged is None and json.loads((directory / "metrics.json").read_text())["validation"] is not None:
+        raise ChainError(
+            f"{directory / FILE} is missing",
+            "it is what the gate compares; without it every student would pass",
+            "see which step to make again: `verify RUN`",
+            ExitCode.DAMAGED,
+        )
+    return judged
+
+
+def decide(section: PromoteConfig, teacher: Judged | None, student: Judged | None, seed: int) -> dict[str, Any]:
+    """Who wins, on validation alone; test never enters. Pure: the content of promotion.json."""
+    record: dict[str, Any] = {"metric": section.metric, "tolerance": section.tolerance, "test": section.test}
     if not section.gate:
         return record | {"winner": "student", "reason": "the gate is off (promote.gate: false)"}
-    if teacher["validation"] is None or student["validation"] is None:
+    if teacher is None or student is None:
         return record | {"winner": "student", "reason": "no validation split: every student is promoted"}
-    before, after = teacher["validation"][section.metric], student["validation"][section.metric]
-    passes = after >= before - section.tolerance
-    name = section.metric.replace("_", " ")
-    reason = f"validation {name} {before:.3f} -> {after:.3f}, tolerance {section.tolerance:g}"
+    assert (teacher.ids == student.ids).all(), "teacher and student were judged on different patches"
+    classes = teacher.log_probs.shape[1]
+    found = compare(
+        section.metric,
+        teacher.label,
+        teacher.predicted,
+        student.predicted,
+        teacher.group,
+        classes,
+        section.tolerance,
+        seed,
+    )
+    before, after = (figure(section.metric, judged) for judged in (teacher, student))
+    reason = f"validation {section.metric.replace('_', ' ')} {before:.3f} -> {after:.3f}"
+    worse = found.worse > section.worse_limit if section.test == "paired" else after < before - section.tolerance
+    interval = f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
+    if section.test == "paired":
+        reason += f", {interval}, worse with probability {found.worse:.2f}, limit {section.worse_limit:g}"
     return record | {
-        "teacher": before,
-        "student": after,
-        "winner": "student" if passes else "teacher",
-        "reason": reason,
+        "teacher": round(before, 6),
+        "student": round(after, 6),
+        "difference": round(found.difference, 6),
+        "interval": [round(found.low, 6), round(found.high, 6)],
+        "probability_worse": round(found.worse, 6),
+        "resampled": found.by,
+        "n": found.n,
+        "groups": found.groups,
+        "undecided": _undecided(section, found.low, found.high, interval, found.n, found.groups),
+        "winner": "teacher" if worse else "student",
+        "reason": f"{reason}, tolerance {section.tolerance:g}",
     }
+
+
+def figure(metric: str, judged: Judged) -> float:
+    """One figure of a model on its validation patches."""
+    return METRICS[metric](confusion(judged.label, judged.predicted, judged.log_probs.shape[1]))
+
+
+def _undecided(section: PromoteConfig, low: float, high: float, interval: str, n: int, groups: int) -> str | None:
+    # an interval that holds both a gain and a loss beyond the tolerance cannot tell them apart
+    if low >= -section.tolerance or high <= 0:
+        return None
+    few = "" if groups >= MIN_GROUPS else f" in only {groups} patients or slides, which makes the interval too narrow"
+    return (
+        f"validation cannot tell whether the student is better: {interval} of {section.metric.replace('_', ' ')} "
+        f"from {n:,} patches{few}; more validation labels would"
+    )

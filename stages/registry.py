@@ -13,8 +13,8 @@ class Kind(NamedTuple):
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(1, "stages.train.stage"),
-    "predict": Kind(1, "stages.predict.stage"),
-    "select": Kind(1, "stages.select.stage"),
-    "promote": Kind(1, "stages.promote"),
+    "train": Kind(2, "stages.train.stage"),
+    "predict": Kind(2, "stages.predict.stage"),
+    "select": Kind(2, "stages.select.stage"),
+    "promote": Kind(2, "stages.promote"),
 }

@@ -12,10 +12,16 @@ from data.errors import ChainError, ExitCode
 
 @dataclass(frozen=True)
 class Scores:
-    """Scores of one part. ids: (N,) uint64 ascending; log_probs: (N, C) float16, rows are log-softmax."""
+    """Scores of one part. ids: (N,) uint64 ascending; log_probs: (N, C) float16, rows are log-softmax.
+
+    deviation: (N, C) float16, standard deviation of each probability over the MC-dropout passes, None: there were
+    none; opinions: (K, N, C) float16, log-probabilities of K earlier states of the same teacher, the latest first.
+    """
 
     ids: np.ndarray
     log_probs: np.ndarray
+    deviation: np.ndarray | None = None
+    opinions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -28,9 +34,16 @@ class Scores:
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
 
+    def others(self) -> list["Scores"]:
+        """What each earlier state of the teacher says of the same patches."""
+        return [Scores(self.ids, each) for each in self.opinions] if self.opinions is not None else []
+
 
 def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
-    """Write `scores.h5`: a group a part, each with contiguous `ids` and `log_probs`. Equal scores are equal bytes."""
+    """Write `scores.h5`: a group a part with contiguous `ids` and `log_probs`, and `deviation` and `opinions`.
+
+    The last two only where there are any. Equal scores are equal bytes.
+    """
     from data.hdf5 import h5py
 
     with replacing(path) as part, h5py.File(part, "w") as file:
@@ -41,6 +54,12 @@ def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
             group = file.create_group(name)
             group.create_dataset("ids", data=scores.ids.astype(np.uint64))
             group.create_dataset("log_probs", data=scores.log_probs.astype(np.float16))
+            if scores.deviation is not None:
+                assert scores.deviation.shape == scores.log_probs.shape, name
+                group.create_dataset("deviation", data=scores.deviation.astype(np.float16))
+            if scores.opinions is not None:
+                assert scores.opinions.shape[1:] == scores.log_probs.shape, name
+                group.create_dataset("opinions", data=scores.opinions.astype(np.float16))
 
 
 def read_scores(path: Path, part: str) -> Scores:
@@ -56,7 +75,9 @@ def read_scores(path: Path, part: str) -> Scores:
         )
     try:
         with h5py.File(path, "r") as file:
-            return Scores(file[part]["ids"][:], file[part]["log_probs"][:])
+            group = file[part]
+            more = {name: group[name][:] for name in ("deviation", "opinions") if name in group}
+            return Scores(group["ids"][:], group["log_probs"][:], **more)
     except HDF5_ERRORS as error:
         raise ChainError(
             f"{path}: the scores of part {part} cannot be read",

@@ -94,12 +94,11 @@ def test_python_of_the_readme(block: str, at_desk: Path) -> None:
     found: dict[str, object] = {"__name__": "readme"}
     exec(compile(block, "README.md", "exec"), found)  # our own text
     if "Surest" in found:
-        from stages.scores import Scores
+        from stages.select.evidence import Evidence
 
         rule = found["Surest"](k=2)  # type: ignore[operator]
         probs = np.array([[0.6, 0.4], [0.1, 0.9], [0.8, 0.2]], np.float32)
-        scores = Scores(np.array([4, 5, 6], np.uint64), np.log(probs).astype(np.float16))
-        kept = rule.select(scores, probs, 0, 0)
+        kept = rule.select(Evidence(np.array([4, 5, 6], np.uint64), probs))
         assert kept.ids.tolist() == [5, 6]
         assert kept.label.tolist() == [1, 0]
 

@@ -68,8 +68,9 @@ def continued(selection: Selection, previous: Selection) -> Selection:
 
 
 def same(one: Selection, other: Selection) -> bool:
-    """Whether two rounds keep the same patches under the same labels, equally often."""
-    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in ("ids", "label", "copies"))
+    """Whether two rounds keep the same patches under the same labels, equally often and with equal weights."""
+    columns = ("ids", "label", "copies", "weight")
+    return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in columns)
 
 
 def _find(selection: Selection, previous: Selection) -> tuple[np.ndarray, np.ndarray]:

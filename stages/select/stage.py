@@ -13,12 +13,18 @@ from data.store import PatchStore
 from data.table import PatchTable
 from data.units import patients, slides
 from stages.job import Job
+from stages.judged import groups_of
 from stages.quality import expected_calibration_error, nll, plain
 from stages.scores import Scores, read_scores
-from stages.select.calibrate import HIGHEST, LOWEST, fit_temperature, log_softmax, rows_of
+from stages.select.belief import fit_belief
+from stages.select.calibrate import HIGHEST, LOWEST, log_softmax, rows_of
 from stages.select.config import parse_rule
+from stages.select.evidence import Evidence, HeldOut
 from stages.select.figures import Beliefs, Kept, alarms, figures
-from stages.select.selection import Selection, continued, read_selection, same, write_selection
+from stages.select.guards import guard_alarms, guards
+from stages.select.past import read_past
+from stages.select.rule import Rule
+from stages.select.selection import Selection, continued, same, write_selection
 
 LOG = logging.getLogger("patchchain")
 
@@ -35,55 +41,76 @@ def run(job: Job) -> str:
     validation = read_scores(job.inputs["predict"] / "scores.h5", "validation")
     _refuse_unusable(job.address, splits, pool, validation)
 
-    temperature = fit_temperature(validation, splits.validation) if rule.calibrate else 1.0
-    selection = rule.select(pool, pool.probs(temperature), job.round, job.seed)
-    previous = read_selection(job.inputs["previous"] / "selection.parquet") if "previous" in job.inputs else None
-    if previous is not None:
-        selection = continued(selection, previous)
+    labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
+    belief = fit_belief(rule, pool, validation, splits.validation, labelled, job.round)
+    past = read_past(job)
+    table = PatchStore(job.inputs["store"] / "patches.h5").table()
+    evidence = Evidence(
+        ids=pool.ids,
+        probs=belief.of(pool),
+        round=job.round,
+        seed=job.seed,
+        labelled=labelled,
+        held_out=HeldOut(belief.of(validation), splits.validation.label, groups_of(table, validation.ids)),
+        deviation=None if pool.deviation is None else pool.deviation.astype(np.float32),
+        opinions=(() if past is None else (past.probs(pool.ids),)) + tuple(belief.of(one) for one in pool.others()),
+        classes=splits.classes,
+    )
+    _refuse_unmet(job.address, rule, evidence)
+    selection = rule.select(evidence)
+    if past is not None:
+        selection = continued(selection, past.selection)
     write_selection(job.out / "selection.parquet", selection)
 
-    past = job.inputs.get("previous_predict")
-    before = None if past is None else read_scores(past / "scores.h5", "pool")
-    table = PatchStore(job.inputs["store"] / "patches.h5").table()
     unit, places = _places(table, pool.ids)
     beliefs = Beliefs(
         classes=splits.classes,
-        predicted=pool.log_probs.argmax(axis=1),
-        before=None if before is None else before.log_probs[rows_of(before, pool.ids)].argmax(axis=1),
+        predicted=belief.best(pool),
+        before=None if past is None else past.best(pool.ids),
         kept=_kept(selection, pool),
-        kept_before=None if previous is None else _kept(previous, pool),
+        kept_before=None if past is None else _kept(past.selection, pool),
         places=places,
         truth=_truth(load_audit(job.inputs["splits"]), pool),
-        **_validation(validation, splits, temperature),
-        labels=np.bincount(splits.labelled.label, minlength=len(splits.classes)),
+        validation_confidence=evidence.held_out.probs.max(axis=1, initial=0),
+        validation_predicted=belief.best(validation),
+        validation_label=splits.validation.label,
+        labels=labelled,
     )
-    found = alarms(beliefs)
-    if temperature in (LOWEST, HIGHEST):
+    guarded = guards(beliefs)
+    found = alarms(beliefs) + guard_alarms(guarded, None if past is None else past.quality["guards"], unit)
+    found += rule.remarks(evidence)
+    if belief.temperature in (LOWEST, HIGHEST):
         found.append(
-            f"the temperature is at its limit of {temperature:g}: validation says that this teacher's confidence "
-            "has little to do with being right"
+            f"the temperature is at its limit of {belief.temperature:g}: validation says that this teacher's "
+            "confidence has little to do with being right"
         )
     for alarm in found:
         LOG.warning(f"{job.address}: {alarm}")
     total = figures(beliefs)
+    thresholds = rule.thresholds(evidence)
     write_json(
         job.out / "quality.json",
         {
             "round": job.round,
             "rule": rule.rule,
             "classes": list(splits.classes),
-            "temperature": temperature,
-            "calibration": _calibration(validation, splits, temperature),
+            **belief.plain(),
+            "calibration": _calibration(validation, splits, belief.temperature),
             "pool": len(pool),
             "unit": unit,
             "total": total,
-            "per_class": [{"class": name, **figures(beliefs, code)} for code, name in enumerate(splits.classes)],
+            "per_class": [
+                {"class": name, **figures(beliefs, code)}
+                | ({} if thresholds is None else {"threshold": plain(float(thresholds[code]))})
+                for code, name in enumerate(splits.classes)
+            ],
+            "guards": guarded,
             "alarms": found,
         },
     )
-    if stop := stop_reason(selection, previous, len(pool)):
+    if stop := stop_reason(selection, None if past is None else past.selection, len(pool)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
-    return _summary(total, temperature)
+    return _summary(total, belief.temperature)
 
 
 def stop_reason(selection: Selection, previous: Selection | None, pool: int) -> tuple[str, str] | None:
@@ -94,7 +121,9 @@ def stop_reason(selection: Selection, previous: Selection | None, pool: int) -> 
         return None
     if same(selection, previous):
         return "no_change", "the same patches, labels and copies were kept as in the round before"
-    if len(np.unique(selection.ids)) == len(np.unique(previous.ids)) == pool:
+    plain_weights = bool((selection.weight == 1).all() and (previous.weight == 1).all())
+    # weights are a choice too: a rule that keeps everything with weights has not run out of pool
+    if plain_weights and len(np.unique(selection.ids)) == len(np.unique(previous.ids)) == pool:
         return "pool_exhausted", f"all {pool:,} pool patches were kept, as in the round before"
     return None
 
@@ -117,6 +146,24 @@ def _refuse_unusable(address: str, splits: Splits, pool: Scores, validation: Sco
             )
 
 
+def _refuse_unmet(address: str, rule: Rule, evidence: Evidence) -> None:
+    """Raise ChainError (78) when the rule asks for what this round cannot give."""
+    if "held_out" in rule.needs and not len(evidence.held_out):
+        raise ChainError(
+            f"{address}: select.rule: {rule.rule} needs labelled validation patches",
+            "it measures on them what it promises, and the splits have none",
+            "give splits.validation a share or a number, or choose another rule",
+            ExitCode.MISMATCH,
+        )
+    if "deviation" in rule.needs and evidence.deviation is None:
+        raise ChainError(
+            f"{address}: select.rule: {rule.rule} needs the deviations of MC-dropout",
+            "the scores of this round were made without them (predict.mc_passes: 0)",
+            "set predict.mc_passes: 10 and rerun RUN --from the predict step of this round, or choose another rule",
+            ExitCode.MISMATCH,
+        )
+
+
 def _places(table: PatchTable, ids: np.ndarray) -> tuple[str | None, np.ndarray]:
     # what concentration is counted over: patients where any are known, else slides
     order = np.argsort(table.ids, kind="stable")
@@ -135,15 +182,6 @@ def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     truth = np.full(len(pool), -1, np.int16)
     truth[rows_of(pool, audit.ids)] = audit.label
     return truth
-
-
-def _validation(validation: Scores, splits: Splits, temperature: float) -> dict[str, np.ndarray]:
-    probs = validation.probs(temperature)
-    return {
-        "validation_confidence": probs.max(axis=1, initial=0),
-        "validation_predicted": validation.log_probs.argmax(axis=1),
-        "validation_label": splits.validation.label,
-    }
 
 
 def _calibration(validation: Scores, splits: Splits, temperature: float) -> dict[str, float | int | None] | None:

@@ -20,10 +20,13 @@ from data.store import PatchStore
 from stages import quality
 from stages.device import loader_workers, prepare
 from stages.job import Job
-from stages.networks import ModelCard, first_network, input_words, network_kwargs, normalisation, save_weights
+from stages.judged import Judged, groups_of, write_judged
+from stages.model_card import ModelCard, input_words
+from stages.networks import first_network, network_kwargs, normalisation, save_weights
 from stages.predict.scoring import score_all
 from stages.progress import LOG, StageProgress
 from stages.scores import read_scores
+from stages.select.belief import Belief
 from stages.select.selection import Selection, read_selection
 from stages.train.batches import Examples, TrainingPatches
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
@@ -35,7 +38,10 @@ DISAGREEMENT_SAMPLE = 20_000
 
 
 def run(job: Job) -> str:
-    """Train the network of `job` and write model.safetensors, model.json and metrics.json."""
+    """Train the network of `job` and write model.safetensors, model.json, metrics.json and validation.h5.
+
+    The last, only where there is a validation split, is what the finished model says of each of its patches.
+    """
     plan = _read(job)
     seed = seed_of(job.seed, job.address)
     trainer_flags = prepare(job.hardware)
@@ -85,9 +91,8 @@ def _read(job: Job) -> _Plan:
         return _Plan(teacher, splits, images, streams, [teacher.batch_size], None)
     student = StudentConfig.model_validate_json(text)
     selection = read_selection(job.inputs["select"] / "selection.parquet")
-    temperature = json.loads((job.inputs["select"] / "quality.json").read_text())["temperature"]
     pool = read_scores(job.inputs["predict"] / "scores.h5", "pool")
-    soft = pool.probs(temperature) if student.soft_labels else None
+    soft = Belief.load(job.inputs["select"]).of(pool) if student.soft_labels else None
     streams = [
         given_examples(splits.labelled, len(splits.classes), student.label_smoothing),
         pseudo_examples(selection, len(splits.classes), pool.ids, soft),
@@ -194,15 +199,20 @@ def _measure(
         size = 4 * plan.section.batch_size
         return score_all(model, *stats, plan.images, ids, views=1, batch_size=size, hardware=job.hardware)
 
-    def judged(given: GivenLabels) -> dict[str, Any] | None:
+    def judged(given: GivenLabels) -> tuple[np.ndarray, dict[str, Any] | None]:
         if len(given) == 0:
-            return None
-        found: dict[str, Any] = quality.evaluate(log_probs(given.ids), given.label, list(plan.splits.classes))
-        return found
+            return np.empty((0, len(plan.splits.classes))), None
+        scores = log_probs(given.ids)
+        return scores, quality.evaluate(scores, given.label, list(plan.splits.classes))
 
+    given = plan.splits.validation
+    scores, validation = judged(given)
+    if validation is not None:
+        group = groups_of(plan.images.store.table(), given.ids)
+        write_judged(job.out, Judged(given.ids, scores.astype(np.float32), given.label, group))
     return {
-        "validation": judged(plan.splits.validation),
-        "test": judged(plan.splits.test),
+        "validation": validation,
+        "test": judged(plan.splits.test)[1],
         "disagreement": _disagreement(plan, log_probs) if plan.pseudo else None,
         "steps": plan.section.steps,
         "parameters": sum(p.numel() for p in model.parameters()),

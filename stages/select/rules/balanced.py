@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from data.keys import uniform
-from stages.scores import Scores
+from stages.select.evidence import Evidence
 from stages.select.rule import Rule, best_first, top_class
 from stages.select.selection import Selection
 
@@ -26,22 +26,23 @@ class Balanced(Rule):
         int | None, Field(ge=1, description="patches a class, copies counted; null: the median class")
     ] = None
 
-    def select(self, scores: Scores, probs: np.ndarray, round: int, seed: int) -> Selection:
+    def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
-        label, confidence = top_class(probs)
+        ids, round = evidence.ids, evidence.round
+        label, confidence = top_class(evidence.probs)
         sure = np.flatnonzero(confidence >= np.float32(self.min_confidence))
-        counts = np.bincount(label[sure], minlength=probs.shape[1])
+        counts = np.bincount(label[sure], minlength=evidence.probs.shape[1])
         present = np.sort(counts[counts > 0])
         if not len(present):
-            return Selection.of(scores.ids[sure], label[sure], confidence[sure], round)
+            return Selection.of(ids[sure], label[sure], confidence[sure], round)
         n_per_class = self.n_per_class or int(present[(len(present) - 1) // 2])
         kept_rows, factors = [], []
         for code in np.flatnonzero(counts):
             rows = sure[label[sure] == code]
-            best = rows[best_first(confidence[rows], scores.ids[rows])[:n_per_class]]
+            best = rows[best_first(confidence[rows], ids[rows])[:n_per_class]]
             kept_rows.append(best)
             factors.append(np.full(len(best), n_per_class / len(best)))
         row, factor = np.concatenate(kept_rows), np.concatenate(factors)
         whole = np.floor(factor)
-        copies = whole + (uniform(scores.ids[row], "balanced", seed, round) < factor - whole)
-        return Selection.of(scores.ids[row], label[row], confidence[row], round, copies=copies)
+        copies = whole + (uniform(ids[row], "balanced", evidence.seed, round) < factor - whole)
+        return Selection.of(ids[row], label[row], confidence[row], round, copies=copies)

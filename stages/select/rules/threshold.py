@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.scores import Scores
-from stages.select.rule import Rule, top_class
+from stages.select.evidence import Evidence
+from stages.select.rule import Rule, reaching
 from stages.select.selection import Selection
 
 
@@ -16,8 +16,10 @@ class Threshold(Rule):
     rule: Literal["threshold"] = "threshold"
     tau: Annotated[float, Field(gt=0, le=1, description="lowest probability that is believed")] = 0.9
 
-    def select(self, scores: Scores, probs: np.ndarray, round: int, seed: int) -> Selection:
+    def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
-        label, confidence = top_class(probs)
-        kept = confidence >= np.float32(self.tau)
-        return Selection.of(scores.ids[kept], label[kept], confidence[kept], round)
+        return reaching(evidence, self.thresholds(evidence), evidence.round)
+
+    def thresholds(self, evidence: Evidence) -> np.ndarray:
+        """See Rule."""
+        return np.full(evidence.probs.shape[1], self.tau)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.scores import Scores
+from stages.select.evidence import Evidence
 from stages.select.rule import Rule, best_first
 from stages.select.selection import Selection
 
@@ -23,16 +23,17 @@ class TopK(Rule):
     ] = 0
     p: Annotated[int, Field(ge=1, description="a patch is a candidate for its p most probable classes")] = 1
 
-    def select(self, scores: Scores, probs: np.ndarray, round: int, seed: int) -> Selection:
+    def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
+        ids, probs, round = evidence.ids, evidence.probs, evidence.round
         classes, k = probs.shape[1], self.k + self.k_step * round
         # a stable sort gives equal probabilities to the lower class
         top = np.argsort(-probs, axis=1, kind="stable")[:, : self.p] if self.p > 1 else probs.argmax(axis=1)[:, None]
         rows, label = [np.empty(0, np.int64)], [np.empty(0, np.int16)]
         for code in range(classes):
             candidates = np.flatnonzero((top == code).any(axis=1))
-            best = candidates[best_first(probs[candidates, code], scores.ids[candidates])[:k]]
+            best = candidates[best_first(probs[candidates, code], ids[candidates])[:k]]
             rows.append(best)
             label.append(np.full(len(best), code, np.int16))
         row, code_of = np.concatenate(rows), np.concatenate(label)
-        return Selection.of(scores.ids[row], code_of, probs[row, code_of], round)
+        return Selection.of(ids[row], code_of, probs[row, code_of], round)

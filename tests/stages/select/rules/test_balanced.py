@@ -1,7 +1,9 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from stages.scores import Scores
+from stages.select.evidence import Evidence
 from stages.select.rules.balanced import Balanced
 
 
@@ -12,12 +14,12 @@ def pool(counts, confidence=0.8):
     top = confidence + np.linspace(0, 0.1, len(label), dtype=np.float32)
     probs = np.tile(((1 - top) / (c - 1))[:, None], (1, c)).astype(np.float32)
     probs[np.arange(len(label)), label] = top
-    return Scores(np.arange(len(label), dtype=np.uint64), np.log(probs).astype(np.float16)), probs
+    return Evidence(np.arange(len(label), dtype=np.uint64), probs)
 
 
 def test_classes_with_more_keep_their_best_and_classes_with_fewer_are_repeated():
-    one, probs = pool([500, 40, 100])
-    kept = Balanced(n_per_class=100).select(one, probs, 0, 0)
+    one = pool([500, 40, 100])
+    kept = Balanced(n_per_class=100).select(one)
     assert np.bincount(kept.label).tolist() == [100, 40, 100]
     assert kept.ids[kept.label == 0].tolist() == list(range(400, 500))  # the most confident of class 0
     assert set(kept.copies[kept.label != 1].tolist()) == {1}
@@ -26,29 +28,30 @@ def test_classes_with_more_keep_their_best_and_classes_with_fewer_are_repeated()
 
 @pytest.mark.parametrize("n", [100, 130, 999])
 def test_copies_are_right_in_the_mean_over_rounds(n):
-    one, probs = pool([40, 70])
+    one = pool([40, 70])
     sums = np.zeros(2)
     for round in range(300):
-        kept = Balanced(n_per_class=n).select(one, probs, round, 0)
+        kept = Balanced(n_per_class=n).select(replace(one, round=round))
         sums += np.bincount(kept.label, weights=kept.copies)
     np.testing.assert_allclose(sums / 300, n, rtol=0.02)
 
 
 def test_a_patch_keeps_its_draw_when_others_leave():
-    one, probs = pool([40, 40])
-    whole = Balanced(n_per_class=100).select(one, probs, 3, 7)
+    one = pool([40, 40])
+    one = replace(one, round=3, seed=7)
+    whole = Balanced(n_per_class=100).select(one)
     first = one.ids < 40
-    part = Balanced(n_per_class=100).select(Scores(one.ids[first], one.log_probs[first]), probs[first], 3, 7)
+    part = Balanced(n_per_class=100).select(replace(one, ids=one.ids[first], probs=one.probs[first]))
     assert np.array_equal(part.copies, whole.copies[whole.label == 0])
 
 
 def test_the_unsure_are_dropped():
-    one, probs = pool([30, 30], confidence=0.55)
-    assert len(Balanced(min_confidence=0.7).select(one, probs, 0, 0)) == 0
-    assert len(Balanced(min_confidence=0.3).select(one, probs, 0, 0)) == 60
+    one = pool([30, 30], confidence=0.55)
+    assert len(Balanced(min_confidence=0.7).select(one)) == 0
+    assert len(Balanced(min_confidence=0.3).select(one)) == 60
 
 
 def test_without_a_number_the_median_class_gives_it():
-    one, probs = pool([1000, 50, 3, 0, 80])
-    kept = Balanced().select(one, probs, 0, 0)
+    one = pool([1000, 50, 3, 0, 80])
+    kept = Balanced().select(one)
     assert np.bincount(kept.label, minlength=5).tolist() == [50, 50, 3, 0, 50]

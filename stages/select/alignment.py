@@ -1,0 +1,48 @@
+"""Distribution alignment: hold what is believed of the whole pool against how common the classes should be. Pure.
+
+Berthelot et al. 2020 (ReMixMatch, arXiv 1911.09785): q ~ p * target / mean(p), renormalised, their running mean
+being the mean over the whole pool here. CReST (Wei et al. 2021, arXiv 2102.09559) raises the target to an exponent
+below 1, which draws it towards the uniform one.
+"""
+
+import numpy as np
+
+CLOSE = 1e-7  # of a class's share; far below what a pool can show
+DIGITS = 9  # kept of a weight: below that, the order in which a pool is summed would show
+
+
+def aligned(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """probs * weights, rows renormalised: (N, C) float32. weights: (C,) >= 0, not all 0.
+
+    A row that believes in nothing but classes of weight 0 is left as it is.
+    """
+    weighted = probs * weights.astype(np.float32)
+    total = weighted.sum(axis=1, keepdims=True)
+    result: np.ndarray = np.divide(weighted, total, out=probs.astype(np.float32), where=total > 0)
+    return result
+
+
+def class_weights(probs: np.ndarray, target: np.ndarray, steps: int = 1) -> np.ndarray:
+    """What `aligned` takes to bring the mean of `probs` towards `target`: (C,) float64, the largest 1.
+
+    probs: (N, C); target: (C,), sums to 1. One step is ReMixMatch's formula: it goes most of the way. More steps
+    repeat it on its own result (Sinkhorn's iteration) until the mean is the target.
+    """
+    weights = np.ones(probs.shape[1])
+    if not len(probs):
+        return weights
+    for _ in range(steps):
+        mean = aligned(probs, weights).mean(axis=0, dtype=np.float64)
+        if np.abs(mean - target).max() < CLOSE:
+            break
+        # a class that nobody believes in cannot be believed in more: its weight stays
+        weights *= np.divide(target, mean, out=np.ones_like(mean), where=mean > 0)
+        weights /= weights.max()
+    return np.array([float(f"{weight:.{DIGITS}g}") for weight in weights])
+
+
+def tempered(share: np.ndarray, exponent: float) -> np.ndarray:
+    """share ** exponent, summing to 1; exponent 1: as it is, 0: uniform over the classes that have a share."""
+    raised = np.where(share > 0, share, 0.0) ** exponent if exponent else (share > 0).astype(np.float64)
+    result: np.ndarray = raised / raised.sum()
+    return result

@@ -1,0 +1,66 @@
+"""From scores to what is believed: temperature first, then alignment. One value, written into quality.json."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data.labels import GivenLabels
+from stages.scores import Scores
+from stages.select.alignment import aligned, class_weights, tempered
+from stages.select.calibrate import fit_temperature
+from stages.select.rule import Rule
+
+
+@dataclass(frozen=True)
+class Belief:
+    """How the scores of a round are read: by the rule that chooses, and by the student that learns them.
+
+    weights: one a class, None: not aligned; target and exponent: what they came from, for people.
+    """
+
+    temperature: float
+    weights: tuple[float, ...] | None = None
+    target: str = "none"
+    exponent: float = 1.0
+
+    def of(self, scores: Scores) -> np.ndarray:
+        """(N, C) float32, rows sum to 1."""
+        probs = scores.probs(self.temperature)
+        return probs if self.weights is None else aligned(probs, np.array(self.weights))
+
+    def best(self, scores: Scores) -> np.ndarray:
+        """The class most believed in: (N,) int64. Without alignment no temperature can change it, nor rounding."""
+        found: np.ndarray = (scores.log_probs if self.weights is None else self.of(scores)).argmax(axis=1)
+        return found
+
+    def plain(self) -> dict[str, Any]:
+        """The part of quality.json that `load` reads."""
+        alignment = {"target": self.target, "exponent": self.exponent, "weights": self.weights}
+        return {"temperature": self.temperature, "alignment": None if self.weights is None else alignment}
+
+    @staticmethod
+    def load(directory: Path) -> "Belief":
+        """The belief of a select stage's directory."""
+        found = json.loads((directory / "quality.json").read_text())
+        alignment = found["alignment"]
+        if alignment is None:
+            return Belief(found["temperature"])
+        return Belief(
+            found["temperature"], tuple(alignment["weights"]), alignment["target"], float(alignment["exponent"])
+        )
+
+
+def fit_belief(
+    rule: Rule, pool: Scores, validation: Scores, given: GivenLabels, labelled: np.ndarray, round: int
+) -> Belief:
+    """Temperature from the `given` labels of validation, class weights from the pool. labelled: (C,) labels a class."""
+    temperature = fit_temperature(validation, given) if rule.calibrate else 1.0
+    if rule.align == "none":
+        return Belief(temperature)
+    exponent = rule.exponent(round)
+    share = np.ones(len(labelled)) if rule.align == "uniform" else labelled.astype(np.float64)
+    weights = class_weights(pool.probs(temperature), tempered(share / share.sum(), exponent), rule.align_steps)
+    return Belief(temperature, tuple(float(weight) for weight in weights), rule.align, exponent)

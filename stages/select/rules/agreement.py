@@ -1,0 +1,48 @@
+"""Keep what several teachers agree on: co-training (Blum and Mitchell 1998), ST++ (Yang et al. 2022)."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.select.evidence import Evidence
+from stages.select.rule import Rule, top_class
+from stages.select.selection import Selection
+
+
+class Agreement(Rule):
+    """Keep a patch if every other opinion gives it the same most probable class.
+
+    The opinions are those of earlier states of the same teacher (`predict.snapshots`; ST++ compares checkpoints)
+    and of the teacher of the round before. A label that changes while a teacher learns, or from one teacher to
+    the next, is wrong more often than one that stays. Where there is no second opinion, in a first round without
+    snapshots, `min_confidence` alone decides and a remark says so.
+    """
+
+    rule: Literal["agreement"] = "agreement"
+    min_confidence: Annotated[
+        float, Field(ge=0, le=1, description="of the teacher of this round; agreement alone can be of the unsure")
+    ] = 0.5
+
+    def select(self, evidence: Evidence) -> Selection:
+        """See Rule."""
+        label, confidence = top_class(evidence.probs)
+        kept = (confidence >= np.float32(self.min_confidence)) & agreed(label, evidence.opinions)
+        return Selection.of(evidence.ids[kept], label[kept], confidence[kept], evidence.round)
+
+    def remarks(self, evidence: Evidence) -> list[str]:
+        """See Rule."""
+        if evidence.opinions:
+            return []
+        return [
+            f"agreement: no second opinion in round {evidence.round}, so confidence of at least "
+            f"{self.min_confidence:g} alone decided"
+        ]
+
+
+def agreed(label: np.ndarray, opinions: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Whether all opinions, each (N, C), have `label` (N,) as their most probable class: (N,) bool."""
+    same = np.ones(len(label), bool)
+    for opinion in opinions:
+        same &= top_class(opinion)[0] == label
+    return same

@@ -1,0 +1,35 @@
+"""Keep every patch, with a weight that falls as it is less sure: SoftMatch (Chen et al. 2023, arXiv 2301.10921)."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.select.evidence import Evidence
+from stages.select.rule import Rule, top_class
+from stages.select.selection import Selection
+
+
+class Soft(Rule):
+    """Weight exp(-min(p - mu, 0)^2 / (2 var / n_sigma^2)) of a patch whose highest probability is p.
+
+    mu and var are mean and (unbiased) variance of p over the pool, where SoftMatch follows them over its batches.
+    A patch at least as sure as the mean weighs 1; where all are equally sure, all weigh 1. The paper goes with
+    `align: uniform`, which is left to be set: few pools have equal shares.
+    """
+
+    rule: Literal["soft"] = "soft"
+    n_sigma: Annotated[float, Field(gt=0, description="2: weight 0.14 one deviation below the mean; more: steeper")] = (
+        2.0
+    )
+
+    def select(self, evidence: Evidence) -> Selection:
+        """See Rule."""
+        label, confidence = top_class(evidence.probs)
+        # summed in order of size, so that the order of the rows cannot show in the last digit
+        p = np.sort(confidence.astype(np.float64))
+        mean = p.mean() if len(p) else 0.0
+        var = p.var(ddof=1) if len(p) > 1 else 0.0
+        below = np.minimum(confidence.astype(np.float64) - mean, 0)
+        weight = np.exp(-(below**2) * self.n_sigma**2 / (2 * var)) if var > 0 else np.ones(len(p))
+        return Selection.of(evidence.ids, label, confidence, evidence.round, weight=weight)

@@ -1,0 +1,49 @@
+"""Confidence is not certainty: keep what is both, UPS (Rizve et al. 2021, arXiv 2101.06329)."""
+
+from typing import Annotated, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from stages.select.evidence import Evidence
+from stages.select.rule import Need, Rule, top_class
+from stages.select.selection import Selection
+
+
+class Uncertainty(Rule):
+    """Keep a patch if its highest probability is at least 0.70 and deviates by less than 0.05 over MC-dropout passes.
+
+    In the first rounds every class is cut to its least deviating patches, as many as the smallest class has but at
+    least 25, so that no class floods the others. Deviations are those of the raw probability over
+    `predict.mc_passes` passes with dropout (10 in the paper), the probability is the calibrated one without dropout,
+    which is what students learn (the paper thresholds the mean over the passes). With `negative`, a patch also
+    teaches which classes it is *not*: those of probability below 0.05 that deviate by less than 0.005.
+    """
+
+    needs: ClassVar[frozenset[Need]] = frozenset({"deviation"})
+
+    rule: Literal["uncertainty"] = "uncertainty"
+    min_confidence: Annotated[float, Field(ge=0, le=1, description="tau_p of the paper")] = 0.70
+    max_deviation: Annotated[float, Field(gt=0, description="kappa_p of the paper; deviations lie below it")] = 0.05
+    balance_rounds: Annotated[int, Field(ge=0, description="in how many first rounds classes are cut alike")] = 6
+    balance_floor: Annotated[int, Field(ge=1, description="patches a class may always have")] = 25
+
+    def select(self, evidence: Evidence) -> Selection:
+        """See Rule."""
+        assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
+        label, confidence = top_class(evidence.probs)
+        deviation = np.take_along_axis(evidence.deviation, label[:, None].astype(np.int64), axis=1)[:, 0]
+        sure = confidence >= np.float32(self.min_confidence)
+        kept = np.flatnonzero(sure & (deviation < np.float32(self.max_deviation)))
+        if evidence.round < self.balance_rounds and len(kept):
+            most = max(self.balance_floor, int(np.bincount(label[kept], minlength=evidence.probs.shape[1]).min()))
+            kept = _least(kept, label, deviation, evidence.ids, most)
+        return Selection.of(evidence.ids[kept], label[kept], confidence[kept], evidence.round)
+
+
+def _least(rows: np.ndarray, label: np.ndarray, deviation: np.ndarray, ids: np.ndarray, most: int) -> np.ndarray:
+    # of every class the `most` rows of lowest deviation, ties to the lower id
+    order = rows[np.lexsort((ids[rows], deviation[rows], label[rows]))]
+    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
+    place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
+    return order[place < most]
