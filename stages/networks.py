@@ -1,8 +1,6 @@
 """Networks by timm's names, 3-D ones by torchvision's, and their first weights. Refuses to load less than asked for."""
 
-import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,10 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from data.atomic import replacing, write_json
+from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
+from stages.model_card import ModelCard
 from stages.train.config import StudentConfig, TrainConfig
 from stages.volume_networks import (
     KINETICS_MEAN,
@@ -24,36 +23,6 @@ from stages.volume_networks import (
     create_volume_network,
     is_volume_network,
 )
-
-
-@dataclass(frozen=True)
-class ModelCard:
-    """`model.json`: all that is needed to use `model.safetensors` without this program.
-
-    windows: of CT, in the order of the channels; stain: how colour patches are normalised first, None: not at all.
-    """
-
-    name: str
-    timm_kwargs: dict[str, Any]
-    classes: list[str]
-    size_px: int
-    mode: str
-    mean: list[float]
-    std: list[float]
-    weights: str
-    input: str
-    depth: int = 1
-    windows: list[dict[str, Any]] = field(default_factory=list)
-    stain: dict[str, Any] | None = None
-
-    def save(self, path: Path) -> None:
-        """Write as JSON."""
-        write_json(path, asdict(self))
-
-    @staticmethod
-    def load(path: Path) -> "ModelCard":
-        """Read what `save` wrote."""
-        return ModelCard(**json.loads(path.read_text()))
 
 
 def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
@@ -173,12 +142,6 @@ def normalisation(
 def _spread(own: Sequence[float], channels: int, each: int) -> list[float]:
     values = [sum(own) / len(own)] if channels == 1 else [own[i % len(own)] for i in range(channels)]
     return [float(value) for value in values for _ in range(each)]
-
-
-def input_words(backbone: str, kind: NetworkInput, stain: bool) -> str:
-    """What `model.json` says of the network's input, for whoever uses it elsewhere."""
-    words = f"stain-normalise (Macenko et al. 2009) to `stain`: {kind.words()}" if stain else kind.words()
-    return f"{words}; as (batch, windows, slices, height, width)" if is_volume_network(backbone) else words
 
 
 def save_weights(model: torch.nn.Module, path: Path) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from torchvision.models import video
+from torchvision.models import get_model_weights, video
 
 from stages.train.config import VOLUME_PREFIX
 
@@ -34,9 +34,11 @@ def create_volume_network(
     """
     if name not in NAMES:
         raise ValueError(f"torchvision's 3-D networks here are {', '.join(NAMES)}")
-    model: torch.nn.Module = BUILDERS[name.removeprefix(VOLUME_PREFIX)](
-        weights="KINETICS400_V1" if pretrained else None
-    )
+    build = BUILDERS[name.removeprefix(VOLUME_PREFIX)]
+    model: torch.nn.Module = build(weights=None)
+    if pretrained:  # not by build(weights=...): that unpickles whatever the file says
+        weights = get_model_weights(build)["KINETICS400_V1"]
+        model.load_state_dict(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
     stem, head = model.get_submodule("stem"), model.get_submodule("fc")
     assert isinstance(stem, torch.nn.Sequential)
     assert isinstance(head, torch.nn.Linear)

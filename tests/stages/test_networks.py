@@ -10,8 +10,8 @@ from safetensors.torch import load_file, save_file
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
 from data.windows import windows_of
+from stages.model_card import ModelCard
 from stages.networks import (
-    ModelCard,
     create,
     first_network,
     load_network,

@@ -12,10 +12,9 @@ from torchvision.models import video
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
 from data.windows import windows_of
+from stages.model_card import ModelCard, input_words
 from stages.networks import (
-    ModelCard,
     first_network,
-    input_words,
     load_network,
     load_pretrained,
     network_kwargs,
@@ -126,6 +125,32 @@ def test_pretrained_weights_of_torchvision_fit_any_number_of_windows(tmp_path: P
     save_file({name: tensors[name] for name in list(tensors)[:40]}, tmp_path / "half.safetensors")
     with pytest.raises(ChainError, match="does not fit torchvision/r3d_18"):
         load_pretrained(first_network(TeacherConfig(backbone=R3D), 2, kind, "t"), tmp_path / "half.safetensors", "k")
+
+
+def test_fetched_weights_are_never_unpickled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fake of torch.hub suffices: what it is asked for is what decides."""
+    own = video.mc3_18().state_dict()
+    asked: dict[str, object] = {}
+
+    def fetched(url: str, **words: object) -> object:
+        asked.update(words, url=url)
+        return own
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetched)
+    section = TeacherConfig(backbone="torchvision/mc3_18", init=Init(kind="pretrained"))
+    network = first_network(section, 2, TWO_WINDOWS, "teacher")
+    assert asked["weights_only"] is asked["check_hash"] is True
+    assert "mc3_18" in str(asked["url"])
+    name = "layer1.0.conv1.0.weight"
+    assert torch.equal(network.state_dict()[name], own[name])
+
+    def unreachable(url: str, **words: object) -> object:
+        raise OSError("no network")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", unreachable)
+    with pytest.raises(ChainError, match=r"teacher\.backbone: the pretrained weights of torchvision/mc3_18") as refusal:
+        first_network(section, 2, TWO_WINDOWS, "teacher")
+    assert refusal.value.code == ExitCode.MISSING
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 6, 7])
