@@ -17,6 +17,7 @@ from data.volumes.reasons import Reason, Unfit, VolumeError, refuse_unless_accep
 from data.volumes.stack import SAME_PLACE_MM, Stack, stacked
 from data.volumes.volume import Volume
 
+MAX_SLICE_PIXELS = 1 << 26
 GEOMETRY_WHY = {
     **WHY,
     Reason.INCONSISTENT_ORIENTATION: "its slices are turned differently",
@@ -34,8 +35,9 @@ def judged(shown: str, headers: list[Header], accept: Collection[Reason]) -> tup
     problems = {reason: WHY[reason] for header in headers if (reason := dicom_kind.doubtful(header)) is not None}
     if len({(header.rows, header.columns) for header in headers}) > 1:
         raise VolumeError(shown, [Reason.INCONSISTENT_SIZE], GEOMETRY_WHY[Reason.INCONSISTENT_SIZE])
-    if headers[0].rows * headers[0].columns * len(headers) > regrid.MAX_VOXELS:
-        raise VolumeError(shown, [Reason.TOO_LARGE], f"it declares more than {regrid.MAX_VOXELS:,} voxels")
+    pixels = headers[0].rows * headers[0].columns
+    if pixels > MAX_SLICE_PIXELS or pixels * len(headers) > regrid.MAX_VOXELS:
+        raise VolumeError(shown, [Reason.TOO_LARGE], "it declares more voxels than a CT has")
     stack = _stack(headers)
     if isinstance(stack, Stack):
         try:
@@ -123,7 +125,7 @@ def _once(shown: str, hu: np.ndarray, along_mm: np.ndarray, notes: list[str]) ->
 
 def _volume(shown: str, hu: np.ndarray, along_mm: np.ndarray, stack: Stack, notes: tuple[str, ...]) -> Volume:
     if not stack.even:
-        if hu[0].size * (along_mm[-1] / stack.step_mm + 1) > regrid.MAX_VOXELS:
+        if regrid.too_large(hu[0].size * (along_mm[-1] / stack.step_mm + 1), hu.size):
             raise VolumeError(shown, [Reason.TOO_LARGE], "filled up to an even distance it has too many slices")
         hu = regrid.even_slices(hu, along_mm, stack.step_mm)
     affine = stack.affine * np.array([1.0, 1.0, stack.step_mm])

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 import pydicom
 import SimpleITK
+from pydicom.encaps import generate_frames
 
+from data.volumes.codestream import picture_size
 from data.volumes.dicom_headers import DEFLATED, Header
 from data.volumes.dicom_kind import NATIVE, RLE
 from data.volumes.quiet import PARSER_ERRORS, attempt, mute
@@ -37,7 +39,7 @@ def read_hu(header: Header) -> np.ndarray | Reason:
     elif header.syntax == RLE:
         stored = _decoded(ds)
     else:
-        stored = _gdcm(header)
+        stored = _gdcm(header, content)
     if isinstance(stored, Reason):
         return stored
     if stored.shape != (header.rows, header.columns):
@@ -72,7 +74,10 @@ def _decoded(ds: Any) -> np.ndarray | Reason:
     return Reason.CORRUPT if pixels is None else pixels.view(f"u{pixels.itemsize}")
 
 
-def _gdcm(header: Header) -> np.ndarray | Reason:
+def _gdcm(header: Header, content: bytes) -> np.ndarray | Reason:
+    stream = attempt(lambda: next(generate_frames(content, number_of_frames=1))) or b""
+    if picture_size(stream, header.syntax) != (header.rows, header.columns):
+        return Reason.CORRUPT
     try:
         reader = SimpleITK.ImageFileReader()
         reader.SetImageIO("GDCMImageIO")

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import SimpleITK
 from pydicom import config as pydicom_config
-from pydicom.errors import InvalidDicomError
+from pydicom.errors import BytesLengthException, InvalidDicomError
 
 T = TypeVar("T")
 
@@ -21,6 +21,7 @@ PARSER_ERRORS = (
     ArithmeticError,
     AssertionError,
     AttributeError,
+    BytesLengthException,
     EOFError,
     InvalidDicomError,
     LookupError,

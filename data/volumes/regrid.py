@@ -5,6 +5,14 @@ import numpy as np
 from data.volumes.volume import AIR_HU, closest_axes
 
 MAX_VOXELS = 1 << 30  # 2 GiB of HU: more than 4,000 slices of 512 x 512
+# how much larger than what it is made of a regular grid may be: an honest one is less than 4 times
+MOST_GROWTH, SMALL_VOXELS = 16, 1 << 22
+SLAB_VOXELS = 1 << 24
+
+
+def too_large(made: float, given: int) -> bool:
+    """Whether a grid of `made` voxels is more than `given` voxels can honestly become."""
+    return not made <= min(MAX_VOXELS, max(SMALL_VOXELS, MOST_GROWTH * given))
 
 
 def even_slices(hu: np.ndarray, along_mm: np.ndarray, step_mm: float) -> np.ndarray:
@@ -26,7 +34,7 @@ def axial(
     """hu (Z, Y, X) on any grid, onto one along the world's axes that holds all of it; air outside.
 
     affine: (3, 3) one step along x, y, z of the array, columns in mm, at any angles. Returns hu, spacing (3,) x, y, z
-    and origin (3,); None when it would be larger than MAX_VOXELS.
+    and origin (3,); None when it would be `too_large`.
     """
     from scipy.ndimage import affine_transform
 
@@ -34,15 +42,20 @@ def axial(
     last = np.array(hu.shape[::-1]) - 1
     corners = np.array([[i, j, k] for i in (0, 1) for j in (0, 1) for k in (0, 1)]) * last @ affine.T + origin_mm
     start = corners.min(0)
-    size = np.floor((corners.max(0) - start) / spacing + 1e-6).astype(int) + 1
-    if size.astype(float).prod() > MAX_VOXELS:
+    across = np.floor((corners.max(0) - start) / spacing + 1e-6) + 1
+    if too_large(float(across.prod()), hu.size):
         return None
+    size = across.astype(int)
     back = np.linalg.inv(affine)
     # scipy counts in the array's order, z first
     matrix = (back * spacing)[::-1, ::-1]
     offset = (back @ (start - origin_mm))[::-1]
-    # "grid-constant": a place a rounding error outside is a mixture with air, not air
-    values = affine_transform(
-        hu, matrix, offset, tuple(size[::-1]), np.float32, order=1, mode="grid-constant", cval=AIR_HU, prefilter=False
-    )
-    return np.rint(values).astype(np.int16), spacing, start
+    values = np.empty(size[::-1], np.int16)
+    slab = max(1, SLAB_VOXELS // int(size[0] * size[1]))
+    for z in range(0, len(values), slab):
+        part = values[z : z + slab]
+        # "grid-constant": a place a rounding error outside is a mixture with air, not air
+        between = affine_transform(hu, matrix, offset + matrix[:, 0] * z, part.shape, np.float32, order=1,
+                                   mode="grid-constant", cval=AIR_HU, prefilter=False)  # fmt: skip
+        part[:] = np.rint(between)
+    return values, spacing, start

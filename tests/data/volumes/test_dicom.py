@@ -1,5 +1,6 @@
 """A series gives the HU that went into it, in the order of its positions, however its files are written."""
 
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,23 @@ def test_jpeg_family_written_by_gdcm(tmp_path: Path, compressor: str) -> None:
     packed = [path.with_name(f"c{path.name}") for path in paths]
     assert pydicom.dcmread(packed[0]).file_meta.TransferSyntaxUID.is_compressed
     np.testing.assert_array_equal(read(packed).hu, hu)
+
+
+@pytest.mark.parametrize("compressor", ["JPEG", "JPEG2000"])
+def test_a_picture_that_says_it_is_huge_never_reaches_the_decoder(tmp_path: Path, compressor: str) -> None:
+    path = write_series(tmp_path, body_hu((1, 32, 48)), signed=True, intercept=0.0)[0]
+    writer = SimpleITK.ImageFileWriter()
+    writer.SetImageIO("GDCMImageIO")
+    writer.UseCompressionOn()
+    writer.SetCompressor(compressor)
+    writer.SetFileName(str(path))
+    writer.Execute(SimpleITK.ReadImage(str(path)))
+    raw = path.read_bytes()
+    sizes = {"JPEG": (">HH", (32, 48), (65000, 65000)), "JPEG2000": (">II", (48, 32), (60000, 60000))}
+    form, true, false = sizes[compressor]
+    assert raw.count(struct.pack(form, *true)) >= 1
+    path.write_bytes(raw.replace(struct.pack(form, *true), struct.pack(form, *false)))
+    assert refused([path]).reason == Reason.CORRUPT
 
 
 def test_jpeg_ls_of_another_encoder(tmp_path: Path) -> None:
