@@ -7,16 +7,15 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import openslide
-from PIL import Image
 
 from data.atomic import canonical_json
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.modes import MAX_SIZE_PX
 from data.slides.handles import HANDLES, Handles, brief
+from data.slides.pixels import read_rgb
 from data.slides.plan import MOST_READ_PX, ReadPlan
 from data.slides.resample import resampled
 from data.slides.slide import background_of
@@ -110,25 +109,6 @@ def read_reference(payload: bytes) -> np.ndarray:
     """
     slide, x_px, y_px, *how = _parsed(payload)
     return _reader(Path(slide), *how, os.getpid()).patch(x_px, y_px)
-
-
-def read_rgb(
-    handle: openslide.OpenSlide, level: int, x_px: int, y_px: int, width: int, height: int,
-    background: tuple[int, int, int],
-) -> np.ndarray:  # fmt: skip
-    """(height, width, 3) uint8 RGB: level-0 position, size in pixels of the level. What is transparent is background.
-
-    Raises openslide.OpenSlideError.
-    """
-    assert 0 < width <= MOST_READ_PX
-    assert 0 < height <= MOST_READ_PX
-    image = handle.read_region((x_px, y_px), level, (width, height))
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(height, width, 4)
-    if pixels.view("<u4").min() < 0xFF000000:  # alpha is the highest byte
-        ground = Image.new("RGBA", image.size, (*background, 255))
-        return np.asarray(Image.alpha_composite(ground, image).convert("RGB"))
-    opaque: np.ndarray = cv2.cvtColor(pixels, cv2.COLOR_RGBA2RGB)
-    return opaque
 
 
 class _About:

@@ -10,14 +10,14 @@ import numpy as np
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.slides.handles import HANDLES, Handles
+from data.slides.pixels import read_rgb
 from data.slides.plan import MOST_READ_PX
-from data.slides.reading import read_rgb
 from data.slides.slide import SlideInfo
 
 LONGEST_PX = 4096
 _BLOCK_READ_PX = 2048  # pixels of the level read at once
 _SMALLEST_PX = 8  # of the thumbnail: around damage blocks are divided down to this
-_MOST_FAILURES = 500  # each opens the slide anew: after so many, what fails is no longer divided
+_MOST_FAILURES = 300  # each opens the slide anew: after so many, what fails is no longer divided
 
 
 @dataclass(frozen=True)

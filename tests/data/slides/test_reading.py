@@ -13,8 +13,9 @@ from PIL import Image
 
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
+from data.slides.pixels import read_rgb
 from data.slides.plan import plan_reading
-from data.slides.reading import SlideReader, read_reference, read_rgb
+from data.slides.reading import SlideReader, read_reference
 from data.slides.resample import resampled
 from data.slides.slide import inspect
 from tests.data.slides.tiny_tiff import picture, write_tiff
@@ -160,6 +161,18 @@ def test_what_was_never_scanned_is_background():
     pixels = read_rgb(HalfScanned(), 0, 0, 0, 4, 4, (250, 240, 230))
     assert pixels[:, :2].reshape(-1, 3).tolist() == [[250, 240, 230]] * 8
     assert pixels[:, 2:].reshape(-1, 3).tolist() == [[10, 20, 30]] * 8
+
+
+def test_both_ways_into_openslide_give_the_same_pixels(slide, monkeypatch):
+    import openslide
+
+    with openslide.OpenSlide(slide[0]) as handle:
+        places = [(0, 0, 0), (1, 2, 3), (1, 401, 203), (0, W - 20, 5), (0, -7, H - 9)]
+        first = [read_rgb(handle, *place, 40, 30, (9, 8, 7)) for place in places]
+        monkeypatch.setattr("data.slides.pixels._INTO", None)
+        for place, pixels in zip(places, first, strict=True):
+            assert np.array_equal(read_rgb(handle, *place, 40, 30, (9, 8, 7)), pixels)
+    assert (first[3][:, 20:] == (9, 8, 7)).all(), "beyond the slide"
 
 
 def test_a_reference_reads_the_same_pixels_in_a_forked_child_too(slide):
