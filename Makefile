@@ -14,8 +14,11 @@ $(VENV)/installed: pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	touch $@
 
+# killed and started again, each of the three goes on where it was; what is done is not done again
 demo: install
-	$(BIN)/python run_chain.py run configs/demo.yaml runs/demo
+	$(BIN)/python run_chain.py example slides runs/slides
+	$(BIN)/python run_chain.py prepare configs/slides.yaml runs/slides-patches
+	$(BIN)/python run_chain.py run configs/slides.yaml runs/demo
 
 test: install
 	$(BIN)/python -m pytest

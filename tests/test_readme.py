@@ -27,18 +27,29 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("python run_chain.py")
 ]
+FEW = ["--patients", "6"]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 
 
 def shrunk(config: str) -> list[str]:
     """Settings that make a shipped configuration small enough for a test; what it is made of stays."""
     sets = list(SHRINK)
-    if "demo" in config:
+    if Path(config).stem in ("slides", "ct"):
+        sets += ["splits.labels={count: 3}"]
+    elif "demo" in config:
         sets += ["data.sources.0.patients=8", "data.sources.0.patches_per_patient=30", "splits.labels={count: 3}"]
     else:
         sets += [f"{role}.init.path=lite0.safetensors" for role in ("teacher", "student")]
         sets += ["data.sources.0.path=patches"]
     return [word for one in sets for word in ("--set", one)]
+
+
+def drawn(command: str) -> None:
+    """What a command on slides or CT begins with, inputs and their patches, where they are not there yet."""
+    for kind in ("slides", "ct"):
+        if f"/{kind}" in command:
+            assert run_chain.main(["example", kind, f"runs/{kind}", *FEW]) == 0
+            assert run_chain.main(["prepare", f"configs/{kind}.yaml", f"runs/{kind}-patches"]) == 0
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +74,17 @@ def at_desk(desk: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_there_is_something_to_execute() -> None:
     verbs = {command[2] for command in COMMANDS}
-    assert verbs == {"check", "plan", "run", "resume", "status", "inspect", "rerun", "verify", "schema"}
+    assert verbs == {"check", "plan", "run", "resume", "status", "inspect", "rerun", "verify", "schema"} | {
+        "example",
+        "prepare",
+    }
     assert len(PYTHON) >= 3
 
 
 @pytest.mark.parametrize("config", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
 def test_every_shipped_configuration_runs(config: str, at_desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = f"runs/{Path(config).stem}"
+    drawn(f"configs/{config}")
+    run = f"runs/{Path(config).stem}-whole"
     assert run_chain.main(["run", f"configs/{config}", run, *shrunk(config)]) == 0
     shown = capsys.readouterr().out
     assert "final" in shown
@@ -81,8 +96,11 @@ def test_every_command_of_the_readme(command: list[str], at_desk: Path, capsys: 
     words = [word for word in command[2:] if word != ">"]
     if ">" in command:
         words = words[:-1]
+    drawn(" ".join(words))
     if words[0] in ("check", "plan", "run"):
         words += shrunk(words[1])
+    if words[0] == "example":
+        words += FEW
     assert run_chain.main(words) == 0, capsys.readouterr().err
     assert capsys.readouterr().out or words[0] in ("run", "resume", "rerun")
 
@@ -121,7 +139,10 @@ def test_tables_name_every_reader_and_every_exit_code_that_can_come() -> None:
 
 def test_the_makefile_runs_what_the_readme_says() -> None:
     make = (ROOT / "Makefile").read_text()
-    assert "run_chain.py run configs/demo.yaml runs/demo" in make
+    for words in ("example slides runs/slides", "prepare configs/slides.yaml runs/slides-patches"):
+        assert f"run_chain.py {words}\n" in make
+        assert words in " ".join(README.split())
+    assert "run_chain.py run configs/slides.yaml runs/demo\n" in make
     assert "make demo" in README
     assert "make test" in README
     assert "make test" in (ROOT / ".ci" / "run").read_text()
