@@ -25,17 +25,17 @@ def config(**keys):
 @settings(max_examples=100, deadline=None)
 @given(
     values=st.lists(st.integers(0, 4), min_size=1, max_size=40),
-    shares=st.tuples(st.floats(0.01, 1), st.floats(0.01, 1)),
+    fortieths=st.tuples(st.integers(1, 40), st.integers(1, 40)),
     otherwise=st.sampled_from([None, "background"]),
 )
-def test_the_first_class_with_enough_of_it_is_taken(values, shares, otherwise):
-    rare = MaskClass(name="rare", values=[3, 4], min_share=shares[0])
-    common = MaskClass(name="common", values=[1], min_share=shares[1])
+def test_the_first_class_with_enough_of_it_is_taken(values, fortieths, otherwise):
+    rare = MaskClass(name="rare", values=[3, 4], min_share=fortieths[0] / 40)
+    common = MaskClass(name="common", values=[1], min_share=fortieths[1] / 40)
     n = len(values)
     of_rare, of_common = sum(v in (3, 4) for v in values), values.count(1)
-    if of_rare / n >= shares[0]:
+    if 40 * of_rare >= fortieths[0] * n:
         expected = "rare"
-    elif of_common / n >= shares[1]:
+    elif 40 * of_common >= fortieths[1] * n:
         expected = "common"
     else:
         expected = "" if of_rare or of_common or otherwise is None else otherwise

@@ -23,21 +23,20 @@ ORIENTATIONS = [
 ]
 
 
-def drawn(direction, spacing, origin, spheres, shape=(34, 36, 38)):
-    """A volume of air with spheres (world centre, radius) of 1000 HU, each voxel by its own world place."""
+def drawn(direction, spacing, origin, nodules, shape=(34, 36, 38)):
+    """A volume of air with round soft nodules at world points, each voxel drawn by its own world place."""
     z, y, x = np.indices(shape)
-    index = np.stack([x, y, z], -1) * spacing
-    world = index @ direction.T + origin
+    world = (np.stack([x, y, z], -1) * spacing) @ direction.T + origin
     hu = np.full(shape, -1000.0)
-    for centre, radius in spheres:
-        # a soft edge, so that centres of mass are better than a voxel
-        hu = np.maximum(hu, 2000 * np.clip(radius + 0.5 - np.linalg.norm(world - centre, axis=-1), 0, 1) - 1000)
-    return Volume(hu.astype(np.int16), tuple(spacing), np.asarray(origin, float), direction)
+    for centre in nodules:
+        # a Gaussian wider than the voxels: its centre of mass survives sampling
+        hu += 3000 * np.exp(-((world - centre) ** 2).sum(-1) / (2 * 1.5**2))
+    return Volume(np.rint(hu).astype(np.int16), tuple(spacing), np.asarray(origin, float), direction)
 
 
 def centre_of(patch: np.ndarray) -> np.ndarray:
     """Rows, columns, slices from the middle of the patch, of what is bright."""
-    weight = patch.astype(float) + 1000
+    weight = (patch.astype(float) + 1000).clip(0)  # air beyond the volume is 24 HU less than the drawn air
     places = [np.arange(n) - (n - 1) / 2 for n in patch.shape]
     return np.array([np.tensordot(weight.sum(tuple({0, 1, 2} - {axis})), p, 1) for axis, p in enumerate(places)]) / (
         weight.sum()
@@ -48,13 +47,13 @@ def test_there_are_48_orientations():
     assert len({tuple(d.ravel()) for d in ORIENTATIONS}) == 48
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     orientations=st.lists(st.sampled_from(range(48)), min_size=3, max_size=3, unique=True),
     spacing=st.tuples(*[st.floats(0.6, 1.6)] * 3),
     origin=st.tuples(*[st.floats(-300, 300)] * 3),
-    off=st.tuples(*[st.floats(-4, 4)] * 3),
-    size=st.sampled_from([16, 17]),
+    off=st.tuples(*[st.floats(-2, 2)] * 3),
+    size=st.sampled_from([20, 21]),
 )
 def test_a_nodule_lies_in_the_middle_of_its_patch(orientations, spacing, origin, off, size):
     for number in orientations:
@@ -63,7 +62,13 @@ def test_a_nodule_lies_in_the_middle_of_its_patch(orientations, spacing, origin,
 
 @pytest.mark.parametrize("number", range(48))
 def test_in_each_orientation_left_is_right_and_the_head_is_last(number):
-    check_nodule(ORIENTATIONS[number], np.array([0.8, 1.0, 1.3]), np.array([-120.0, 55.5, 900.25]), np.zeros(3), 16)
+    check_nodule(ORIENTATIONS[number], np.array([0.8, 1.0, 1.3]), np.array([-120.0, 55.5, 900.25]), np.zeros(3), 20)
+
+
+def test_a_scan_a_fraction_of_a_degree_off_its_axes_keeps_its_points():
+    tilt = np.radians(0.4)
+    turned = np.array([[np.cos(tilt), -np.sin(tilt), 0], [np.sin(tilt), np.cos(tilt), 0], [0, 0, 1]])
+    check_nodule(turned @ ORIENTATIONS[13], np.array([1.1, 0.9, 1.2]), np.array([300.0, -200, 50]), np.ones(3), 20)
 
 
 def check_nodule(direction, spacing, origin, off, size):
@@ -72,20 +77,20 @@ def check_nodule(direction, spacing, origin, off, size):
     lattice = Lattice(size, size - 2, 0.9, 0.9)
     point = Point(tuple(nodule[::-1]), "")
     patches = []
-    for aside in (None, [4.0, 0, 0], [0, 4.0, 0], [0, 0, 4.0]):
+    for aside in (None, [2.0, 0, 0], [0, 2.0, 0], [0, 0, 2.0]):
         centre = nodule if aside is None else nodule + aside
-        volume = drawn(direction, spacing, origin, [(centre, 2.5)]).oriented()
+        volume = drawn(direction, spacing, origin, [centre]).oriented()
         (place,) = point_places(volume, lattice, [point])
         assert not place.refusal
         assert np.allclose(volume.to_world(place.centre_mm / volume.spacing_mm), nodule, atol=1e-6)
         sampler = Sampler(volume.hu, volume.spacing_mm, lattice, smooth=False)
         patches.append(centre_of(sampler.patch(place.centre_mm)[0]) * 0.9)
     here, left, back, head = patches
-    assert np.abs(here).max() < 0.25, "mm from the middle"
+    assert np.abs(here).max() < 0.1, "mm from the middle"
     # rows go to the back, columns to the patient's left, slices to the head
-    assert np.allclose(left, [0, 4, 0], atol=0.3)
-    assert np.allclose(back, [4, 0, 0], atol=0.3)
-    assert np.allclose(head, [0, 0, 4], atol=0.3)
+    assert np.allclose(left, [0, 2, 0], atol=0.1)
+    assert np.allclose(back, [2, 0, 0], atol=0.1)
+    assert np.allclose(head, [0, 0, 2], atol=0.1)
 
 
 def test_a_point_outside_the_volume_is_refused_by_its_distance():
