@@ -14,7 +14,7 @@ from data.volumes.hu import implausible, whole_hu
 from data.volumes.placed import placed
 from data.volumes.quiet import quiet
 from data.volumes.reasons import Reason, Unfit, VolumeError, refuse_unless_accepted
-from data.volumes.stack import SAME_PLACE_MM, Stack, stacked
+from data.volumes.stack import SAME_PLACE_MM, TILT_DEG, Stack, stacked
 from data.volumes.volume import Volume
 
 MAX_SLICE_PIXELS = 1 << 26
@@ -62,11 +62,22 @@ def read_series(shown: str, paths: tuple[Path, ...], accept: Collection[Reason])
     if Reason.NO_RESCALE in problems or any(header.rescale_type == dicom_kind.UNSPECIFIED for header in headers):
         more.update(implausible(hu))
     refuse_unless_accepted(shown, more, accept)
-    notes = list(refuse_unless_accepted(shown, {**problems, **more}, accept))
-    if any(map(padding_ignored, headers)):
-        notes.append("its padding value is a value of tissue, and was not taken for padding")
+    notes = [*refuse_unless_accepted(shown, {**problems, **more}, accept), *_remarks(headers, stack)]
     hu, along = _once(shown, hu, stack.along_mm, notes)
     return _volume(shown, hu, along, stack, tuple(notes))
+
+
+def _remarks(headers: list[Header], stack: Stack) -> list[str]:
+    """What nobody needs to accept, and everybody should know."""
+    remarks = []
+    if any(map(padding_ignored, headers)):
+        remarks.append("its padding value is a value of tissue, and was not taken for padding")
+    if any(header.lossy for header in headers):
+        remarks.append("its pixels have been compressed with losses: HU are not exact")
+    tilted = any(abs(header.tilt_deg or 0) > TILT_DEG for header in headers)
+    if tilted and not {Reason.GANTRY_TILT, Reason.OBLIQUE} & set(stack.problems):
+        remarks.append("it says that the gantry was tilted; its slices lie straight, and are taken as corrected before")
+    return remarks
 
 
 def _header(shown: str, path: Path) -> Header:
@@ -124,6 +135,9 @@ def _once(shown: str, hu: np.ndarray, along_mm: np.ndarray, notes: list[str]) ->
 
 
 def _volume(shown: str, hu: np.ndarray, along_mm: np.ndarray, stack: Stack, notes: tuple[str, ...]) -> Volume:
+    if Reason.MISSING_SLICES in stack.problems:
+        # on the regular grid, so that a slice that is there stays as it is however its position was rounded
+        along_mm = np.rint(along_mm / stack.step_mm) * stack.step_mm
     if not stack.even:
         if regrid.too_large(hu[0].size * (along_mm[-1] / stack.step_mm + 1), hu.size):
             raise VolumeError(shown, [Reason.TOO_LARGE], "filled up to an even distance it has too many slices")

@@ -18,8 +18,8 @@ from data.volumes.reasons import Reason
 
 # whatever is not named here is not read: dates, names, places, comments, private tags
 GEOMETRY_TAGS = ["ImagePositionPatient", "ImageOrientationPatient", "PixelSpacing", "SliceThickness",
-                 "AcquisitionNumber"]  # fmt: skip
-KIND_TAGS = ["SOPClassUID", "Modality", "ImageType", "BurnedInAnnotation", "NumberOfFrames"]
+                 "AcquisitionNumber", "GantryDetectorTilt"]  # fmt: skip
+KIND_TAGS = ["SOPClassUID", "Modality", "ImageType", "BurnedInAnnotation", "NumberOfFrames", "LossyImageCompression"]
 PIXEL_TAGS = ["Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation", "BitsAllocated", "BitsStored",
               "HighBit", "PixelRepresentation", "RescaleSlope", "RescaleIntercept", "RescaleType",
               "PixelPaddingValue", "PixelPaddingRangeLimit"]  # fmt: skip
@@ -50,6 +50,7 @@ class Header:
     image_type: tuple[str, ...]
     photometric: str
     burned_in: bool
+    lossy: bool
     frames: int
     samples: int
     rows: int
@@ -66,6 +67,7 @@ class Header:
     orientation: tuple[float, ...] | None
     pixel_mm: tuple[float, ...] | None
     thickness_mm: float | None
+    tilt_deg: float | None
     acquisition: int | None
 
 
@@ -119,6 +121,7 @@ def _header(path: Path, ds: Any, key: bytes | None) -> Header:
         image_type=tuple(_text(ds, "ImageType").upper().split("\\")),
         photometric=_text(ds, "PhotometricInterpretation"),
         burned_in=_text(ds, "BurnedInAnnotation").upper() == "YES",
+        lossy=_text(ds, "LossyImageCompression") == "01",
         frames=_whole(ds, "NumberOfFrames") or 1,
         samples=_whole(ds, "SamplesPerPixel") or 1,
         rows=_whole(ds, "Rows") or 0,
@@ -135,6 +138,7 @@ def _header(path: Path, ds: Any, key: bytes | None) -> Header:
         orientation=_numbers(ds, "ImageOrientationPatient", 6),
         pixel_mm=_numbers(ds, "PixelSpacing", 2),
         thickness_mm=_number(ds, "SliceThickness"),
+        tilt_deg=_number(ds, "GantryDetectorTilt"),
         acquisition=_whole(ds, "AcquisitionNumber"),
     )
 

@@ -55,8 +55,8 @@ def find_volumes(
             if group.reason not in LEFT_OUT or group.reason not in accept:
                 found.append(_series(name, group, keys, key, accept))
     if not found:
-        raise ChainError("no volume is found in `path`", f"nothing there is DICOM, NIfTI, MHA or NRRD and fits "
-                         f"the pattern {pattern!r}" if pattern != "*" else "nothing there is DICOM, NIfTI, MHA or NRRD",
+        fits = "" if pattern == "*" else " and fits `pattern`"
+        raise ChainError("no volume is found in `path`", f"nothing there is CT in DICOM, NIfTI, MHA or NRRD{fits}",
                          "correct `path` or `pattern`", ExitCode.MISSING)  # fmt: skip
     return sorted(found, key=lambda one: one.pseudonym)
 
@@ -114,11 +114,13 @@ def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, a
         below = folders.pop()
         aliases |= {pseudonym(key, below), pseudonym(key, PurePosixPath(below).name)}
     refusal: VolumeError | None = None
+    mended: frozenset[Reason] = frozenset()
     if group.reason is not None:
         refusal = VolumeError(name, [group.reason], WHY[group.reason])
     else:
         try:
-            stack, _ = judged(name, headers, accept)
+            stack, problems = judged(name, headers, accept)
+            mended = frozenset(problems)
             headers = [headers[row] for row in stack.order]
         except VolumeError as error:
             refusal = error
@@ -129,7 +131,7 @@ def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, a
         digest = fingerprint((), (), [_ends(path) for path in paths])
     except OSError:
         refusal, digest = VolumeError(name, [Reason.UNREADABLE], WHY[Reason.UNREADABLE]), ""
-    return Found(name, "dicom", paths, patient, frozenset(aliases), digest, refusal)
+    return Found(name, "dicom", paths, patient, frozenset(aliases), digest, refusal, mended)
 
 
 def _ends(path: Path) -> list[int | str]:

@@ -66,7 +66,6 @@ MENDED: Mapping[Reason, str] = MappingProxyType(
         Reason.OBLIQUE: "it is resampled onto an axial grid by linear interpolation",
         Reason.UNEVEN_SPACING: "slices are interpolated linearly, by their true places, at the median distance",
         Reason.MISSING_SLICES: "the gap is filled by linear interpolation between its neighbours",
-        Reason.INCONSISTENT_SPACING: "the median spacing of its pixels is taken for every slice",
     }
 )
 # what is no volume to begin with: accepting it means leaving it out
@@ -80,6 +79,7 @@ SHOULD: Mapping[Reason, str] = MappingProxyType(
         Reason.TIME_SERIES: "write each time point to a file of its own",
         Reason.NO_GEOMETRY: "export the series again with its positions, or move it elsewhere",
         Reason.INCONSISTENT_ORIENTATION: "sort out the slices that do not belong to it",
+        Reason.INCONSISTENT_SPACING: "sort out the slices that do not belong to it",
         Reason.INCONSISTENT_SIZE: "sort out the slices that do not belong to it",
         Reason.NOT_IN_LINE: "sort out the slices that do not belong to it",
         Reason.DUPLICATE_SLICES: "keep one of the two series that share these positions",

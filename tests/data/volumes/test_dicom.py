@@ -258,6 +258,24 @@ def test_missing_slices_are_refused_or_filled_by_their_neighbours(tmp_path: Path
     assert volume.spacing_mm[2] == pytest.approx(2.0)
 
 
+def test_slices_that_are_there_stay_as_they_are_when_their_positions_were_rounded(tmp_path: Path) -> None:
+    hu = body_hu((40, 8, 8))
+    there = [k for k in range(40) if k not in (7, 20, 21)]
+    volume = read(write_series(tmp_path, hu[there], np.round(np.array(there) * 0.625, 1)), Reason.MISSING_SLICES)
+    assert volume.hu.shape == hu.shape
+    np.testing.assert_array_equal(volume.hu[there], hu[there])
+    assert volume.spacing_mm[2] == pytest.approx(0.625, abs=0.002)
+
+
+@pytest.mark.parametrize(
+    ("tags", "word"), [({"LossyImageCompression": "01"}, "losses"), ({"GantryDetectorTilt": 12}, "tilted")], ids=str
+)
+def test_what_is_odd_but_harmless_is_noted(tmp_path: Path, tags: dict[str, Any], word: str) -> None:
+    volume = read(write_series(tmp_path, body_hu(), tags=tags))
+    np.testing.assert_array_equal(volume.hu, body_hu())
+    assert word in volume.notes[0]
+
+
 def test_uneven_slices_are_refused_or_interpolated_by_their_true_places(tmp_path: Path) -> None:
     places = np.array([0, 2, 4, 6, 7.1, 11, 14])
     ramp = (places * 10 - 1000)[:, None, None] + np.zeros((1, 16, 20))
