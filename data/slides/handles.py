@@ -4,7 +4,9 @@ A handle of OpenSlide that met an error gives that error for ever after, to ever
 once more on a handle of its own: only what fails there too is bad, whoever else was reading.
 """
 
+import errno
 import os
+import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 
 MOST_OPEN = 16  # a pyramid's handle holds tens of files and megabytes
-CACHE_BYTES = 64 << 20  # two rows of 256 px tiles in a strip of 16,384 px (see order.py), as OpenSlide holds them
+CACHE_BYTES = 64 << 20  # of all together: two rows of 256 px tiles in a strip of 16,384 px (see order.py)
 T = TypeVar("T")
 
 
@@ -78,7 +80,7 @@ class Handles:
             if handle is not None:
                 self._open.move_to_end(key)
                 return handle
-        opened = open_slide(Path(key.path))  # outside the lock: other slides are read meanwhile
+        opened = open_slide(Path(key.path), self._cache)  # outside the lock: other slides are read meanwhile
         with self._lock:
             handle = self._open.setdefault(key, opened)
             self._open.move_to_end(key)
@@ -94,19 +96,22 @@ class Handles:
     def _reset(self) -> None:
         self._lock = threading.Lock()
         self._open: OrderedDict[_Key, openslide.OpenSlide] = OrderedDict()
+        self._cache = openslide.OpenSlideCache(CACHE_BYTES)
 
     def _forked(self) -> None:
         # never closed here: a lock inside may have been held by a thread that did not come along
-        self._inherited.append(self._open)
+        self._inherited += [self._open, self._cache]
         self._reset()
 
 
-def open_slide(path: Path) -> openslide.OpenSlide:
-    """A new handle with a cache of its own. Raises ChainError: 66 absent, 65 not a slide or damaged."""
+def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> openslide.OpenSlide:
+    """A new handle. cache: of decoded tiles; None: one of its own. Raises ChainError: 66 absent, 65 not a slide."""
     try:
-        path.stat()
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+            raise OSError(errno.EINVAL, "it is no file")
         handle = openslide.OpenSlide(path)
-        handle.set_cache(openslide.OpenSlideCache(CACHE_BYTES))
+        if cache is not None:
+            handle.set_cache(cache)
     except openslide.OpenSlideUnsupportedFormatError as error:
         raise ChainError(
             f"{path.name} is not a slide",

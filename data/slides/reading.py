@@ -19,23 +19,27 @@ from data.slides.pixels import read_rgb
 from data.slides.plan import MOST_READ_PX, ReadPlan
 from data.slides.resample import resampled
 from data.slides.slide import background_of
-from data.slides.tiled_jpeg import TiledJpeg, open_tiled_jpeg
+from data.slides.tiled_jpeg import CACHE_BYTES, TiledJpeg, open_tiled_jpeg
 
 _EDGE_PX = 1e-6
+# of slides that are read at random, in training: neighbours seldom follow each other, and slides are many
+_REFERENCE_CACHE_BYTES = 4 << 20
 
 
 class SlideReader:
     """One slide under one plan. Holds no handle itself: `handles` bounds them, and opens them anew after an error.
 
-    fast: take the fast route where the slide allows it (same pixels).
+    fast: take the fast route where the slide allows it (same pixels); cache_bytes: of its decoded tiles.
     Raises ChainError (66, 65) when the slide cannot be opened.
     """
 
-    def __init__(self, path: Path, plan: ReadPlan, handles: Handles = HANDLES, fast: bool = True) -> None:
+    def __init__(
+        self, path: Path, plan: ReadPlan, handles: Handles = HANDLES, fast: bool = True, cache_bytes: int = CACHE_BYTES
+    ) -> None:
         self.path, self.plan, self._handles = path, plan, handles
         about = handles.read(path, _About.of)
         self._about = about
-        self._tiled = _tiled_jpeg(path, about, plan.level, os.getpid(), handles) if fast else None
+        self._tiled = _tiled_jpeg(path, about, plan.level, handles, cache_bytes) if fast else None
 
     @property
     def route(self) -> str:
@@ -129,11 +133,11 @@ class _About:
         )
 
 
-def _tiled_jpeg(path: Path, about: _About, level: int, process: int, handles: Handles) -> TiledJpeg | None:
+def _tiled_jpeg(path: Path, about: _About, level: int, handles: Handles, cache_bytes: int) -> TiledJpeg | None:
     factor = about.downsamples[level]
     if factor != round(factor):
         return None  # OpenSlide interpolates there
-    tiled = open_tiled_jpeg(path, about.sizes, about.vendor)
+    tiled = open_tiled_jpeg(path, about.sizes, about.vendor, cache_bytes)
 
     def theirs(x: int, y: int, width: int, height: int) -> np.ndarray:
         place = (x * int(factor), y * int(factor))
@@ -177,4 +181,5 @@ def _reader(path: Path, level: int, read_px: int, scale: float, size_px: int, pr
                          "it is not the slide that was prepared", "put that one back, or prepare this one",
                          ExitCode.MISMATCH)  # fmt: skip
     factor = downsamples[level]
-    return SlideReader(path, ReadPlan(level, factor, read_px, scale, size_px, size_px * scale * factor, 0.0))
+    plan = ReadPlan(level, factor, read_px, scale, size_px, size_px * scale * factor, 0.0)
+    return SlideReader(path, plan, cache_bytes=_REFERENCE_CACHE_BYTES)

@@ -20,7 +20,7 @@ import tifffile
 
 from data.bad_patch import BadPatch
 
-CACHE_BYTES = 64 << 20  # decoded tiles, for patches that do not coincide with them
+CACHE_BYTES = 64 << 20  # decoded tiles of one slide, for patches that do not coincide with them
 MOST_TILE_PX, MOST_TILE_BYTES, MOST_TILES = 2048, 16 << 20, 1 << 24
 _SAMPLES = 8  # tiles compared with OpenSlide before the route is taken
 _JPEG, _RGB, _YCBCR = 7, 2, 6
@@ -47,12 +47,12 @@ class _Level:
 class TiledJpeg:
     """Tiles of one slide. Safe for threads, and in a forked child (positioned reads only)."""
 
-    def __init__(self, path: Path, levels: tuple[_Level | None, ...]) -> None:
+    def __init__(self, path: Path, levels: tuple[_Level | None, ...], cache_bytes: int) -> None:
         self._file = path.open("rb", buffering=0)
         self._levels = levels
         self._lock = threading.Lock()
         self._cache: OrderedDict[tuple[int, int], np.ndarray] = OrderedDict()
-        self._cached = 0
+        self._cached, self._cache_bytes = 0, cache_bytes
 
     def serves(self, level: int) -> bool:
         """Whether this level is made of tiles it can read."""
@@ -132,7 +132,7 @@ class TiledJpeg:
             if (level, number) not in self._cache:
                 self._cache[level, number] = tile
                 self._cached += tile.nbytes
-            while self._cached > CACHE_BYTES:
+            while self._cached > self._cache_bytes:
                 self._cached -= self._cache.popitem(last=False)[1].nbytes
         return tile
 
@@ -160,7 +160,9 @@ class TiledJpeg:
         return at.before + content[2:]
 
 
-def open_tiled_jpeg(path: Path, level_sizes_px: tuple[tuple[int, int], ...], vendor: str) -> TiledJpeg | None:
+def open_tiled_jpeg(
+    path: Path, level_sizes_px: tuple[tuple[int, int], ...], vendor: str, cache_bytes: int = CACHE_BYTES
+) -> TiledJpeg | None:
     """Its tiles, where at least one of OpenSlide's levels (width, height) is a plain grid of JPEG tiles; else None."""
     if vendor not in ("generic-tiff", "aperio"):
         return None  # others stitch: overlaps, gaps and focal planes are OpenSlide's business
@@ -170,7 +172,7 @@ def open_tiled_jpeg(path: Path, level_sizes_px: tuple[tuple[int, int], ...], ven
             levels = tuple(_level_of(pages, size) for size in level_sizes_px)
     except _TIFF_ERRORS:
         return None
-    return TiledJpeg(path, levels) if any(level is not None for level in levels) else None
+    return TiledJpeg(path, levels, cache_bytes) if any(level is not None for level in levels) else None
 
 
 def _level_of(pages: list[tifffile.TiffPage], size_px: tuple[int, int]) -> _Level | None:

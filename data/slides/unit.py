@@ -36,6 +36,7 @@ from data.store_writer import writing_store
 SOURCE, PART = "slides", "split"
 # once over the limit the slide is certain to fail, and each further failure may open it anew
 ENOUGH_BAD = 200
+TASK_PX = 16 * 512 * 512  # pixels of a task: results wait in memory
 
 
 class Place(NamedTuple):
@@ -79,7 +80,8 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
     kept: list[Place] = []
     left_out: Counter[str] = Counter()
     with writing_store(out / STORE, "rgb8", config.size_px) as writer:
-        results = in_order(places, take, threads)
+        chunk = max(1, min(CHUNK, TASK_PX // config.size_px**2))
+        results = in_order(places, take, threads, chunk)
         for done, (place, taken) in enumerate(results, 1):
             if isinstance(taken, BadPatch):
                 bad.append(Quarantined(SOURCE, place.key, taken.reason))
@@ -88,7 +90,7 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
             else:
                 writer.add(patch_id(SOURCE, place.key), taken.record, SOURCE, PART, taken.digest, taken.content)
                 kept.append(place)
-            if done % CHUNK == 0 or done == len(places):
+            if done % chunk == 0 or done == len(places):
                 progress(done, len(places))
             if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * len(places):
                 results.close()

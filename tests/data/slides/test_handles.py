@@ -30,9 +30,9 @@ def opened(monkeypatch) -> list[str]:
     names: list[str] = []
     really = module.open_slide
 
-    def counting(path: Path) -> openslide.OpenSlide:
+    def counting(path: Path, cache: openslide.OpenSlideCache | None = None) -> openslide.OpenSlide:
         names.append(path.name)
-        return really(path)
+        return really(path, cache)
 
     monkeypatch.setattr(module, "open_slide", counting)
     return names
@@ -129,6 +129,12 @@ def test_what_is_no_slide_is_refused_by_name(tmp_path, content, code):
     with pytest.raises(ChainError, match=r"x\.svs") as caught:
         Handles().read(path, corner)
     assert caught.value.code == code
+
+
+def test_a_pipe_with_a_slides_name_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.svs")
+    with pytest.raises(ChainError, match=r"x\.svs"):
+        Handles().read(tmp_path / "x.svs", corner)
 
 
 def test_arrays_read_are_independent_of_the_handle(slides):

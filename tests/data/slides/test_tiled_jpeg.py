@@ -90,10 +90,9 @@ def test_other_vendors_and_levels_that_do_not_fit_are_left_to_openslide(tmp_path
     assert open_tiled_jpeg(path, ((256, 256),), "generic-tiff") is None
 
 
-def test_the_cache_of_tiles_is_bounded(tmp_path, monkeypatch):
+def test_the_cache_of_tiles_is_bounded(tmp_path):
     write_tiff(tmp_path / "a.tif", [picture(640, 640)], 0.5)
-    monkeypatch.setattr("data.slides.tiled_jpeg.CACHE_BYTES", 5 * 64 * 64 * 3)
-    tiled = open_tiled_jpeg(tmp_path / "a.tif", ((640, 640),), "generic-tiff")
+    tiled = open_tiled_jpeg(tmp_path / "a.tif", ((640, 640),), "generic-tiff", 5 * 64 * 64 * 3)
     for x in range(0, 500, 32):
         assert np.array_equal(tiled.region(0, x, 32, 64, 64), theirs(tmp_path / "a.tif", x, 32, 64))
     assert tiled._cached == sum(tile.nbytes for tile in tiled._cache.values()) <= 5 * 64 * 64 * 3
