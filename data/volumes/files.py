@@ -35,7 +35,8 @@ def candidates(root: Path, pattern: str, only: Collection[Path] | None = None) -
     """In the order of their keys' bytes. `pattern`: a shell pattern of names or of paths below the folder.
 
     only: absolute paths below the folder; no other file is looked for or at.
-    Hidden files are passed over, linked folders are not entered. Raises ChainError (66) when the folder is missing.
+    Hidden files are passed over, linked folders are not entered, pipes and devices are not opened. Raises ChainError
+    (66) when the folder is missing.
     """
     if root.is_file():
         found = [root.absolute()]
@@ -54,7 +55,7 @@ def candidates(root: Path, pattern: str, only: Collection[Path] | None = None) -
             continue
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(inside):
             yield Candidate(path, key, "outside")
-        elif not path.is_dir() and (looks := _looks(path)) is not None:
+        elif (path.is_file() or not path.exists()) and (looks := _looks(path)) is not None:
             yield Candidate(path, key, looks)
 
 

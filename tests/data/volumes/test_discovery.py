@@ -1,5 +1,6 @@
 """What a folder holds is found whatever its files are called, and each volume once."""
 
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import SimpleITK
-from pydicom.uid import SecondaryCaptureImageStorage
+from pydicom.data import get_testdata_file
+from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
 
 from data.errors import ChainError, ExitCode
 from data.volumes.deid import pseudonym
@@ -15,7 +17,7 @@ from data.volumes.discovery import find_volumes
 from data.volumes.found import Found
 from data.volumes.reading import read_volume
 from data.volumes.reasons import Reason
-from tests.data.volumes.ct_files import body_hu, write_series
+from tests.data.volumes.ct_files import body_hu, save, slice_dataset, write_series
 
 KEY = b"k" * 32
 SCOUT = {"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}
@@ -146,6 +148,18 @@ def test_broken_files_are_refused_beside_good_ones(tmp_path: Path) -> None:
     assert sum(volume.refusal is None for volume in found) == 1
 
 
+def test_other_dicom_objects_are_no_volumes_and_a_dicomdir_is_passed_over(tmp_path: Path) -> None:
+    write_series(tmp_path, body_hu())
+    shutil.copy(get_testdata_file("rtstruct.dcm", download=False), tmp_path / "structures")
+    folder = slice_dataset(body_hu()[0], (0.0, 0.0, 0.0), "1.9")
+    folder.file_meta.MediaStorageSOPClassUID = folder.SOPClassUID = MediaStorageDirectoryStorage
+    save(folder, tmp_path / "IMG0001")
+    packed = slice_dataset(body_hu()[0], (0.0, 0.0, 0.0), "1.8", syntax=DeflatedExplicitVRLittleEndian)
+    save(packed, tmp_path / "IMG0002")
+    assert reasons(find(tmp_path)) == ["non_ct", "unsupported"]
+    assert reasons(find(tmp_path, Reason.NON_CT)) == ["unsupported"]
+
+
 def test_nothing_found_is_66_and_names_no_folder(tmp_path: Path) -> None:
     for path in (tmp_path / "JANE_DOE", tmp_path):
         with pytest.raises(ChainError) as caught:
@@ -153,6 +167,13 @@ def test_nothing_found_is_66_and_names_no_folder(tmp_path: Path) -> None:
         assert caught.value.code == ExitCode.MISSING
         assert "JANE" not in " ".join(caught.value.lines())
         assert tmp_path.name not in " ".join(caught.value.lines())
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    write_series(tmp_path, body_hu())
+    for name in ("pipe", "pipe.dcm", "pipe.nii"):
+        os.mkfifo(tmp_path / name)
+    assert len(find(tmp_path)) == 1
 
 
 def test_links_inside_the_folder_count_once(tmp_path: Path) -> None:
