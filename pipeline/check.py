@@ -13,6 +13,7 @@ from data.modes import CHANNELS, DTYPE
 from pipeline.config import ChainConfig
 from pipeline.plan import plan
 from pipeline.text_table import count, size
+from stages.select.rule import Rule
 
 if TYPE_CHECKING:
     from data.ingest import Survey
@@ -72,7 +73,7 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
 
 def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     from data.drawing import draw_without_leaks
-    from data.splits import POOL, SPLITS
+    from data.splits import POOL, SPLITS, VALIDATION
 
     @functools.cache  # only a refusal asks, and then for several patches
     def places() -> dict[int, str]:
@@ -87,7 +88,21 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     yield f"ok       splits by {drawn.unit}: {words}; no patient, slide or pixels in two of them"
     for warning in drawn.warnings:
         yield f"warning  {warning}"
+    if not counts[VALIDATION]:
+        _refuse_without_validation(config)
     return counts[POOL]
+
+
+def _refuse_without_validation(config: ChainConfig) -> None:
+    for step in plan(config):
+        section = config.section_of(step)
+        if isinstance(section, Rule) and "held_out" in section.needs:
+            raise ChainError(
+                f"{step.address}: select.rule: {section.rule} needs labelled validation patches",
+                "it measures on them what it promises, and the splits have none",
+                "give splits.validation a share or a number, or choose another rule",
+                ExitCode.MISMATCH,
+            )
 
 
 def _places(config: ChainConfig) -> dict[int, str]:
@@ -101,12 +116,15 @@ def _places(config: ChainConfig) -> dict[int, str]:
 def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
     _imported("timm")
     check_network = _imported("stages.train.preflight").check_network
+    check_dropout = _imported("stages.predict.mc_dropout").check_dropout
     seen = []
     for step in plan(config):
         section = config.section_of(step)
         if step.kind == "train" and section not in seen:
             seen.append(section)
-            for line in check_network(section, classes, config.data.network_input()):
+            kind = config.data.network_input()
+            lines = check_network(section, classes, kind)
+            for line in lines + (check_dropout(section, config.predict, classes, kind) if config.rounds else []):
                 yield f"ok       {line}"
 
 
@@ -115,7 +133,8 @@ def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterato
     mode = config.data.mode
     patch = config.data.size_px**2 * CHANNELS[mode] * config.data.depth * DTYPE[mode].itemsize
     store = patches * (patch + 200)  # a row of the table beside the pixels
-    scores = config.rounds * pool * (8 + 2 * classes) * 2  # shards, then the merged file
+    opinions = max(config.teacher.snapshots, config.student.snapshots) + bool(config.predict.mc_passes)
+    scores = config.rounds * pool * (8 + 2 * classes * (1 + opinions)) * 2  # shards, then the merged file
     free = shutil.disk_usage(Path.cwd()).free
     words = f"disk: about {size(store + scores)} for store and scores, models on top; {size(free)} free here"
     yield f"{'ok      ' if store + scores < free else 'warning '} {words}"

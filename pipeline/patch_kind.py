@@ -8,6 +8,7 @@ from data.errors import ChainError, ExitCode
 from pipeline.overrides import Source
 from pipeline.plan import plan
 from pipeline.yaml_text import Place
+from stages.select.rule import Rule
 from stages.train.config import VOLUME_PREFIX, StudentConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
         yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")
     for step in plan(config):
         section = config.section_of(step)
+        if isinstance(section, Rule) and "deviation" in section.needs and not config.predict.mc_passes:
+            changed = getattr(config.per_round.get(step.round), "select", None) or {}
+            yield (
+                (*_place(step.round, "select", "rule" in changed), "rule"),
+                f"{section.rule} needs the deviations of MC-dropout",
+                "no passes with dropout are made (predict.mc_passes: 0)",
+                "set predict.mc_passes: 10, or choose another rule",
+            )
         if not isinstance(section, TrainConfig):
             continue
         changed = getattr(config.per_round.get(step.round), step.section, None) or {}

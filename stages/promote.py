@@ -22,10 +22,10 @@ from stages.judged import FILE, Judged, read_judged
 from stages.paired import METRICS, MIN_GROUPS, compare
 from stages.promote_config import PromoteConfig
 from stages.quality import confusion
+from stages.snapshots import snapshots_of
 
 LOG = logging.getLogger("patchchain")
 MODEL_FILES = ("model.safetensors", "model.json", "metrics.json")
-WHERE_THERE = (FILE,)
 
 
 def run(job: Job) -> str:
@@ -42,7 +42,9 @@ def run(job: Job) -> str:
     else:
         decision = {"winner": "teacher", "reason": "no student was trained after this teacher"}
     source = job.inputs[decision["winner"]]
-    for name in (*MODEL_FILES, *(name for name in WHERE_THERE if (source / name).is_file())):
+    # what the winner has beside its model: its answers on validation, its earlier states
+    more = [name for name in (FILE, *(path.name for path in snapshots_of(source))) if (source / name).is_file()]
+    for name in (*MODEL_FILES, *more):
         shutil.copyfile(source / name, job.out / name)
         fsync_file(job.out / name)
     write_json(job.out / "promotion.json", decision)

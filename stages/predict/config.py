@@ -1,17 +1,47 @@
 """How patches are scored."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data.section import Section
 
 
 class PredictConfig(Section):
-    """One pass of the teacher over pool, validation and test: eval mode, no noise."""
+    """One pass of the teacher over pool, validation and test: eval mode, no noise; MC-dropout is asked for apart."""
 
     views: Literal[1, 2, 4, 8] = Field(
         1, description="mirror images and quarter turns of a patch whose probabilities are averaged"
     )
     batch_size: Annotated[int, Field(ge=1)] = 256
     shard_batches: Annotated[int, Field(ge=1, description="batches a shard; what a kill can cost")] = 16
+    mc_passes: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="further passes with dropout, one view each, whose deviation says how sure a probability is "
+            "(select.rule: uncertainty); the labels themselves never see dropout. 0: none",
+        ),
+    ] = 0
+    mc_dropout: Annotated[
+        float, Field(ge=0, lt=1, description="before the classifier in those passes, whatever it was in training")
+    ] = 0.3
+    mc_drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth in those passes")] = 0.0
+
+    @model_validator(mode="after")
+    def _passes_deviate(self) -> "PredictConfig":
+        if self.mc_passes == 1:
+            raise ValueError("mc_passes: one pass has no deviation; the paper takes 10, 0 means none")
+        if self.mc_passes and not (self.mc_dropout or self.mc_drop_path):
+            raise ValueError("mc_passes without noise all agree: set mc_dropout or mc_drop_path above 0")
+        return self
+
+    def mc_kwargs(self) -> dict[str, Any]:
+        """What a network is rebuilt with so that it has something to drop; {} without passes.
+
+        Noise holds no weights, so any finished network can be rebuilt with it and gives the same scores in eval mode.
+        """
+        if not self.mc_passes:
+            return {}
+        noise = {"drop_rate": self.mc_dropout, "drop_path_rate": self.mc_drop_path}
+        return {name: rate for name, rate in noise.items() if rate}

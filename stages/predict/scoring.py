@@ -1,6 +1,7 @@
 """Score patches with a finished network: eval mode, no noise, the same code for pool, validation and test."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,11 +9,33 @@ import pytorch_lightning as pl
 import torch
 
 from data.images import Images
+from data.keys import seed_of
 from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
+from stages.predict.mc_dropout import deviation
 
-Sink = Callable[[np.ndarray, np.ndarray], None]
+Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of a network for every patch.
+
+    views: averaged; mc_passes: with dropout, 0 for none, draws keyed by seed; earlier: other states of the same
+    network, each asked with the same views.
+    """
+
+    views: int
+    mc_passes: int = 0
+    seed: int = 0
+    earlier: tuple[torch.nn.Module, ...] = ()
+
+    def columns(self, classes: int) -> dict[str, tuple[int, ...]]:
+        """Name -> shape a patch of what a sink is given."""
+        shapes: dict[str, tuple[int, ...]] = {"log_probs": (classes,)}
+        shapes |= {"deviation": (classes,)} if self.mc_passes else {}
+        return shapes | ({"opinions": (len(self.earlier), classes)} if self.earlier else {})
 
 
 def normalise(image: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
@@ -38,16 +61,26 @@ def log_probs(network: torch.nn.Module, image: torch.Tensor, views: int) -> torc
 
 
 class _Scorer(pl.LightningModule):
-    def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float], views: int) -> None:
+    def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float], asked: Asked) -> None:
         super().__init__()
-        self.network, self.views = network.eval(), views
+        self.network, self.asked = network.eval(), asked
+        self.earlier = torch.nn.ModuleList(asked.earlier).eval()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 
-    def predict_step(self, batch: tuple[torch.Tensor, torch.Tensor], *_: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict_step(
+        self, batch: tuple[torch.Tensor, torch.Tensor], *_: Any
+    ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         image, index = batch
-        assert isinstance(self.mean, torch.Tensor) and isinstance(self.std, torch.Tensor)  # noqa: PT018
-        return log_probs(self.network, normalise(image, self.mean, self.std), self.views), index
+        image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
+        found = {"log_probs": log_probs(self.network, image, self.asked.views)}
+        if self.earlier:
+            found["opinions"] = torch.stack([log_probs(one, image, self.asked.views) for one in self.earlier], 1)
+        if self.asked.mc_passes:
+            # keyed by the first patch: which patches share a batch does not depend on where a labelling began
+            seed = seed_of(self.asked.seed, "batch", int(index[0]))
+            found["deviation"] = deviation(self.network, image, self.asked.mc_passes, seed)
+        return found, index
 
 
 class _ToSink(pl.Callback):
@@ -63,8 +96,8 @@ class _ToSink(pl.Callback):
         batch_idx: int,
         dataloader_idx: int = 0,
     ) -> None:
-        scores, index = outputs
-        self.sink(index.cpu().numpy(), scores.float().cpu().numpy())
+        found, index = outputs
+        self.sink(index.cpu().numpy(), {name: values.float().cpu().numpy() for name, values in found.items()})
 
 
 def score(
@@ -75,17 +108,20 @@ def score(
     rows: np.ndarray,
     sink: Sink,
     *,
-    views: int,
+    asked: Asked,
     batches: list[range],
     hardware: Hardware,
 ) -> None:
-    """Give `sink(index (B,), log_probs (B, K) float32)` for each of `batches`, in order; they index into `rows`."""
+    """Give `sink(index (B,), {name: (B, ...) float32})` for each of `batches`, in order; they index into `rows`.
+
+    Names and shapes are those of `asked.columns`.
+    """
     if not batches:
         return
     dataset = PlainPatches(images, rows)
     trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
     trainer.predict(
-        _Scorer(network, mean, std, views),
+        _Scorer(network, mean, std, asked),
         loader(dataset, batches, loader_workers(hardware), seed=0),
         return_predictions=False,
     )
@@ -110,8 +146,8 @@ def score_all(
         std,
         images,
         images.store.rows(ids),
-        lambda _, scores: parts.append(scores),
-        views=views,
+        lambda _, found: parts.append(found["log_probs"]),
+        asked=Asked(views),
         batches=in_batches(len(ids), batch_size),
         hardware=hardware,
     )

@@ -1,5 +1,6 @@
 """Labelling in shards: each written once and whole, keyed by patch id, merged with every id exactly once."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +12,27 @@ from stages.loading import in_batches
 class Shards:
     """Consecutive runs of the patches to score, a fixed number of batches each.
 
-    ids: (N,) uint64 in reading order. Batches never cross a shard, so which patches share a batch does
-    not depend on which shards are still missing, and a resumed labelling gives the same bytes.
+    ids: (N,) uint64 in reading order; columns: name -> shape a patch, kept as float16. Batches never cross a
+    shard, so which patches share a batch does not depend on which shards are still missing, and a resumed labelling
+    gives the same bytes.
     """
 
-    def __init__(self, directory: Path, ids: np.ndarray, classes: int, batch_size: int, shard_batches: int) -> None:
-        self.directory, self.ids, self.classes = directory, ids, classes
+    def __init__(
+        self,
+        directory: Path,
+        ids: np.ndarray,
+        columns: Mapping[str, tuple[int, ...]],
+        batch_size: int,
+        shard_batches: int,
+    ) -> None:
+        self.directory, self.ids = directory, ids
+        self._dtype = np.dtype(
+            [("id", np.uint64), *((name, np.float16, shape) for name, shape in sorted(columns.items()))]
+        )
         self._batches = in_batches(len(ids), batch_size)
         self._runs = in_batches(len(self._batches), shard_batches)
         self._ends = np.array([self._batches[run[-1]].stop for run in self._runs], np.int64)
-        self._open: list[np.ndarray] = []
+        self._open: list[Mapping[str, np.ndarray]] = []
         directory.mkdir(parents=True, exist_ok=True)
 
     def __len__(self) -> int:
@@ -34,25 +46,22 @@ class Shards:
         """The batches of `shards`, as indices into ids, in order."""
         return [self._batches[k] for shard in shards for k in self._runs[shard]]
 
-    def add(self, index: np.ndarray, log_probs: np.ndarray) -> None:
+    def add(self, index: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
         """Take a scored batch (in the order of `batches`); its shard is written when its last batch has come."""
-        self._open.append(log_probs.astype(np.float16))
+        self._open.append(found)
         shard = int(np.searchsorted(self._ends, index[-1], side="right"))
         if index[-1] + 1 == self._ends[shard]:
-            self._write(shard, np.concatenate(self._open))
+            self._write(shard, {name: np.concatenate([part[name] for part in self._open]) for name in found})
             self._open = []
 
-    def merged(self) -> tuple[np.ndarray, np.ndarray]:
-        """All shards as ids (N,) ascending and log_probs (N, C) float16; asserts that each id is there once."""
+    def merged(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """All shards as ids (N,) ascending and columns (N, ...) float16; asserts that each id is there once."""
         read = [self._read(shard) for shard in range(len(self))]
         rows = np.concatenate([r for r in read if r is not None]) if read else np.zeros(0, self._dtype)
         rows = rows[np.argsort(rows["id"], kind="stable")]
         assert np.array_equal(rows["id"], np.sort(self.ids)), "a patch was scored twice or not at all"
-        return np.ascontiguousarray(rows["id"]), np.ascontiguousarray(rows["log_probs"])
-
-    @property
-    def _dtype(self) -> np.dtype:
-        return np.dtype([("id", np.uint64), ("log_probs", np.float16, (self.classes,))])
+        names = [name for name in self._dtype.fields or () if name != "id"]
+        return np.ascontiguousarray(rows["id"]), {name: np.ascontiguousarray(rows[name]) for name in names}
 
     def _span(self, shard: int) -> slice:
         return slice(self._batches[self._runs[shard][0]].start, int(self._ends[shard]))
@@ -60,9 +69,12 @@ class Shards:
     def _path(self, shard: int) -> Path:
         return self.directory / f"shard-{shard:06d}.npy"
 
-    def _write(self, shard: int, log_probs: np.ndarray) -> None:
-        rows = np.empty(len(log_probs), self._dtype)
-        rows["id"], rows["log_probs"] = self.ids[self._span(shard)], log_probs
+    def _write(self, shard: int, found: Mapping[str, np.ndarray]) -> None:
+        ids = self.ids[self._span(shard)]
+        rows = np.empty(len(ids), self._dtype)
+        rows["id"] = ids
+        for name, values in found.items():
+            rows[name] = values
         with replacing(self._path(shard)) as part, part.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
 

@@ -3,30 +3,46 @@
 import json
 
 import numpy as np
+from safetensors.torch import load_file
 
 from data.errors import ChainError, ExitCode
 from data.images import Images
+from data.keys import seed_of
 from data.splits import load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages.job import Job
-from stages.networks import load_network
+from stages.networks import create, load_network
 from stages.predict.config import PredictConfig
-from stages.predict.scoring import score
+from stages.predict.mc_dropout import rebuilt, refuse_unmoved
+from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.progress import LOG, StageProgress
 from stages.scores import Scores, write_scores
+from stages.snapshots import snapshots_of
 
 
 def run(job: Job) -> str:
-    """Score every patch and write scores.h5: patch id -> log-probabilities, each id exactly once."""
+    """Score every patch and write scores.h5: patch id -> log-probabilities, each id exactly once.
+
+    Beside them the deviation over MC-dropout passes, where these are asked for, and what earlier states of the
+    teacher say, where it has any.
+    """
     section = PredictConfig.model_validate_json(json.dumps(job.section))
     splits = load_splits(job.inputs["splits"])
     store = PatchStore(job.inputs["store"] / "patches.h5")
     network, card = load_network(job.inputs["teacher"])
+    network = rebuilt(network, card.name, card.timm_kwargs, section)
+    if section.mc_passes:
+        refuse_unmoved(network, len(card.mean), card.size_px, card.name)
+    earlier = [create(card.name, card.timm_kwargs, "model.json").eval() for _ in snapshots_of(job.inputs["teacher"])]
+    for one, path in zip(earlier, snapshots_of(job.inputs["teacher"]), strict=True):
+        one.load_state_dict(load_file(path), strict=True)
+    asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier))
     parts = {"pool": splits.pool, "validation": splits.validation.ids, "test": splits.test.ids}
     rows = np.sort(store.rows(np.concatenate(list(parts.values()))))  # read in the order of the disk
-    shards = Shards(job.work / "shards", store.ids[rows], len(card.classes), section.batch_size, section.shard_batches)
+    columns = asked.columns(len(card.classes))
+    shards = Shards(job.work / "shards", store.ids[rows], columns, section.batch_size, section.shard_batches)
     missing = shards.missing()
     batches = shards.batches(missing)
     done = len(rows) - sum(len(batch) for batch in batches)
@@ -34,9 +50,10 @@ def run(job: Job) -> str:
         LOG.info(f"{job.address}: {len(shards) - len(missing)} of {len(shards)} shards already done")
     with StageProgress(job.address, len(rows), "patches", job.work, done) as bar:
 
-        def keep(index: np.ndarray, log_probs: np.ndarray) -> None:
-            _refuse_non_finite(log_probs, job.address)
-            shards.add(index, log_probs)
+        def keep(index: np.ndarray, found: dict[str, np.ndarray]) -> None:
+            for values in found.values():
+                _refuse_non_finite(values, job.address)
+            shards.add(index, found)
             bar.advance(len(index))
 
         score(
@@ -46,21 +63,34 @@ def run(job: Job) -> str:
             Images(store, load_normaliser(job.inputs["splits"], store)),
             rows,
             keep,
-            views=section.views,
+            asked=asked,
             batches=batches,
             hardware=job.hardware,
         )
-    ids, log_probs = shards.merged()
+    ids, merged = shards.merged()
     write_scores(
         job.out / "scores.h5",
-        {name: Scores(wanted, log_probs[np.searchsorted(ids, wanted)]) for name, wanted in parts.items()},
+        {name: _part(wanted, ids, merged) for name, wanted in parts.items()},
     )
     views = "1 view" if section.views == 1 else f"{section.views} views averaged"
+    if section.mc_passes:
+        views += f", {section.mc_passes} passes with dropout"
+    if earlier:
+        views += f", {len(earlier)} earlier states"
     return f"{job.address}: scored {len(ids):,} patches, {len(splits.pool):,} of them pool ({views})"
 
 
-def _refuse_non_finite(log_probs: np.ndarray, address: str) -> None:
-    if not np.isfinite(log_probs.max(axis=1)).all():
+def _part(wanted: np.ndarray, ids: np.ndarray, merged: dict[str, np.ndarray]) -> Scores:
+    rows = np.searchsorted(ids, wanted)
+    found = {name: values[rows] for name, values in merged.items()}
+    if "opinions" in found:
+        found["opinions"] = np.ascontiguousarray(np.moveaxis(found["opinions"], 1, 0))
+    return Scores(wanted, **found)
+
+
+def _refuse_non_finite(values: np.ndarray, address: str) -> None:
+    # a log-probability may be -inf, the largest of a patch may not
+    if not np.isfinite(values.max(axis=-1)).all():
         raise ChainError(
             f"{address}: the teacher gives scores that are not finite",
             "its weights or its input overflowed",

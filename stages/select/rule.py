@@ -8,6 +8,7 @@ from pydantic import Field
 
 from data.section import Section
 from stages.select.evidence import Evidence
+from stages.select.negatives import Negatives
 from stages.select.selection import Selection
 
 Need = Literal["held_out", "deviation"]
@@ -53,6 +54,10 @@ class Rule(Section):
 
     def thresholds(self, evidence: Evidence) -> np.ndarray | None:
         """The probability a class had to reach, (C,) float64, NaN: it keeps nothing. None: not a rule of thresholds."""
+        return None
+
+    def negatives(self, evidence: Evidence) -> Negatives | None:
+        """What patches are not, for rules that say so. None: this rule does not, as it is set."""
         return None
 
     def remarks(self, evidence: Evidence) -> list[str]:

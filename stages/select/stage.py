@@ -14,7 +14,7 @@ from data.table import PatchTable
 from data.units import patients, slides
 from stages.job import Job
 from stages.judged import groups_of
-from stages.quality import expected_calibration_error, nll, plain
+from stages.quality import expected_calibration_error, nll, plain, ratio
 from stages.scores import Scores, read_scores
 from stages.select.belief import fit_belief
 from stages.select.calibrate import HIGHEST, LOWEST, log_softmax, rows_of
@@ -22,6 +22,7 @@ from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut
 from stages.select.figures import Beliefs, Kept, alarms, figures
 from stages.select.guards import guard_alarms, guards
+from stages.select.negatives import Negatives, write_negatives
 from stages.select.past import read_past
 from stages.select.rule import Rule
 from stages.select.selection import Selection, continued, same, write_selection
@@ -61,6 +62,9 @@ def run(job: Job) -> str:
     if past is not None:
         selection = continued(selection, past.selection)
     write_selection(job.out / "selection.parquet", selection)
+    negatives = rule.negatives(evidence)
+    if negatives is not None:
+        write_negatives(job.out, negatives)
 
     unit, places = _places(table, pool.ids)
     beliefs = Beliefs(
@@ -104,6 +108,7 @@ def run(job: Job) -> str:
                 | ({} if thresholds is None else {"threshold": plain(float(thresholds[code]))})
                 for code, name in enumerate(splits.classes)
             ],
+            "negatives": None if negatives is None else _told(negatives, beliefs.truth, pool),
             "guards": guarded,
             "alarms": found,
         },
@@ -195,6 +200,14 @@ def _calibration(validation: Scores, splits: Splits, temperature: float) -> dict
         result[f"nll_{when}"] = plain(nll(log_probs, given))
         result[f"ece_{when}"] = plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), right))
     return result
+
+
+def _told(negatives: Negatives, truth: np.ndarray, pool: Scores) -> dict[str, Any]:
+    of = truth[rows_of(pool, negatives.ids)]
+    known = of >= 0
+    right = of[known] != negatives.label[known]
+    audit = {"precision": plain(ratio(right.sum(), len(right))), "n": len(right)} if len(right) else None
+    return {"labels": len(negatives), "patches": len(np.unique(negatives.ids)), "audit": audit}
 
 
 def _summary(total: dict[str, Any], temperature: float) -> str:

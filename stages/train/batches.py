@@ -21,11 +21,16 @@ from stages.loading import to_tensor
 
 @dataclass(frozen=True)
 class Examples:
-    """What a stream draws from. ids: (N,) uint64; target: (N, C) float32, rows sum to 1; weight: (N,) float32."""
+    """What a stream draws from. ids: (N,) uint64; weight: (N,) float32.
+
+    target: (N, C) float32, rows sum to 1, or to 0 for a patch of which only is known what it is not;
+    negative: (N, C) bool, the classes a patch is not; None: nothing of the kind is known of any.
+    """
 
     ids: np.ndarray
     target: np.ndarray
     weight: np.ndarray
+    negative: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.target) == len(self.weight) > 0
@@ -47,6 +52,7 @@ class Batch(NamedTuple):
     target: torch.Tensor
     weight: torch.Tensor
     labelled: torch.Tensor
+    negative: torch.Tensor | None = None  # (B, C) float32 of 0 and 1
 
 
 @lru_cache(maxsize=4)
@@ -99,7 +105,14 @@ class TrainingPatches(Dataset[Batch]):
             target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
             weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),
             labelled=torch.tensor([item.stream == 0 for item in items]),
+            negative=self._negative(pick),
         )
+
+    def _negative(self, pick: list[tuple[Examples, int]]) -> torch.Tensor | None:
+        if all(stream.negative is None for stream in self.streams):
+            return None
+        rows = [np.zeros(s.target.shape[1]) if s.negative is None else s.negative[i] for s, i in pick]
+        return torch.from_numpy(np.stack(rows).astype(np.float32))
 
     def image(self, item: Item) -> np.ndarray:
         """One noised patch (H, W, C)."""

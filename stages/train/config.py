@@ -56,6 +56,15 @@ class TrainConfig(Section):
         float, Field(ge=0, lt=1, description="averaged weights are what labels and what is kept; 0: the last weights")
     ] = 0.99
     noise: NoisePolicy = Noise(**PRESETS["weak"])
+    snapshots: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=8,
+            description="earlier states of the weights kept beside the finished ones, at equal distances; they are "
+            "asked for their opinion of the pool (select.rule: agreement)",
+        ),
+    ] = 0
 
 
 class TeacherConfig(TrainConfig):

@@ -24,7 +24,8 @@ class Training(pl.LightningModule):
     """Cross-entropy against target distributions over one batch of labelled and pseudo-labelled patches.
 
     Loss (Xie et al., CVPR 2020): mean over the labelled part + ratio * weighted mean over the
-    pseudo-labelled part. Without a pseudo-labelled part it is the supervised loss.
+    pseudo-labelled part. Without a pseudo-labelled part it is the supervised loss. Of a patch that comes with
+    classes it is not, `negative_loss` is added.
     """
 
     def __init__(
@@ -81,7 +82,10 @@ class Training(pl.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of one step. Raises ChainError (3) the moment it is not finite."""
         logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
-        each = -(batch.target * logits.float().log_softmax(1)).sum(1) * batch.weight
+        each = -(batch.target * logits.float().log_softmax(1)).sum(1)
+        if batch.negative is not None:
+            each = each + negative_loss(logits.float(), batch.negative)
+        each = each * batch.weight
         loss: torch.Tensor = each[batch.labelled].mean()
         if len(self.counts) > 1:
             loss = loss + self.counts[1] / self.counts[0] * each[~batch.labelled].mean()
@@ -148,6 +152,19 @@ class Training(pl.LightningModule):
 
     def _buffer(self, name: str) -> torch.Tensor:
         return self.get_buffer(name)
+
+
+def negative_loss(logits: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
+    """Mean of -log(1 - p_c) over the classes a patch is not (Rizve et al. 2021, equation 5): (B,), 0 without any.
+
+    logits: (B, C) float32; negative: (B, C) of 0 and 1.
+    """
+    # log(1 - p_c) is the log of what all other classes have together: exact where p_c is all but 1
+    others = logits[:, None, :].masked_fill(
+        torch.eye(logits.shape[1], dtype=torch.bool, device=logits.device), -torch.inf
+    )
+    each = logits.logsumexp(1, keepdim=True) - others.logsumexp(2)
+    return (each * negative).sum(1) / negative.sum(1).clamp_min(1)
 
 
 def learning_rate(step: int, section: TrainConfig) -> float:

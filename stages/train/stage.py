@@ -1,8 +1,10 @@
 """The train stage: labels (and pseudo-labels) in, one finished model out. Resumes from its last checkpoint."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,7 +12,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from data.atomic import write_json
+from data.atomic import fsync_file, write_json
 from data.images import Images, drawer
 from data.keys import seed_of
 from data.labels import GivenLabels
@@ -27,7 +29,9 @@ from stages.predict.scoring import score_all
 from stages.progress import LOG, StageProgress
 from stages.scores import read_scores
 from stages.select.belief import Belief
+from stages.select.negatives import Negatives, read_negatives
 from stages.select.selection import Selection, read_selection
+from stages.snapshots import snapshot_name, snapshot_steps
 from stages.train.batches import Examples, TrainingPatches
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
@@ -40,7 +44,8 @@ DISAGREEMENT_SAMPLE = 20_000
 def run(job: Job) -> str:
     """Train the network of `job` and write model.safetensors, model.json, metrics.json and validation.h5.
 
-    The last, only where there is a validation split, is what the finished model says of each of its patches.
+    The last, only where there is a validation split, is what the finished model says of each of its patches. Beside
+    them snapshot-1.safetensors, ... where earlier states are to be kept.
     """
     plan = _read(job)
     seed = seed_of(job.seed, job.address)
@@ -64,6 +69,7 @@ def run(job: Job) -> str:
     _fit(job, training, trainer_flags, plan.section)
     model = training.ema.module.eval()
     save_weights(model, job.out / "model.safetensors")
+    _publish_snapshots(job, plan.section)
     _card(plan, stats).save(job.out / "model.json")
     metrics = _measure(job, plan, model, stats, training.history)
     write_json(job.out / "metrics.json", metrics)
@@ -95,7 +101,7 @@ def _read(job: Job) -> _Plan:
     soft = Belief.load(job.inputs["select"]).of(pool) if student.soft_labels else None
     streams = [
         given_examples(splits.labelled, len(splits.classes), student.label_smoothing),
-        pseudo_examples(selection, len(splits.classes), pool.ids, soft),
+        pseudo_examples(selection, len(splits.classes), pool.ids, soft, read_negatives(job.inputs["select"])),
     ]
     counts = [student.batch_size, max(1, round(student.batch_size * student.unlabeled_ratio))]
     return _Plan(student, splits, images, streams, counts, selection)
@@ -108,10 +114,16 @@ def given_examples(given: GivenLabels, classes: int, smoothing: float) -> Exampl
     return Examples(given.ids, target, np.ones(len(given), np.float32))
 
 
-def pseudo_examples(kept: Selection, classes: int, pool_ids: np.ndarray, soft: np.ndarray | None) -> Examples:
-    """Kept patches as target distributions, each as often as its copies.
+def pseudo_examples(
+    kept: Selection,
+    classes: int,
+    pool_ids: np.ndarray,
+    soft: np.ndarray | None,
+    negatives: Negatives | None = None,
+) -> Examples:
+    """Kept patches as target distributions, each as often as its copies; once each, those that only have negatives.
 
-    soft: (P, C) calibrated probabilities in the order of pool_ids (P,), or None for hard labels.
+    soft: (P, C) believed probabilities in the order of pool_ids (P,), or None for hard labels.
     Joined by patch id, never by position.
     """
     rows = np.repeat(np.arange(len(kept.ids)), kept.copies)
@@ -122,7 +134,18 @@ def pseudo_examples(kept: Selection, classes: int, pool_ids: np.ndarray, soft: n
         at = np.searchsorted(pool_ids, kept.ids[rows])
         assert np.array_equal(pool_ids[at], kept.ids[rows]), "a kept patch is not in the pool"
         target = soft[at].astype(np.float32)
-    return Examples(kept.ids[rows], target, kept.weight[rows].astype(np.float32))
+    ids, weight = kept.ids[rows], kept.weight[rows].astype(np.float32)
+    if negatives is None or not len(negatives):
+        return Examples(ids, target, weight)
+    only = np.setdiff1d(negatives.ids, ids)
+    ids = np.concatenate([ids, only])
+    target = np.concatenate([target, np.zeros((len(only), classes), np.float32)])
+    known, of = np.unique(negatives.ids, return_inverse=True)
+    told = np.zeros((len(known) + 1, classes), bool)  # the spare row is of patches without any
+    told[of, negatives.label] = True
+    at = np.searchsorted(known, ids)
+    at[known[np.minimum(at, len(known) - 1)] != ids] = len(known)
+    return Examples(ids, target, np.concatenate([weight, np.ones(len(only), np.float32)]), told[at])
 
 
 def _fit(job: Job, training: Training, flags: dict[str, Any], section: TrainConfig) -> None:
@@ -152,7 +175,7 @@ def _fit(job: Job, training: Training, flags: dict[str, Any], section: TrainConf
             gradient_clip_val=section.clip_norm or None,
             log_every_n_steps=10,
             logger=loggers(job.log, job.address, job.hardware.loggers),
-            callbacks=[_Shown(bar), keep],
+            callbacks=[_Shown(bar), keep, *([_Snapshots(section, job.work)] if section.snapshots else [])],
         )
         trainer.fit(training, ckpt_path=newest, weights_only=True)
     assert training.global_step == section.steps, f"stopped at step {training.global_step} of {section.steps}"
@@ -169,6 +192,26 @@ class _Shown(pl.Callback):
         last = module.history[-1] if module.history else {}
         metric = f" validation {last['validation_accuracy']:.3f}" if "validation_accuracy" in last else ""
         self.bar.advance(1, f"loss {float(outputs['loss']):.3f}{metric}", self.patches)
+
+
+class _Snapshots(pl.Callback):
+    """Writes the averaged weights as they are at the beginning of certain steps, in `work` until the stage is done.
+
+    A training that goes on from an earlier checkpoint writes the same bytes again.
+    """
+
+    def __init__(self, section: TrainConfig, work: Path) -> None:
+        self.steps, self.work = snapshot_steps(section.steps, section.snapshots), work
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        if module.global_step in self.steps:
+            save_weights(module.ema.module, self.work / f"at-{module.global_step:09d}.safetensors")
+
+
+def _publish_snapshots(job: Job, section: TrainConfig) -> None:
+    for place, step in enumerate(reversed(snapshot_steps(section.steps, section.snapshots)), start=1):
+        shutil.copyfile(job.work / f"at-{step:09d}.safetensors", job.out / snapshot_name(place))
+        fsync_file(job.out / snapshot_name(place))
 
 
 def _card(plan: _Plan, stats: tuple[list[float], list[float]]) -> ModelCard:

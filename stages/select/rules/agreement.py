@@ -13,10 +13,10 @@ from stages.select.selection import Selection
 class Agreement(Rule):
     """Keep a patch if every other opinion gives it the same most probable class.
 
-    The opinions are those of earlier states of the same teacher (`predict.snapshots`; ST++ compares checkpoints)
-    and of the teacher of the round before. A label that changes while a teacher learns, or from one teacher to
-    the next, is wrong more often than one that stays. Where there is no second opinion, in a first round without
-    snapshots, `min_confidence` alone decides and a remark says so.
+    The opinions are those of the teacher of the round before and of earlier states of this teacher
+    (`teacher.snapshots`, `student.snapshots`; ST++ compares checkpoints). A label that changes while a teacher
+    learns, or from one teacher to the next, is wrong more often than one that stays. Where there is no second
+    opinion, in a first round without snapshots, `min_confidence` alone decides and a remark says so.
     """
 
     rule: Literal["agreement"] = "agreement"

@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from stages.select.evidence import Evidence
+from stages.select.negatives import Negatives
 from stages.select.rule import Need, Rule, top_class
 from stages.select.selection import Selection
 
@@ -27,6 +28,9 @@ class Uncertainty(Rule):
     max_deviation: Annotated[float, Field(gt=0, description="kappa_p of the paper; deviations lie below it")] = 0.05
     balance_rounds: Annotated[int, Field(ge=0, description="in how many first rounds classes are cut alike")] = 6
     balance_floor: Annotated[int, Field(ge=1, description="patches a class may always have")] = 25
+    negative: Annotated[bool, Field(description="also teach which classes a patch is not")] = False
+    negative_confidence: Annotated[float, Field(ge=0, le=1, description="tau_n of the paper")] = 0.05
+    negative_deviation: Annotated[float, Field(gt=0, description="kappa_n of the paper")] = 0.005
 
     def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
@@ -39,6 +43,15 @@ class Uncertainty(Rule):
             most = max(self.balance_floor, int(np.bincount(label[kept], minlength=evidence.probs.shape[1]).min()))
             kept = _least(kept, label, deviation, evidence.ids, most)
         return Selection.of(evidence.ids[kept], label[kept], confidence[kept], evidence.round)
+
+    def negatives(self, evidence: Evidence) -> Negatives | None:
+        """See Rule."""
+        if not self.negative:
+            return None
+        assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
+        unlikely = evidence.probs < np.float32(self.negative_confidence)
+        row, code = np.nonzero(unlikely & (evidence.deviation < np.float32(self.negative_deviation)))
+        return Negatives.of(evidence.ids[row], code)
 
 
 def _least(rows: np.ndarray, label: np.ndarray, deviation: np.ndarray, ids: np.ndarray, most: int) -> np.ndarray:

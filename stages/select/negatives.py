@@ -1,0 +1,57 @@
+"""Negative labels: what a round believes patches are *not* (Rizve et al. 2021). One row a patch and class."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data.atomic import replacing
+from data.errors import ChainError, ExitCode
+
+FILE = "negative.parquet"
+
+
+@dataclass(frozen=True)
+class Negatives:
+    """Rows sorted by (id, label). ids: (M,) uint64; label: (M,) int16, a class the patch is not."""
+
+    ids: np.ndarray
+    label: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @staticmethod
+    def of(ids: np.ndarray, label: np.ndarray) -> "Negatives":
+        """From rows in any order."""
+        order = np.lexsort((label, ids))
+        return Negatives(ids[order].astype(np.uint64), label[order].astype(np.int16))
+
+
+def write_negatives(directory: Path, negatives: Negatives) -> None:
+    """Write negative.parquet (id, label). Equal rows are equal bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with replacing(directory / FILE) as part:
+        pq.write_table(pa.table({"id": negatives.ids, "label": negatives.label}), part)
+
+
+def read_negatives(directory: Path) -> Negatives | None:
+    """Of a select stage's directory; None where its rule gives none. Raises ChainError (76) when it is damaged."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = directory / FILE
+    if not path.is_file():
+        return None
+    try:
+        table = pq.read_table(path, partitioning=None)
+        return Negatives(table["id"].to_numpy().astype(np.uint64), table["label"].to_numpy().astype(np.int16))
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise ChainError(
+            f"{path} cannot be read",
+            str(error),
+            "make it again: rerun RUN --from the select step of this round",
+            ExitCode.DAMAGED,
+        ) from error
