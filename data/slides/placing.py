@@ -1,0 +1,82 @@
+"""Where a slide's patches lie and what they are called: on a grid over tissue, or where others have cut them."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from data.errors import ChainError, ExitCode
+from data.slides.annotations import Annotations
+from data.slides.config import SlidesConfig
+from data.slides.foreign_coords import ForeignCoordinates
+from data.slides.grid import lay, tissue_shares
+from data.slides.labelling import label_patches
+from data.slides.listing import Listed
+from data.slides.order import reading_order
+from data.slides.plan import ReadPlan
+from data.slides.thumbnail import Thumbnail
+
+
+class Place(NamedTuple):
+    """One patch before it is read. x_px, y_px: level-0 top-left; tissue: share on the thumbnail."""
+
+    x_px: int
+    y_px: int
+    tissue: float
+    label: str
+
+    @property
+    def key(self) -> str:
+        """Its name in the slide."""
+        return f"x{self.x_px:06d}_y{self.y_px:06d}"
+
+
+def places_of(
+    config: SlidesConfig,
+    one: Listed,
+    plan: ReadPlan,
+    cut: ForeignCoordinates | None,
+    thumbnail: Thumbnail,
+    mask: np.ndarray,
+    annotations: Annotations | None,
+) -> list[Place]:
+    """Every patch, in reading order.
+
+    mask: (H, W) bool, tissue, over the thumbnail. Raises ChainError (65) when there is none.
+    """
+    if cut is not None:
+        xy, tissue = cut.xy_px, tissue_shares(cut.xy_px, plan.side_px, mask, thumbnail.downsample)
+    else:
+        stride = config.grid.stride_px(config.size_px)
+        found = lay(one.info.size_px, one.info.mpp, plan.mpp, config.size_px, stride, mask, thumbnail.downsample,
+                    config.grid.min_tissue)  # fmt: skip
+        xy, tissue = found.xy_px, found.tissue
+    if not len(xy):
+        raise _nothing(one, mask)
+    if annotations is not None and config.annotations is not None:
+        labels, keep = label_patches(xy, plan.side_px, annotations, config.annotations)
+        if not keep.any():
+            raise ChainError(
+                f"{one.key}: none of its {len(xy):,} patches has a place in the annotations",
+                "annotations.outside or annotations.ambiguous drops every one",
+                "look at annotations.min_share and annotations.outside, or leave the slide out (prepare.pattern)",
+                ExitCode.BAD_DATA,
+            )
+    else:
+        labels, keep = [one.row.label] * len(xy), np.ones(len(xy), bool)
+    order = reading_order(xy, plan.downsample)
+    return [Place(int(xy[n, 0]), int(xy[n, 1]), float(tissue[n]), labels[n]) for n in order if keep[n]]
+
+
+def _nothing(one: Listed, mask: np.ndarray) -> ChainError:
+    return ChainError(
+        f"{one.key}: no patch of it has enough tissue",
+        f"{mask.mean():.2%} of its thumbnail was found to be tissue ({mask.mean() * area_mm2(one):.3g} mm2)",
+        "lower grid.min_tissue or tissue.min_density if there is some, or leave the slide out (prepare.pattern)",
+        ExitCode.BAD_DATA,
+    )
+
+
+def area_mm2(one: Listed) -> float:
+    """Of the whole slide."""
+    width, height = one.info.size_px
+    return width * height * (one.info.mpp / 1000) ** 2
