@@ -122,7 +122,8 @@ class VolumesConfig(Preparation):
 
     noun: ClassVar[tuple[str, str]] = ("volume", "volumes")
     keyed: ClassVar[bool] = True
-    not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {"unmatched"}
+    # what is accepted is in the fingerprint of the volumes it concerns
+    not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {"unmatched", "accept"}
 
     kind: Literal["volumes"] = "volumes"
     path: Annotated[Path, Field(description="the folder of DICOM series and volume files, at any depth; or one file")]
@@ -205,10 +206,6 @@ class VolumesConfig(Preparation):
         from data.volumes.unit import prepare_volume
 
         return prepare_volume(self, unit, out, threads, progress, key)
-
-    def unit_recipe(self) -> dict[str, Any]:
-        """As of every preparation; the order in which faults are accepted does not matter."""
-        return {**super().unit_recipe(), "accept": sorted(set(self.accept))}
 
     def patch_words(self) -> str:
         """What one patch is."""

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from data.volumes.reasons import VolumeError
+from data.volumes.reasons import Reason, VolumeError
 
 Kind = Literal["dicom", "nifti", "meta", "nrrd"]
 
@@ -17,6 +17,7 @@ class Found:
     patient: keyed hash of the patient's id; "" where the file knows none. aliases: keyed hashes of whatever a
     user's table may call it: series UID, file name, file name without its suffix, path below the folder.
     fingerprint: of its files' content (`data.fingerprint`). refusal: why it cannot be read, known from headers alone.
+    mended: faults that its headers show and that are accepted.
     """
 
     pseudonym: str
@@ -26,3 +27,4 @@ class Found:
     aliases: frozenset[str]
     fingerprint: str
     refusal: VolumeError | None = None
+    mended: frozenset[Reason] = frozenset()

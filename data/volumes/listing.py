@@ -15,7 +15,11 @@ from data.volumes.csv_table import lines_text
 from data.volumes.discovery import find_volumes
 from data.volumes.found import Found
 from data.volumes.points import Point, read_points
+from data.volumes.reasons import LEFT_OUT, Reason
 from data.volumes.series_table import SeriesRow, read_series_table
+
+# faults that headers show: accepting one changes the volumes that have it, and no other
+GEOMETRY = frozenset({Reason.GANTRY_TILT, Reason.UNEVEN_SPACING, Reason.MISSING_SLICES})
 
 
 @dataclass(frozen=True)
@@ -121,7 +125,8 @@ class _Parts:
         region, label = self._region.of(found), self._label.of(found)
         of_points = [[*point.zyx_mm, point.label] for point in own]
         # moving a file, or another volume's rows, change nothing
-        whole = fingerprint((), (*region, *label), found.fingerprint, found.patient, list(row), of_points)
+        accepted = sorted((set(self._config.accept) - GEOMETRY - LEFT_OUT) | found.mended)
+        whole = fingerprint((), (*region, *label), found.fingerprint, found.patient, list(row), of_points, accepted)
         name = found.pseudonym
         return Listed(Unit(name, name, found.paths, whole), found, row, own, region, label)
 

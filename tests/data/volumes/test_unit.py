@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  its usual name
+from pydicom import dcmread
 
 from data.errors import ChainError
 from data.preparation import Refusal, Unit
@@ -212,6 +213,28 @@ def test_only_what_concerns_a_volume_changes_its_fingerprint(scan, tmp_path):
     table = scan / "CANARYtable.csv"
     table.write_text(table.read_text().replace("ill", "well"))
     assert fingerprints()[name] != before[name]
+
+
+def test_accepting_a_fault_concerns_the_volumes_that_have_it(tmp_path):
+    scans = Scans(patients=2, candidates=3)
+    for index in range(2):
+        draw_series(tmp_path, scans, index)
+    write_points(tmp_path, scans)
+    whole, lacking = (pseudonym(KEY, scans.series_uid(index)) for index in range(2))
+    positions = {path: dcmread(path).ImagePositionPatient[2] for path in (tmp_path / "scans" / "p01").iterdir()}
+    sorted(positions, key=lambda path: positions[path])[12].unlink()
+    keys = {"path": tmp_path / "scans", "points": {"csv": tmp_path / "candidates.csv"}}
+
+    def units(*accept: str):
+        return {one.name: one for one in config(tmp_path, accept=accept, **keys).units(KEY)}
+
+    assert isinstance(units()[lacking], Refusal)
+    mended = units("missing_slices")
+    assert mended[whole] == units()[whole] == units("uneven_spacing", "gantry_tilt")[whole]
+    assert mended[lacking] == units("gantry_tilt", "missing_slices")[lacking]
+    assert mended[whole] != units("not_hu")[whole], "whether values are HU is not known before they are read"
+    _, facts = made(config(tmp_path, accept=["missing_slices"], **keys), tmp_path / "out", unit=mended[lacking])
+    assert [note.split(":")[0] for note in facts["notes"]] == ["missing_slices"]
 
 
 def test_a_volume_that_changed_since_it_was_listed_is_refused(scan, tmp_path):
