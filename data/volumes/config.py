@@ -168,7 +168,8 @@ class VolumesConfig(Preparation):
     def _fits(self) -> Self:
         low, high = {"2d": (1, 1), "2.5d": (3, MAX_DEPTH), "3d": (2, MAX_DEPTH)}[self.shape]
         if not low <= self.depth <= high:
-            raise ValueError(f"shape: {self.shape} has {low} to {high} slices, not {self.depth}: set `slices`")
+            has = "one slice" if high == 1 else f"{low} to {high} slices"
+            raise ValueError(f"shape: {self.shape} has {has}, not {self.depth}: correct `slices`")
         if self.shape == "2.5d" and not self.depth % 2:
             raise ValueError(f"shape: 2.5d has as many slices above as below: an odd number, not {self.depth}")
         if self.size_px**2 * self.depth > LARGEST_VOXELS:
