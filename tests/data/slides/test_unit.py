@@ -5,6 +5,7 @@ import json
 import math
 
 import cv2
+import h5py
 import numpy as np
 import pytest
 
@@ -183,6 +184,28 @@ def test_labels_come_from_regions_and_the_table(slide, slides_config, prepared, 
     assert list(store.table().patient.names) == ["p7"]
     assert list(store.table().site.names) == ["leiden"]
     assert list(read_source_labels(store.path).split.names) == ["test"]
+
+
+@pytest.mark.parametrize("mpp", [None, 1.0])
+def test_patches_that_clam_has_cut_are_read_where_it_cut_them(slide, slides_config, prepared, tmp_path, mpp):
+    path, level0, _ = slide
+    (tmp_path / "coords").mkdir()
+    xy = np.array([[3, 5], [131, 5], [3, 133], [512, 512]])
+    with h5py.File(tmp_path / "coords" / "a.h5", "w") as file:
+        data = file.create_dataset("coords", data=xy)
+        data.attrs.update(patch_size=128, patch_level=0, downsample=[1.0, 1.0], level_dim=[SIDE, SIDE])
+    out, facts = prepared(slides_config(path, coordinates={"path": tmp_path / "coords"}, mpp=mpp, encoding="raw"))
+    assert facts["coordinates"]["tool"] == "clam"
+    assert facts["mpp"] == 1.0
+    store = PatchStore(out / "patches.h5")
+    assert sorted(keys(store)) == sorted(f"x{x:06d}_y{y:06d}" for x, y in xy)
+    for row in range(len(store)):
+        x, y = (int(store.numbers[name][row]) for name in ("x_px", "y_px"))
+        exact = level0[y : y + 128, x : x + 128].reshape(64, 2, 64, 2, 3).mean(axis=(1, 3))
+        assert np.abs(store.pixels(row) - exact).mean() < 3
+    refused = slides_config(path, coordinates={"path": tmp_path / "coords"}, mpp=0.5).units(b"")[0]
+    assert isinstance(refused, Refusal)
+    assert "prepare.mpp asks for 0.5" in refused.error.why
 
 
 def test_overlap_and_fractional_steps_do_not_drift(slide, slides_config, prepared):
