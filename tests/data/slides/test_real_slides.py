@@ -1,6 +1,8 @@
-"""Real slides, where they lie beside the project: see tests/test_real.py."""
+"""Real slides, where they lie beside the project (or where PATCHCHAIN_DATA says): never shipped, never needed."""
 
+import os
 import time
+from pathlib import Path
 
 import numpy as np
 import openslide
@@ -8,8 +10,8 @@ import pytest
 
 from data.preparation import Refusal, Unit
 from data.store import PatchStore
-from tests.test_real import DATA
 
+DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 WSI = DATA / "wsi"
 pytestmark = [pytest.mark.real, pytest.mark.skipif(not WSI.is_dir(), reason=f"no real slides in {WSI}")]
 CMU, TCGA = "cmu-1-small-region.svs", "tcga-cr-7395-01a-01-ts1.svs"
