@@ -62,6 +62,11 @@ def progress(done: int, total: int) -> bytes:
     return _line({"done": done, "total": total})
 
 
+def alive() -> bytes:
+    """The patches are done, and writing them goes on."""
+    return _line({"alive": True})
+
+
 def made(facts: dict[str, Any], files: dict[str, tuple[str, int]]) -> bytes:
     """The unit is whole and durable; files: as `data.sealed.durable_files` gives them."""
     return _line({"made": {"facts": facts, "files": files}})

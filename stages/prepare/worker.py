@@ -30,6 +30,7 @@ from stages.prepare import messages
 from stages.prepare.frames import frames
 
 PROGRESS_EVERY_S = 0.25
+ALIVE_EVERY_S = 0.5
 PR_SET_PDEATHSIG = 1
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -54,6 +55,33 @@ def main(argv: list[str]) -> NoReturn:
 
 
 def _outcome(preparation: Preparation, order: messages.Order, key: bytes, out: BinaryIO, log: TextIO) -> bytes:
+    writing = threading.Event()
+    over = threading.Event()
+    life = threading.Thread(target=_live, args=(writing, over, out), daemon=True)
+    life.start()
+    try:
+        return _made(preparation, order, key, out, log, writing)
+    finally:
+        over.set()
+        writing.set()
+        life.join()  # so that no sign of life falls into the long line that follows
+
+
+def _live(writing: threading.Event, over: threading.Event, out: BinaryIO) -> None:
+    """Give signs of life while a store is written and digested: gigabytes take minutes, and no library can hang."""
+    writing.wait()
+    while not over.wait(ALIVE_EVERY_S):
+        out.write(messages.alive())
+
+
+def _made(
+    preparation: Preparation,
+    order: messages.Order,
+    key: bytes,
+    out: BinaryIO,
+    log: TextIO,
+    writing: threading.Event,
+) -> bytes:
     told = 0.0
 
     def tell(done: int, total: int) -> None:
@@ -61,9 +89,12 @@ def _outcome(preparation: Preparation, order: messages.Order, key: bytes, out: B
         if (now := time.monotonic()) - told > PROGRESS_EVERY_S or done == total:
             told = now
             out.write(messages.progress(done, total))
+        if done >= total:
+            writing.set()
 
     try:
         facts = preparation.prepare(order.unit, order.out, order.threads, tell, key)
+        writing.set()
         write_json(order.out / FACTS, facts)
         assert (order.out / STORE).is_file(), f"a preparation writes {STORE}"
         assert {"patches", "quarantined"} <= facts.keys(), "facts count patches and quarantined ones"

@@ -44,6 +44,13 @@ def test_what_fails_in_any_way_is_one_unit_named_with_its_reason(tmp_path: Path)
     assert "a library prints this" in logs
 
 
+def test_writing_a_large_store_is_no_silence(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", a="slow 2")
+    layout = PreparedLayout(tmp_path / "out")
+    prepare(layout, FakePreparation(path=source), Options(1, 1.5))
+    assert layout.index.is_file()
+
+
 def test_a_full_disk_ends_the_command_and_not_only_a_unit(tmp_path: Path) -> None:
     source = inputs(tmp_path / "in", a="full 1", b="ok 1")
     with pytest.raises(ChainError) as caught:
