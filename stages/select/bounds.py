@@ -18,6 +18,13 @@ def lower_bound(right: np.ndarray, n: np.ndarray, alpha: float) -> np.ndarray:
     return bound
 
 
+def upper_bound(right: float, n: float, alpha: float) -> float:
+    """One-sided upper Clopper-Pearson bound of a share, wrong with probability at most `alpha`; 1 if all are right."""
+    from scipy.special import betaincinv
+
+    return 1.0 if right >= n else float(betaincinv(right + 1, n - right, 1 - alpha))
+
+
 def fewest(errors: int, alpha: float, target: float) -> int:
     """The fewest draws of which `errors` may be wrong for the lower bound to reach `target` in (0, 1)."""
     low, high = errors, errors + 1

@@ -5,19 +5,17 @@ Clopper and Pearson; many thresholds are tested as in "Learn then test" (Angelop
 """
 
 import math
-from typing import Annotated, ClassVar, Literal, NamedTuple
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from data.errors import ChainError, ExitCode
-from stages.select.bounds import design_effects, fewest, fewest_at, intraclass_correlation, lower_bound
-from stages.select.evidence import Evidence, HeldOut
+from stages.select.bounds import intraclass_correlation
+from stages.select.evidence import Evidence
+from stages.select.proof import Listed, best_bound, labels_needed, least_labels, listed, lowest_proven
 from stages.select.rule import Need, Rule, reaching, top_class
 from stages.select.selection import Selection
-
-# errors allowed where a sequence of tests starts -> its share of the allowed risk; the shares sum to 1
-STARTS = {0: 1 / 2, 1: 1 / 4, 3: 1 / 8, 7: 1 / 8}
 
 
 class Risk(Rule):
@@ -63,98 +61,58 @@ class Risk(Rule):
 
     def thresholds(self, evidence: Evidence) -> np.ndarray:
         """See Rule."""
-        return np.array([one.threshold for one in self._proofs(evidence)])
+        return np.array([lowest_proven(one, self.precision, 1 - self.confidence) for one in self._lists(evidence)])
 
     def remarks(self, evidence: Evidence) -> list[str]:
         """See Rule: the classes that keep nothing, and what it would take."""
         return [
             f"class {evidence.name(code)}: no threshold proves a precision of {self.precision:.0%}, nothing of it is "
-            f"kept; {self._advice(proof)}"
-            for code, proof in enumerate(self._proofs(evidence))
-            if math.isnan(proof.threshold)
+            f"kept; {self._advice(evidence, code, one)}"
+            for code, one in enumerate(self._lists(evidence))
+            if math.isnan(lowest_proven(one, self.precision, 1 - self.confidence))
         ]
 
-    def _proofs(self, evidence: Evidence) -> list["_Proof"]:
-        held = evidence.held_out
-        classes = evidence.probs.shape[1]
+    def _lists(self, evidence: Evidence) -> list[Listed]:
+        held, classes = evidence.held_out, evidence.probs.shape[1]
         if not len(held):
-            return [_Proof(math.nan, 0, 0, 0.0, None)] * classes
+            none = np.empty(0)
+            return [Listed(none, none, none, none, 0)] * classes
         label, confidence = top_class(held.probs)
         right = label == held.label
         alike = intraclass_correlation(right, held.group, label) if self.by_group else 0.0
-        return [self._proof(held, confidence, right, np.flatnonzero(label == code), alike) for code in range(classes)]
+        rows = (label == code for code in range(classes))
+        return [listed(confidence[of], right[of], held.group[of], alike) for of in rows]
 
-    def _proof(
-        self, held: HeldOut, confidence: np.ndarray, right: np.ndarray, rows: np.ndarray, alike: float
-    ) -> "_Proof":
-        # ties by group: any order would do, since only the ends of ties are tested
-        rows = rows[np.lexsort((held.group[rows], -confidence[rows]))]
-        sure, good = confidence[rows], np.cumsum(right[rows]).astype(np.float64)
-        effect = design_effects(held.group[rows], alike)
-        size = np.arange(1, len(rows) + 1) / effect
-        ends = np.flatnonzero(np.append(sure[1:] != sure[:-1], True)) if len(rows) else np.empty(0, np.int64)
-        size, good, effect = size[ends], (good / effect)[ends], effect[ends]
-        last = -1
-        for errors, share in STARTS.items():
-            alpha = (1 - self.confidence) * share
-            testable = size >= fewest(errors, alpha, self.precision)
-            if not testable.any():
-                continue
-            start = int(testable.argmax())
-            passes = lower_bound(good[start:], size[start:], alpha) >= self.precision
-            reached = len(passes) if passes.all() else int(passes.argmin())
-            if reached:
-                last = max(last, start + reached - 1)
-        bound = float(lower_bound(good, size, (1 - self.confidence) * STARTS[0]).max(initial=0.0))
-        threshold = float(sure[ends[last]]) if last >= 0 else math.nan
-        return _Proof(threshold, len(rows), len(held), bound, self._needed(good, size, effect, len(held)))
+    def _needed(self, evidence: Evidence, code: int, one: Listed) -> int | None:
+        label, confidence = top_class(evidence.probs)
+        return labels_needed(one, confidence[label == code], len(label), self.precision, 1 - self.confidence)
 
-    def _needed(self, good: np.ndarray, size: np.ndarray, effect: np.ndarray, held: int) -> int | None:
-        """Labelled validation patches, of the same mixture, that would do if what was seen went on; None: none seen."""
-        found = []
-        for at in np.unique(np.linspace(0, len(size) - 1, 32).astype(int)) if len(size) else ():
-            alpha = (1 - self.confidence) * (STARTS[0] if good[at] == size[at] else min(STARTS.values()))
-            if (n := fewest_at(float(good[at] / size[at]), alpha, self.precision)) is not None:
-                # so many effective ones, each of which stood for so many of validation
-                found.append(math.ceil(n * held / float(size[at])))
-        return min(found) if found else None
-
-    def _advice(self, proof: "_Proof") -> str:
-        least = fewest(0, (1 - self.confidence) * STARTS[0], self.precision)
-        if proof.seen == 0:
-            return f"no validation patch was seen as it, at least {least} independent ones are needed"
-        if proof.needed is None:
+    def _advice(self, evidence: Evidence, code: int, one: Listed) -> str:
+        needed = self._needed(evidence, code, one)
+        if needed is None:
             return (
-                f"of {proof.seen} validation patches seen as it too many are wrong, even of the surest: "
-                "ask for a lower precision"
+                f"even its surest patches are not right often enough ({one.seen:,} validation patches were seen as "
+                "it): ask for a lower precision"
             )
+        bound = best_bound(one, 1 - self.confidence)
         return (
-            f"{proof.seen} validation patches seen as it prove {proof.bound:.1%}; about {proof.needed:,} labelled "
-            "validation patches in all would do"
+            f"the {one.seen:,} validation patches seen as it prove {bound:.1%}; if its confidence is right, about "
+            f"{needed:,} labelled validation patches in all would do"
         )
 
     def _refusal(self, evidence: Evidence) -> ChainError:
-        proofs = self._proofs(evidence)
-        best = max(range(len(proofs)), key=lambda code: proofs[code].bound)
-        able = [proof.needed for proof in proofs if proof.needed is not None]
-        least = fewest(0, (1 - self.confidence) * STARTS[0], self.precision)
-        todo = f"label more for splits.validation (about {min(able):,} patches in all would do for one class)"
-        if not able:
-            todo = f"label more for splits.validation (at least {least} independent patches seen as a class, all right)"
+        lists = self._lists(evidence)
+        bounds = [best_bound(one, 1 - self.confidence) for one in lists]
+        best = int(np.argmax(bounds))
+        able = [n for code, one in enumerate(lists) if (n := self._needed(evidence, code, one)) is not None]
+        least = least_labels(self.precision, 1 - self.confidence)
+        labels = f"about {min(able):,} in all would do for one class, if confidence is right" if able else ""
+        labels = labels or f"at least {least} independent ones seen as one class, all right, and a better teacher"
         return ChainError(
             f"select.precision: {self.precision:g} is proven for no class in round {evidence.round}",
-            f"the {len(evidence.held_out):,} labelled validation patches prove at most {proofs[best].bound:.1%}, for "
+            f"the {len(evidence.held_out):,} labelled validation patches prove at most {bounds[best]:.1%}, for "
             f"class {evidence.name(best)}, with {self.confidence:.0%} confidence",
-            f"{todo}, or lower select.precision or select.confidence, or choose another rule",
+            f"label more patches for splits.validation ({labels}), lower select.precision or select.confidence, "
+            "or choose another rule",
             ExitCode.MISMATCH,
         )
-
-
-class _Proof(NamedTuple):
-    """Of one class. seen: held-out patches predicted as it, of `held`; bound: the best lower bound of any list."""
-
-    threshold: float  # NaN: keeps nothing
-    seen: int
-    held: int
-    bound: float
-    needed: int | None
