@@ -31,6 +31,18 @@ class Thumbnail:
     downsample: tuple[float, float]
     mpp: float
 
+    def coarser(self, mpp: float) -> "Thumbnail":
+        """The same at `mpp`, where that is coarser. A pixel of it is unread where any part is."""
+        if mpp <= self.mpp:
+            return self
+        height, width = self.pixels.shape[:2]
+        size = tuple(max(1, round(side * self.mpp / mpp)) for side in (width, height))
+        shrunk = np.asarray(cv2.resize(self.pixels, size, interpolation=cv2.INTER_AREA))
+        unread = cv2.resize(self.unread.astype(np.float32), size, interpolation=cv2.INTER_AREA) > 0
+        by = (width / size[0], height / size[1])
+        down = (self.downsample[0] * by[0], self.downsample[1] * by[1])
+        return Thumbnail(shrunk, unread, down, self.mpp * math.sqrt(by[0] * by[1]))
+
 
 def read_thumbnail(
     info: SlideInfo,

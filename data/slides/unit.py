@@ -29,6 +29,7 @@ from data.store_writer import writing_store
 SOURCE, PART = "slides", "split"
 # once over the limit the slide is certain to fail, and each further failure may open it anew
 ENOUGH_BAD = 200
+PICTURE_PX = 1200  # longest side of the picture of a slide
 TASK_PX = 16 * 512 * 512  # pixels of a task: results wait in memory
 
 
@@ -40,7 +41,10 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
     cv2.setNumThreads(1)  # the threads are ours: those of OpenCV would only stand in their way
     one = listed_again(config, unit.shown)
     plan, cut = plan_of(config, one)
-    thumbnail = read_thumbnail(one.info, config.tissue.thumbnail_mpp, lambda: progress(0, 0))
+    # fine enough to be looked at, however small the slide; tissue is found at a resolution of its own
+    seen_mpp = max(one.info.size_px) * one.info.mpp / PICTURE_PX
+    shown = read_thumbnail(one.info, min(seen_mpp, config.tissue.thumbnail_mpp), lambda: progress(0, 0))
+    thumbnail = shown.coarser(config.tissue.thumbnail_mpp)
     # what could not be read may be tissue: its patches are listed, tried, and named in the quarantine table
     mask = segment(thumbnail.pixels, thumbnail.mpp, config.tissue) | thumbnail.unread
     progress(0, 0)
@@ -75,7 +79,7 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
         unlabelled = labels.pop("", 0)
         writer.classes = tuple(sorted(labels))
     at = np.array([place[:2] for place in kept], np.int64).reshape(-1, 2)
-    drawn = picture(thumbnail.pixels, thumbnail.downsample[0], mask, at, plan.side_px,
+    drawn = picture(shown.pixels, shown.downsample[0], mask, at, plan.side_px,
                     [place.label for place in kept], annotations)  # fmt: skip
     write_bytes(out / THUMBNAIL, drawn)
     return {

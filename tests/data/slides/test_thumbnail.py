@@ -64,3 +64,16 @@ def test_memory_is_bounded_without_small_levels(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 60 << 20, "the slide itself is 108 MB"
+
+
+def test_a_coarser_copy_covers_the_same_and_forgets_no_damage(tmp_path):
+    write_tiff(tmp_path / "a.tif", [picture(640, 400, block=80)], 0.5)
+    fine = read_thumbnail(inspect(tmp_path / "a.tif"), 1.0)
+    fine.unread[31, 77] = True
+    coarse = fine.coarser(3.3)
+    height, width = coarse.pixels.shape[:2]
+    assert coarse.downsample == pytest.approx((640 / width, 400 / height))
+    assert math.isclose(coarse.mpp, 3.3, rel_tol=0.02)
+    (row,), (column,) = np.nonzero(coarse.unread)
+    assert (row, column) == (int(31.5 * height / 200), int(77.5 * width / 320))
+    assert fine.coarser(0.9) is fine
