@@ -1,0 +1,70 @@
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stages.select.rules.uncertainty import Uncertainty
+from tests.stages.select.cases import evidence
+
+
+def by_hand(one, rule):
+    """The published rule, patch by patch."""
+    sure = []
+    for row, patch in enumerate(one.ids):
+        label = int(one.probs[row].argmax())
+        deviation = one.deviation[row, label]
+        if one.probs[row, label] >= np.float32(rule.min_confidence) and deviation < np.float32(rule.max_deviation):
+            sure.append((label, float(deviation), int(patch)))
+    if one.round >= rule.balance_rounds:
+        return {(patch, label) for label, _, patch in sure}
+    counts = Counter(label for label, _, _ in sure)
+    most = max(rule.balance_floor, min(counts.get(c, 0) for c in range(one.probs.shape[1])))
+    kept = set()
+    for code in range(one.probs.shape[1]):
+        kept |= {(patch, label) for label, _, patch in sorted(s for s in sure if s[0] == code)[:most]}
+    return kept
+
+
+@pytest.mark.parametrize("round", [0, 5, 6])
+@pytest.mark.parametrize("floor", [1, 25, 60])
+def test_is_the_published_rule(round, floor):
+    one = evidence(1500, round=round)
+    rule = Uncertainty(balance_floor=floor)
+    kept = rule.select(one)
+    assert set(zip(kept.ids.tolist(), kept.label.tolist(), strict=True)) == by_hand(one, rule)
+
+
+def test_a_class_without_patches_leaves_the_others_their_25():
+    one = evidence(1500)
+    probs = one.probs.copy()
+    probs[probs.argmax(1) == 2] = np.array([0.2, 0.2, 0.2, 0.2, 0.2], np.float32)
+    kept = Uncertainty().select(replace(one, probs=probs))
+    assert np.bincount(kept.label, minlength=5).tolist() == [25, 25, 0, 25, 25]
+
+
+def test_defaults_are_those_of_the_paper():
+    rule = Uncertainty()
+    assert (rule.min_confidence, rule.max_deviation, rule.balance_floor) == (0.70, 0.05, 25)
+    assert (rule.negative_confidence, rule.negative_deviation) == (0.05, 0.005)
+    assert rule.negatives(evidence(10)) is None
+
+
+def test_a_wider_deviation_keeps_more():
+    one = evidence(1500, round=9)
+    narrow, wide = (set(Uncertainty(max_deviation=d).select(one).ids.tolist()) for d in (0.02, 0.06))
+    assert narrow < wide
+
+
+def test_negatives_are_what_is_surely_unlikely_and_never_what_is_kept():
+    one = evidence(600)
+    rule = Uncertainty(negative=True)
+    found = rule.negatives(one)
+    wanted = (one.probs < np.float32(0.05)) & (one.deviation < np.float32(0.005))
+    row, code = wanted.nonzero()
+    assert set(zip(found.ids.tolist(), found.label.tolist(), strict=True)) == set(
+        zip(one.ids[row].tolist(), code.tolist(), strict=True)
+    )
+    kept = rule.select(one)
+    pairs = set(zip(kept.ids.tolist(), kept.label.tolist(), strict=True))
+    assert not pairs & set(zip(found.ids.tolist(), found.label.tolist(), strict=True))
