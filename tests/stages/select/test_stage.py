@@ -13,6 +13,7 @@ from data.table import Column, PatchTable
 from stages.job import Job
 from stages.scores import Scores, write_scores
 from stages.select import stage
+from stages.select.rules import members
 from stages.select.selection import Selection, read_selection
 
 N, CLASSES = 900, ("adi", "str", "tum")
@@ -38,7 +39,7 @@ def world(tmp_path, monkeypatch):
     return SimpleNamespace(root=tmp_path, splits=directory, drawn=drawn, truth=truth)
 
 
-def predict(world, name, seed=0, right=2.0, sharp=3.0):
+def predict(world, name, seed=0, right=2.0, sharp=3.0, mc=False, earlier=0):
     """Scores of a teacher that leans towards the truth."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(0, 1.5, (N, 3))
@@ -49,7 +50,9 @@ def predict(world, name, seed=0, right=2.0, sharp=3.0):
     parts = {}
     for part in ("pool", "validation", "test"):
         rows = world.drawn.split == SPLITS.index(part)
-        parts[part] = Scores(world.drawn.ids[rows], log_probs[rows])
+        more = {"deviation": rng.random((int(rows.sum()), 3)) * 0.1} if mc else {}
+        more |= {"opinions": np.stack([log_probs[rows]] * earlier)} if earlier else {}
+        parts[part] = Scores(world.drawn.ids[rows], log_probs[rows], **more)
     write_scores(out / "scores.h5", parts)
     return out
 
@@ -103,17 +106,18 @@ def test_same_inputs_same_bytes(world):
         assert (jobs[0].out / name).read_bytes() == (jobs[1].out / name).read_bytes()
 
 
-@pytest.mark.parametrize("rule", ["threshold", "top_k", "balanced", "curriculum"])
+@pytest.mark.parametrize("rule", members())
 def test_audit_labels_do_not_change_selection(world, rule):
-    predicted = predict(world, "predict")
+    predicted = predict(world, "predict", mc=True, right=4.0)
     liar = world.root / "liar"
     liar.mkdir()
     hidden = world.drawn.split == SPLITS.index("pool")
     label = np.where(hidden, np.random.default_rng(3).permutation(world.truth), world.truth).astype(np.int16)
     write_splits(liar, Assignment(world.drawn.ids, world.drawn.split, label, CLASSES, "slide", ()), [0.5], [0.1])
     assert not np.array_equal(load_audit(liar).label, load_audit(world.splits).label)
-    one = job(world, predicted, "one", rule=rule)
-    other = job(world, predicted, "other", splits=liar, rule=rule)
+    keys = {"precision": 0.8} if rule == "risk" else {}
+    one = job(world, predicted, "one", rule=rule, **keys)
+    other = job(world, predicted, "other", splits=liar, rule=rule, **keys)
     stage.run(one)
     stage.run(other)
     assert (one.out / "selection.parquet").read_bytes() == (other.out / "selection.parquet").read_bytes()
@@ -237,3 +241,112 @@ def test_works_without_validation(world):
     stage.run(one)
     found = quality(one.out)
     assert (found["temperature"], found["calibration"], found["total"]["calibration_error"]) == (1, None, None)
+
+
+def test_alignment_comes_after_the_temperature_and_is_recorded(world):
+    from stages.select.belief import Belief
+
+    predicted = predict(world, "predict")
+    plain = job(world, predicted, "plain", rule="threshold", tau=0.5)
+    turned = job(world, predicted, "turned", rule="threshold", tau=0.5, align="uniform", align_steps=200)
+    stage.run(plain)
+    stage.run(turned)
+    assert quality(plain.out)["alignment"] is None
+    found = quality(turned.out)["alignment"]
+    assert (found["target"], found["exponent"], len(found["weights"])) == ("uniform", 1.0, 3)
+    assert quality(turned.out)["temperature"] == quality(plain.out)["temperature"]
+    from stages.scores import read_scores
+
+    pool = read_scores(predicted / "scores.h5", "pool")
+    believed = Belief.load(turned.out).of(pool)
+    np.testing.assert_allclose(believed.mean(axis=0), 1 / 3, atol=1e-3)
+    kept = read_selection(turned.out / "selection.parquet")
+    rows = np.searchsorted(pool.ids, kept.ids)
+    assert np.array_equal(kept.confidence, believed[rows, kept.label])  # what a student learns is what was chosen by
+
+
+def test_the_exponent_of_rebalancing_falls_by_rounds(world):
+    predicted = predict(world, "predict")
+    first = job(world, predicted, "s0", rule="rebalance")
+    stage.run(first)
+    second = job(world, predicted, "s1", round=1, previous=first.out, previous_predict=predicted, rule="rebalance")
+    stage.run(second)
+    assert [quality(one.out)["alignment"]["exponent"] for one in (first, second)] == [1.0, 0.75]
+
+
+def test_risk_control_keeps_its_promise_on_hidden_truth_and_tells_its_thresholds(world):
+    one = job(world, predict(world, "predict", right=4.0), "select", rule="risk", precision=0.8)
+    stage.run(one)
+    found = quality(one.out)
+    assert found["total"]["audit"]["precision"] >= 0.8
+    reached = [entry["threshold"] for entry in found["per_class"]]
+    assert any(reached)
+    for entry, name in zip(found["per_class"], CLASSES, strict=True):
+        told = any(name in alarm and "no threshold" in alarm for alarm in found["alarms"])
+        assert told == (entry["threshold"] is None)
+
+
+def test_what_a_rule_needs_is_asked_for_by_name(world):
+    for section, sentence in (
+        ({"rule": "uncertainty"}, "predict.mc_passes"),
+        ({"rule": "risk", "precision": 0.999}, "label more"),
+    ):
+        one = job(world, predict(world, f"p-{section['rule']}"), section["rule"], **section)
+        with pytest.raises(ChainError) as refusal:
+            stage.run(one)
+        assert refusal.value.code == ExitCode.MISMATCH
+        assert sentence in refusal.value.todo
+        assert list(one.out.iterdir()) == []
+
+
+def test_negative_labels_are_a_table_of_their_own_and_audited(world):
+    from stages.select.negatives import read_negatives
+
+    predicted = predict(world, "predict", mc=True)
+    section = {"rule": "uncertainty", "max_deviation": 0.2, "negative_deviation": 0.05}
+    plain, negative = job(world, predicted, "a", **section), job(world, predicted, "b", negative=True, **section)
+    stage.run(plain)
+    stage.run(negative)
+    assert read_negatives(plain.out) is None
+    found = read_negatives(negative.out)
+    told = quality(negative.out)["negatives"]
+    assert told["labels"] == len(found) > 0
+    assert 0.9 < told["audit"]["precision"] <= 1
+    assert (plain.out / "selection.parquet").read_bytes() == (negative.out / "selection.parquet").read_bytes()
+
+
+def test_agreement_hears_the_round_before_and_earlier_states(world):
+    p0, p1 = predict(world, "p0", earlier=2), predict(world, "p1", seed=1)
+    first = job(world, p0, "s0", rule="agreement")
+    stage.run(first)
+    assert not any("no second opinion" in alarm for alarm in quality(first.out)["alarms"])
+    second = job(world, p1, "s1", round=1, previous=first.out, previous_predict=p0, rule="agreement", min_confidence=0)
+    stage.run(second)
+    from stages.scores import read_scores
+
+    pools = [read_scores(p / "scores.h5", "pool") for p in (p0, p1)]
+    same = pools[0].log_probs.argmax(axis=1) == pools[1].log_probs.argmax(axis=1)
+    assert np.array_equal(read_selection(second.out / "selection.parquet").ids, pools[1].ids[same])
+
+
+def test_a_rule_that_keeps_all_with_weights_has_not_run_out_of_pool(world):
+    p0, p1 = predict(world, "p0"), predict(world, "p1", seed=1)
+    first = job(world, p0, "s0", rule="soft")
+    stage.run(first)
+    second = job(world, p1, "s1", round=1, previous=first.out, previous_predict=p0, rule="soft")
+    stage.run(second)
+    assert not (second.out / "stop.json").exists()
+    third = job(world, p1, "s2", round=2, previous=second.out, previous_predict=p1, rule="soft")
+    stage.run(third)
+    assert stop(third.out) == "no_change"
+
+
+def test_guard_rails_are_in_the_record_of_every_round(world):
+    p0, p1 = predict(world, "p0"), predict(world, "p1", seed=1)
+    first = job(world, p0, "s0")
+    stage.run(first)
+    second = job(world, p1, "s1", round=1, previous=first.out, previous_predict=p0)
+    stage.run(second)
+    found = quality(second.out)
+    assert quality(first.out)["guards"]["agreement"] is None
+    assert found["guards"]["agreement"] == pytest.approx(1 - found["total"]["churn"], abs=1e-5)
