@@ -72,6 +72,15 @@ def test_set_changes_a_setting_and_what_it_touches_is_made_again(
     assert "prepare.mpp: 0.5 -> 1.0" in shown.err
 
 
+def test_stating_what_one_slide_lacks_makes_no_other_again(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    slide(desk / "slides" / "unknown.tif", 3, mpp=None)
+    assert main("prepare", "c.yaml", "out", "--quiet") == ExitCode.BAD_DATA
+    assert main("prepare", "c.yaml", "out", "--set", "prepare.missing_mpp=0.5") == 0
+    assert "3 slides, 2 skipped; " in capsys.readouterr().out
+    assert main("prepare", "c.yaml", "out", "--set", "prepare.missing_mpp=0.25") == 0
+    assert "3 slides, 2 skipped; " in capsys.readouterr().out
+
+
 def test_slides_that_cannot_be_used_are_named_and_the_others_stand(
     desk: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -21,6 +21,12 @@ class SlidesConfig(Preparation):
     """Whole slides (every format OpenSlide opens) to patches of 8-bit RGB."""
 
     noun: ClassVar[tuple[str, str]] = ("slide", "slides")
+    # what these mean for a slide is in its fingerprint: its resolution and its patient
+    not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {
+        "missing_mpp",
+        "allow_upsampling",
+        "patient_pattern",
+    }
 
     kind: Literal["slides"] = "slides"
     path: Annotated[Path, Field(description="the folder of slides, at any depth; or one slide")]

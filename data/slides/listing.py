@@ -148,4 +148,5 @@ def _fingerprint(config: SlidesConfig, one: Listed) -> str:
         full.extend(annotation_files(config.annotations, one.key))
     # references name the slide by its place: moved, they must be made again
     place = str(one.info.path) if config.encoding == "reference" else ""
-    return fingerprint(belonging(one.info.path), full, one.key, dataclasses.asdict(one.row), place)
+    meant = [dataclasses.asdict(one.row), one.patient, one.info.mpp]
+    return fingerprint(belonging(one.info.path), full, one.key, *meant, place)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal
+from pipeline.prepare.rows import named, reason_of
 from pipeline.prepare.session import list_units
 from pipeline.text_table import count
 
@@ -23,7 +24,8 @@ def check(preparation: Preparation) -> Iterator[str]:
         f"{preparation.patch_words()}"
     )
     for refusal in refused[:SHOWN]:
-        yield f"warning  {refusal.shown}: {refusal.error.what}: {refusal.error.why}; {refusal.error.todo}"
+        reason = named(refusal.shown, reason_of(refusal.shown, refusal.error))
+        yield f"warning  {reason}; {refusal.error.todo}"
     if len(refused) > SHOWN:
         yield f"warning  and {len(refused) - SHOWN:,} more {several} that would be refused"
     if len(refused) > preparation.failure_limit * len(listed):
@@ -31,7 +33,7 @@ def check(preparation: Preparation) -> Iterator[str]:
         raise ChainError(
             f"{len(refused):,} of {len(listed):,} {several} would be refused; prepare.failure_limit is "
             f"{preparation.failure_limit:.3g}",
-            f"{first.shown}: {first.error.what}",
+            named(first.shown, reason_of(first.shown, first.error)),
             f"{first.error.todo}; or raise prepare.failure_limit, so that the others count",
             ExitCode.BAD_DATA,
         )

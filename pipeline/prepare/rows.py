@@ -5,8 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from data.errors import ChainError
+
 HEAD = ("unit", "name", "status", "patches", "quarantined", "seconds")
 TAIL = "reason"
+
 Cell = str | float | int | bool | None
 
 
@@ -25,6 +28,17 @@ class Row:
     def good(self) -> bool:
         """Whether it stands."""
         return self.status in ("done", "skipped")
+
+
+def reason_of(shown: str, error: ChainError) -> str:
+    """What and why, beside the name of the unit: where the message begins with that name, without it."""
+    what = error.what.removeprefix(shown).lstrip(": ")
+    return f"{what}: {error.why}" if what else error.why
+
+
+def named(shown: str, reason: str) -> str:
+    """The reason as a line of its own, which names its unit once."""
+    return reason if shown in reason else f"{shown}: {reason}"
 
 
 def columns(rows: Sequence[Row]) -> list[str]:

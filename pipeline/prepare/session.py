@@ -19,7 +19,7 @@ from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.overview import write_overview
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
 from pipeline.prepare.prepdir import PrepDir
-from pipeline.prepare.rows import Row
+from pipeline.prepare.rows import Row, named, reason_of
 from pipeline.prepare.settings import refuse_another, settings_text
 from pipeline.prepare.table import write_table
 from pipeline.signals import Ended
@@ -162,12 +162,10 @@ class _Session:
         self.rows[unit.name] = Row(unit.name, unit.shown, "done", event.facts, seconds)
 
     def _failed(self, name: str, shown: str, error: ChainError) -> None:
-        # a message may name its unit; the table and the screen do it anyway
-        what = error.what.removeprefix(shown).lstrip(": ")
-        reason = f"{what}: {error.why}" if what else error.why
+        reason = reason_of(shown, error)
         self.rows[name] = Row(name, shown, "failed", {}, None, reason)
         ledger.append(self.layout.ledger, "failed", address=name, error=reason)
-        LOG.warning(f"{shown}: {reason}; {error.todo}")
+        LOG.warning(f"{named(shown, reason)}; {error.todo}")
 
     def _finish(self) -> str:
         rows = list(self.rows.values())
@@ -187,8 +185,8 @@ class _Session:
 
     def _too_many(self, failed: list[Row], good: list[Row], units: int) -> ChainError:
         one, several = self.preparation.noun
-        first = "; ".join(f"{row.shown}: {row.reason}" for row in failed[:3])
-        kept = f"the other {len(good):,} stand; " if good else ""
+        first = "; ".join(named(row.shown, row.reason) for row in failed[:3])
+        kept = f"the other {len(good):,} {'stands' if len(good) == 1 else 'stand'}; " if good else ""
         limit = self.preparation.failure_limit
         return ChainError(
             f"{len(failed):,} of {units:,} {one if units == 1 else several} could not be prepared; "

@@ -90,7 +90,7 @@ def test_check_lists_refusals_before_anything_is_made(tmp_path: Path) -> None:
     assert "1 of 2 slides would be refused" in caught.value.what
     assert list(check(FakePreparation(path=source, failure_limit=0.5))) == [
         "ok       prepare: 1 slide to be cut into patches of 8 px at 0.5 um/px",
-        "warning  b.txt: b.txt has no mpp: it is not stated; state it",
+        "warning  b.txt: has no mpp: it is not stated; state it",
     ]
 
 
