@@ -2,6 +2,8 @@ import errno
 import fcntl
 import json
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -129,3 +131,28 @@ def test_a_link_under_the_lock_s_name_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises(OSError, match=r"loop|symbolic"):
         take(tmp_path / "chain.lock")
     assert not (tmp_path / "other").exists()
+
+
+def test_patience_waits_for_children_that_follow_their_dead_parent(tmp_path: Path) -> None:
+    path = tmp_path / "chain.lock"
+    dead = os.fork()
+    if dead == 0:
+        os._exit(0)
+    os.waitpid(dead, 0)
+    path.write_text(json.dumps({"pid": dead, "host": os.uname().nodename, "since": "then", "verb": "prepare"}))
+    with path.open("r+b") as orphan:
+        fcntl.flock(orphan, fcntl.LOCK_EX)
+        with pytest.raises(ChainError, match="in use") as caught:
+            take(path)
+        assert "a process it started still runs" in caught.value.why
+        threading.Timer(0.3, orphan.close).start()
+        with held(path, "prepare", patience_s=30):
+            assert holder(path) is not None
+
+
+def test_patience_is_for_orphans_only(tmp_path: Path) -> None:
+    path = tmp_path / "chain.lock"
+    begun = time.monotonic()
+    with held(path, "run"), pytest.raises(ChainError, match="in use"), held(path, "prepare", patience_s=30):
+        pass
+    assert time.monotonic() - begun < 10
