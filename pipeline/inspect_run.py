@@ -96,26 +96,44 @@ def _round(one: dict[str, Any]) -> list[str]:
         before, after = (percent(calibration.get(f"ece_{when}")) for when in ("before", "after"))
         head += f", temperature {quality['temperature']:.2f} (calibration error {before} -> {after})"
     disagreement = one["disagreement"] or {}
+    # only some rules have a threshold a class
+    shares = SHARES | ({"threshold": "threshold"} if "threshold" in quality["per_class"][0] else {})
     rows = [
-        _row(str(row["class"]), row, (disagreement.get("per_class") or {}).get(row["class"]))
+        _row(str(row["class"]), row, (disagreement.get("per_class") or {}).get(row["class"]), shares)
         for row in quality["per_class"]
     ]
-    rows.append(_row("all", total, disagreement.get("total")))
-    columns = ["class", "predicted", "kept", *SHARES, "disagrees", "precision (audit)", "recall (audit)"]
-    lines = [head, *table(columns, rows)]
+    rows.append(_row("all", total, disagreement.get("total"), shares))
+    columns = ["class", "predicted", "kept", *shares, "disagrees", "precision (audit)", "recall (audit)"]
+    lines = [head, *_beside(quality), *table(columns, rows)]
     lines += [f"  alarm: {printable(alarm)}" for alarm in quality.get("alarms", [])]
     if promotion := one["promotion"]:
         lines.append(f"  next teacher: the {promotion['winner']} ({printable(str(promotion['reason']))})")
     return lines
 
 
-def _row(name: str, figures: dict[str, Any], disagreement: float | None) -> list[str]:
+def _beside(quality: dict[str, Any]) -> list[str]:
+    """Alignment and negative labels, where the rule of the round has them."""
+    lines = []
+    if alignment := quality.get("alignment"):
+        weights = " ".join(f"{weight:.2f}" for weight in alignment["weights"])
+        target = "equal shares" if alignment["target"] == "uniform" else "the shares of the labels"
+        lines.append(f"  aligned to {target}, exponent {alignment['exponent']:g}; weights of the classes: {weights}")
+    if negatives := quality.get("negatives"):
+        audit = (negatives["audit"] or {}).get("precision")
+        lines.append(
+            f"  {count(negatives['labels'])} negative labels on {count(negatives['patches'])} patches, "
+            f"right {percent(audit)} (audit)"
+        )
+    return lines
+
+
+def _row(name: str, figures: dict[str, Any], disagreement: float | None, shares: dict[str, str]) -> list[str]:
     audit = figures.get("audit") or {}
     return [
         name,
         count(figures["predicted"]),
         count(figures["kept"]),
-        *(percent(figures.get(field)) for field in SHARES.values()),
+        *(percent(figures.get(field)) for field in shares.values()),
         percent(disagreement),
         percent(audit.get("precision")),
         percent(audit.get("recall")),

@@ -119,6 +119,22 @@ def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -
     assert "\x1b" not in "\n".join(lines)
 
 
+def test_inspect_shows_thresholds_alignment_and_negative_labels_where_a_rule_has_them(done: Layout) -> None:
+    plain = "\n".join(text(findings(done)))
+    assert "threshold  " not in plain
+    assert "aligned" not in plain
+    quality = QUALITY | {
+        "per_class": [{"class": "A", "threshold": 0.87, **FIGURES}, {"class": "B", "threshold": None, **FIGURES}],
+        "alignment": {"target": "labelled", "exponent": 0.75, "weights": [1.0, 0.25]},
+        "negatives": {"labels": 1200, "patches": 400, "audit": {"precision": 0.99, "n": 300}},
+    }
+    (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(quality))
+    told = "\n".join(text(findings(done)))
+    assert "87.0 %" in told
+    assert "aligned to the shares of the labels, exponent 0.75; weights of the classes: 1.00 0.25" in told
+    assert "1,200 negative labels on 400 patches, right 99.0 % (audit)" in told
+
+
 def test_inspect_as_json_is_one_document_of_the_same_figures(done: Layout) -> None:
     found = json.loads(json.dumps(findings(done, 0), allow_nan=False))
     assert found["rounds"][0]["quality"] == QUALITY
