@@ -1,7 +1,7 @@
 """Open slides: per process, bounded in number, safe for threads, opened anew after a fork or an error.
 
-A handle of OpenSlide that met an error gives that error for ever after, to every thread. So a read that fails is tried
-once more on a handle of its own: only what fails there too is bad, whoever else was reading.
+A handle of OpenSlide that met an error gives that error for ever after, to every thread. So it is dropped, and a read
+that failed while others were reading is tried once more on a handle of its own: only what fails there too is bad.
 """
 
 import errno
@@ -10,6 +10,7 @@ import stat
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -32,6 +33,15 @@ class _Key(NamedTuple):
     inode: int
 
 
+@dataclass(eq=False)
+class _Shared:
+    """A handle that has met no error, when it is taken. shared: more than one thread was at it since it was idle."""
+
+    handle: openslide.OpenSlide
+    users: int = 0
+    shared: bool = False
+
+
 class Handles:
     """At most `most` open slides of this process, the least recently used closed first.
 
@@ -50,22 +60,25 @@ class Handles:
         return len(self._open)
 
     def read(self, path: Path, work: Callable[[openslide.OpenSlide], T]) -> T:
-        """`work(handle)`; after an OpenSlideError once more on a fresh handle that nobody else uses.
+        """`work(handle)`; after an OpenSlideError that may be another thread's, once more on a handle of its own.
 
         Raises BadPatch when that fails too, ChainError (66, 65) when the slide cannot be opened at all.
         """
         key = _key(path)
-        handle = self._take(key)
+        entry = self._take(key)
         try:
-            return work(handle)
-        except openslide.OpenSlideError:
-            self._drop(key, handle)
-        del handle
+            return work(entry.handle)
+        except openslide.OpenSlideError as error:
+            if not self._drop(key, entry):
+                raise _unreadable(error) from error
+        finally:
+            self._release(entry)
+        del entry
         alone = open_slide(path)
         try:
             return work(alone)
         except openslide.OpenSlideError as error:
-            raise BadPatch(f"the slide cannot be read here: {brief(error)}") from error
+            raise _unreadable(error) from error
         finally:
             alone.close()
 
@@ -74,28 +87,38 @@ class Handles:
         with self._lock:
             self._open.clear()
 
-    def _take(self, key: _Key) -> openslide.OpenSlide:
+    def _take(self, key: _Key) -> _Shared:
         with self._lock:
-            handle = self._open.get(key)
-            if handle is not None:
-                self._open.move_to_end(key)
-                return handle
-        opened = open_slide(Path(key.path), self._cache)  # outside the lock: other slides are read meanwhile
+            if key in self._open:
+                return self._used(key, self._open[key])
+        opened = _Shared(open_slide(Path(key.path), self._cache))  # outside the lock: others read meanwhile
         with self._lock:
-            handle = self._open.setdefault(key, opened)
-            self._open.move_to_end(key)
+            entry = self._used(key, self._open.setdefault(key, opened))
             while len(self._open) > self.most:
                 self._open.popitem(last=False)
-        return handle
+        return entry
 
-    def _drop(self, key: _Key, handle: openslide.OpenSlide) -> None:
+    def _used(self, key: _Key, entry: _Shared) -> _Shared:
+        self._open.move_to_end(key)
+        entry.users += 1
+        entry.shared |= entry.users > 1
+        return entry
+
+    def _release(self, entry: _Shared) -> None:
         with self._lock:
-            if self._open.get(key) is handle:  # another thread may have put a good one in its place
+            entry.users -= 1
+            entry.shared &= entry.users > 0
+
+    def _drop(self, key: _Key, entry: _Shared) -> bool:
+        """Hand it out no more. Whether its error may be another thread's."""
+        with self._lock:
+            if self._open.get(key) is entry:  # another thread may have put a good one in its place
                 del self._open[key]
+            return entry.shared
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._open: OrderedDict[_Key, openslide.OpenSlide] = OrderedDict()
+        self._open: OrderedDict[_Key, _Shared] = OrderedDict()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
 
     def _forked(self) -> None:
@@ -134,6 +157,10 @@ def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> ope
             ExitCode.MISSING,
         ) from error
     return handle
+
+
+def _unreadable(error: openslide.OpenSlideError) -> BadPatch:
+    return BadPatch(f"the slide cannot be read here: {brief(error)}")
 
 
 def brief(error: Exception) -> str:

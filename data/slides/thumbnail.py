@@ -17,7 +17,7 @@ from data.slides.slide import SlideInfo
 LONGEST_PX = 4096
 _BLOCK_READ_PX = 2048  # pixels of the level read at once
 _SMALLEST_PX = 8  # of the thumbnail: around damage blocks are divided down to this
-_MOST_FAILURES = 300  # each opens the slide anew: after so many, what fails is no longer divided
+_MOST_FAILURES = 200  # each opens the slide anew: after so many, what fails is no longer divided
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,19 @@ def test_a_bad_tile_is_bad_alone_whoever_else_reads(tmp_path):
         assert [number for number in range(64) if not good[number]] == [9, 30]
 
 
+def test_alone_an_error_is_ones_own_and_costs_one_opening(tmp_path, opened):
+    tiles = write_tiff(tmp_path / "a.tif", [picture(128, 128)], 0.5)
+    whole = bytearray((tmp_path / "a.tif").read_bytes())
+    at, length = tiles[0]
+    whole[at : at + length] = bytes(length)
+    (tmp_path / "a.tif").write_bytes(whole)
+    pool = Handles()
+    for done in range(1, 4):
+        with pytest.raises(BadPatch):
+            pool.read(tmp_path / "a.tif", corner)
+        assert len(opened) == done
+
+
 def test_a_forked_child_opens_its_own(slides, opened):
     pool = Handles()
     expected = pool.read(slides[0], corner)
