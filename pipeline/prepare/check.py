@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal
+from pipeline.prepare.opening import list_units
 from pipeline.prepare.rows import named, reason_of
-from pipeline.prepare.session import list_units
 from pipeline.text_table import count
 
 SHOWN = 20

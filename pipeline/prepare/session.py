@@ -1,11 +1,9 @@
 """The verb `prepare`: list, skip, make, publish, show. Holds the lock from its first write to its last."""
 
-import contextlib
 import logging
 import os
 import shutil
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,21 +12,19 @@ from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal, Unit
 from data.prepared import Listed, write_index
 from pipeline import ledger
-from pipeline.lock import held
 from pipeline.prepare.layout import PreparedLayout
+from pipeline.prepare.opening import key_of, list_units, locked
 from pipeline.prepare.overview import write_overview
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
 from pipeline.prepare.prepdir import PrepDir
 from pipeline.prepare.rows import Row, named, reason_of
-from pipeline.prepare.settings import refuse_another, settings_text
+from pipeline.prepare.settings import settings_text
 from pipeline.prepare.table import write_table
-from pipeline.signals import Ended
 
 if TYPE_CHECKING:
     from stages.prepare.previews import Previews
 
 LOG = logging.getLogger("patchchain")
-PATIENCE_S = 10.0  # for workers of a killed start to end
 SHOWN_EVERY_S = 60.0
 # nothing would become of the other units either
 FATAL = {ExitCode.IO, ExitCode.NOT_WRITABLE}
@@ -48,7 +44,7 @@ def prepare(layout: PreparedLayout, preparation: Preparation, options: Options) 
     Raises ChainError: 65 when more than `failure_limit` of the units failed (everything else stands), 66 when
     there is nothing to prepare, 69 in use, 73, 74, 78 when the directory holds something else.
     """
-    with _locked(layout, preparation) as lock_fd:
+    with locked(layout, preparation) as lock_fd:
         return _Session(layout, preparation, options, lock_fd).run()
 
 
@@ -229,66 +225,3 @@ class _Session:
         text = settings_text(self.preparation).encode()
         if not self.layout.settings.exists() or self.layout.settings.read_bytes() != text:
             write_bytes(self.layout.settings, text)
-
-
-def list_units(preparation: Preparation, key: bytes) -> list[Unit | Refusal]:
-    """What there is to prepare. Raises ChainError; of anything else a keyed preparation tells only the kind."""
-    try:
-        listed = preparation.units(key)
-    except (ChainError, MemoryError):
-        raise
-    except Exception as error:
-        if not preparation.keyed:
-            raise
-        raise ChainError(
-            f"the input could not be listed ({type(error).__name__})",
-            "this is a fault of the program; what it said may name a person and is not repeated",
-            "tell us the command and this line",
-            ExitCode.INTERNAL,
-        ) from None
-    names = [one.name for one in listed]
-    assert len(set(names)) == len(names), "a preparation gives every unit a name of its own"
-    return listed
-
-
-def key_of(layout: PreparedLayout, preparation: Preparation) -> bytes:
-    """The secret of keyed hashes: the user's, or one made once in the directory, readable by its owner alone."""
-    if not preparation.keyed:
-        return b""
-    from data.volumes.deid import own_id_key
-
-    return preparation.secret() or own_id_key(layout.key)
-
-
-@contextlib.contextmanager
-def _locked(layout: PreparedLayout, preparation: Preparation) -> Iterator[int]:
-    root, made_root = layout.root, not layout.root.exists()
-    refuse_another(layout, preparation)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
-        raise ChainError(
-            f"{root} cannot be made: {error.strerror}",
-            f"{error.filename or root} is in the way",
-            "name another directory",
-            ExitCode.NOT_WRITABLE,
-        ) from error
-    with held(layout.lock, "prepare", PATIENCE_S) as lock_fd:
-        try:
-            yield lock_fd
-        except ChainError:
-            if not layout.begun:
-                _forget(layout, made_root)
-            raise
-        except Ended as ended:
-            ended.at = str(root)
-            raise
-
-
-def _forget(layout: PreparedLayout, made_root: bool) -> None:
-    """Undo a refused first start."""
-    for path in (layout.ledger, layout.key, layout.lock):
-        path.unlink(missing_ok=True)
-    if made_root:
-        with contextlib.suppress(OSError):
-            layout.root.rmdir()
