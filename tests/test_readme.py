@@ -137,6 +137,13 @@ def test_tables_name_every_reader_and_every_exit_code_that_can_come() -> None:
     assert codes == {int(code) for code in ExitCode} - {ExitCode.HUNG}  # a hung rank needs several ranks
 
 
+def test_every_rule_is_in_its_table() -> None:
+    from stages.select.rules import members
+
+    named = re.findall(r"^\| `(\w+)` \|", README.split("| `select.rule` |")[1].split("\n\n")[0], flags=re.M)
+    assert sorted(named) == sorted(members())
+
+
 def test_the_makefile_runs_what_the_readme_says() -> None:
     make = (ROOT / "Makefile").read_text()
     for words in ("example slides runs/slides", "prepare configs/slides.yaml runs/slides-patches"):

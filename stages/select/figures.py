@@ -112,7 +112,9 @@ def _audit(beliefs: Beliefs, rows: np.ndarray, code: int | None) -> dict[str, An
     right = beliefs.kept.label[known] == truth[beliefs.kept.row[known]]
     audited = int((truth >= 0).sum()) if code is None else int((truth == code).sum())
     precision, recall = precision_recall(right, audited)
-    return {"precision": plain(precision), "recall": plain(recall), "n": int(known.sum())}
+    # of the pseudo-labels themselves, where `calibration_error` above is of validation
+    error = expected_calibration_error(beliefs.kept.confidence[known], right)
+    return {"precision": plain(precision), "recall": plain(recall), "n": int(known.sum()), "ece": plain(error)}
 
 
 def alarms(beliefs: Beliefs) -> list[str]:

@@ -1,5 +1,7 @@
 """quality.json by hand."""
 
+from unittest.mock import ANY
+
 import numpy as np
 import pytest
 
@@ -39,7 +41,12 @@ def test_the_total():
         "churn": 0.4,
         "kept_churn": pytest.approx(1 - 1 / 6, abs=1e-6),
         "top5_share": 1,
-        "audit": {"precision": pytest.approx(2 / 3, abs=1e-6), "recall": pytest.approx(2 / 7, abs=1e-6), "n": 3},
+        "audit": {
+            "precision": pytest.approx(2 / 3, abs=1e-6),
+            "recall": pytest.approx(2 / 7, abs=1e-6),
+            "n": 3,
+            "ece": ANY,
+        },
     }
 
 
@@ -51,8 +58,10 @@ def test_a_class():
     assert (a["kept_churn"], b["kept_churn"]) == (pytest.approx(2 / 3, abs=1e-6), 1.0)
     assert a["calibration_error"] == pytest.approx(0.4)
     assert b["calibration_error"] == pytest.approx(0.4)
-    assert a["audit"] == {"precision": 0.5, "recall": pytest.approx(1 / 3, abs=1e-6), "n": 2}
-    assert b["audit"] == {"precision": 1.0, "recall": 0.25, "n": 1}
+    assert a["audit"] == {"precision": 0.5, "recall": pytest.approx(1 / 3, abs=1e-6), "n": 2, "ece": ANY}
+    assert b["audit"] == {"precision": 1.0, "recall": 0.25, "n": 1, "ece": 0}
+    # kept as a and known: confidence 0.9 right, 0.8 wrong
+    assert a["audit"]["ece"] == pytest.approx((0.1 + 0.8) / 2)
 
 
 def test_a_patch_under_two_labels_is_one_patch_and_two_beliefs():

@@ -1,0 +1,78 @@
+"""quality.json: everything a round believed, in one document. Pure."""
+
+from typing import Any
+
+import numpy as np
+
+from stages.quality import expected_calibration_error, nll, plain, ratio
+from stages.scores import Scores
+from stages.select.belief import Belief
+from stages.select.calibrate import HIGHEST, LOWEST, log_softmax
+from stages.select.evidence import Evidence
+from stages.select.figures import Beliefs, alarms, figures
+from stages.select.guards import guard_alarms, guards
+from stages.select.negatives import Negatives
+from stages.select.rule import Rule
+
+
+def record(
+    rule: Rule,
+    evidence: Evidence,
+    belief: Belief,
+    beliefs: Beliefs,
+    validation: Scores,
+    negatives: Negatives | None,
+    guards_before: dict[str, Any] | None,
+    unit: str | None,
+) -> dict[str, Any]:
+    """The content of quality.json. guards_before: those of the round before; unit: what places are, slide or patient.
+
+    The hidden truth in `beliefs` enters nothing but what is called audit.
+    """
+    now = guards(beliefs)
+    found = alarms(beliefs) + guard_alarms(now, guards_before, unit) + rule.remarks(evidence)
+    if belief.temperature in (LOWEST, HIGHEST):
+        found.append(
+            f"the temperature is at its limit of {belief.temperature:g}: validation says that this teacher's "
+            "confidence has little to do with being right"
+        )
+    thresholds = rule.thresholds(evidence)
+    return {
+        "round": evidence.round,
+        "rule": rule.rule,
+        "classes": list(beliefs.classes),
+        **belief.plain(),
+        "calibration": calibration(validation, beliefs.validation_label, belief.temperature),
+        "pool": len(evidence),
+        "unit": unit,
+        "total": figures(beliefs),
+        "per_class": [
+            {"class": name, **figures(beliefs, code)}
+            | ({} if thresholds is None else {"threshold": plain(float(thresholds[code]))})
+            for code, name in enumerate(beliefs.classes)
+        ],
+        "negatives": None if negatives is None else _told(negatives, beliefs.truth, evidence.ids),
+        "guards": now,
+        "alarms": found,
+    }
+
+
+def calibration(validation: Scores, given: np.ndarray, temperature: float) -> dict[str, float | int | None] | None:
+    """What the temperature did on the validation patches, whose labels are `given` (V,); None without any."""
+    if not len(given):
+        return None
+    right = validation.log_probs.argmax(axis=1) == given
+    result: dict[str, float | int | None] = {"n": len(given)}
+    for when, t in (("before", 1.0), ("after", temperature)):
+        log_probs = log_softmax(validation.log_probs, t)
+        result[f"nll_{when}"] = plain(nll(log_probs, given))
+        result[f"ece_{when}"] = plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), right))
+    return result
+
+
+def _told(negatives: Negatives, truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+    of = truth[np.searchsorted(ids, negatives.ids)]
+    known = of >= 0
+    right = of[known] != negatives.label[known]
+    audit = {"precision": plain(ratio(right.sum(), len(right))), "n": len(right)} if len(right) else None
+    return {"labels": len(negatives), "patches": len(np.unique(negatives.ids)), "audit": audit}
