@@ -35,10 +35,10 @@ import shapely
 
 from data.in_order import in_order
 from data.preparation import Unit
-from data.slides.config import SlidesConfig
 from data.slides.grid import lay
 from data.slides.handles import Handles
 from data.slides.plan import ReadPlan, plan_reading
+from data.slides.preparation import Slides
 from data.slides.reading import SlideReader
 from data.slides.slide import SlideInfo, inspect
 from data.synthetic.slides import SlideSpec, write_slide
@@ -137,7 +137,7 @@ def trident(task: Task) -> int:
 
 def whole_unit(task: Task) -> int:
     """All that `prepare` does with a slide."""
-    config = SlidesConfig.model_validate(
+    config = Slides.model_validate(
         {"path": task.info.path, "mpp": task.plan.mpp, "size_px": task.size_px, "grid": {"overlap_px": task.overlap_px},
          "tissue": {"everything": True}, "missing_mpp": task.info.mpp}
     )  # fmt: skip

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from data.preparation import Preparation
-from data.slides.config import SlidesConfig
-from data.volumes.config import VolumesConfig
+from data.slides.preparation import Slides
+from data.volumes.preparation import Volumes
 
 if TYPE_CHECKING:
     PrepareConfig = Preparation
 else:
-    PrepareConfig = Annotated[SlidesConfig | VolumesConfig, Field(discriminator="kind")]
+    PrepareConfig = Annotated[Slides | Volumes, Field(discriminator="kind")]

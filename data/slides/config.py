@@ -1,12 +1,12 @@
 """The section `prepare` with kind: slides: from whole slides to patches at a stated resolution."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from data.modes import MAX_SIZE_PX
-from data.preparation import Preparation, Progress, Refusal, Unit
+from data.preparation import Preparation
 from data.readers._files import Pattern
 from data.slides.annotations import AnnotationsConfig
 from data.slides.foreign_coords import CoordinatesConfig
@@ -81,18 +81,6 @@ class SlidesConfig(Preparation):
         if self.grid.overlap_px >= self.size_px:
             raise ValueError(f"grid.overlap_px: {self.grid.overlap_px} is not less than size_px: {self.size_px}")
         return self
-
-    def units(self, key: bytes) -> list[Unit | Refusal]:
-        """Every slide, by its path below the folder. Raises ChainError (65, 66): nothing found, a broken table."""
-        from data.slides.listing import listed
-
-        return listed(self)
-
-    def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
-        """See `data.slides.unit.prepare_slide`."""
-        from data.slides.unit import prepare_slide
-
-        return prepare_slide(self, unit, out, threads, progress)
 
     def patch_words(self) -> str:
         """What one patch is."""

@@ -1,12 +1,12 @@
 """The section `prepare` with kind: volumes: from CT volumes to patches in Hounsfield units."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
 from data.modes import MAX_DEPTH, MAX_SIZE_PX
-from data.preparation import Preparation, Progress, Refusal, Unit
+from data.preparation import Preparation
 from data.section import Section
 from data.volumes.lattice import Lattice
 from data.volumes.points import PointsFile
@@ -195,18 +195,6 @@ class VolumesConfig(Preparation):
         """The samples of a patch."""
         apart = self.slice_mm or (None if self.shape == "2d" else self.spacing_mm)
         return Lattice(self.size_px, self.depth, self.spacing_mm, apart)
-
-    def units(self, key: bytes) -> list[Unit | Refusal]:
-        """Every volume by its keyed hash. Raises ChainError (65, 66, 78): nothing found, a broken table."""
-        from data.volumes.listing import listed
-
-        return [item if isinstance(item, Refusal) else item.unit for item in listed(self, key)]
-
-    def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
-        """See `data.volumes.unit.prepare_volume`."""
-        from data.volumes.unit import prepare_volume
-
-        return prepare_volume(self, unit, out, threads, progress, key)
 
     def patch_words(self) -> str:
         """What one patch is."""

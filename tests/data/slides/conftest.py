@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 
 from data.preparation import Unit
-from data.slides.config import SlidesConfig
+from data.slides.preparation import Slides
 
 
 @pytest.fixture
-def slides_config() -> Callable[..., SlidesConfig]:
+def slides_config() -> Callable[..., Slides]:
     """A section as a configuration file would give it; the whole slide is tissue."""
 
-    def make(path: Path, **keys: Any) -> SlidesConfig:
+    def make(path: Path, **keys: Any) -> Slides:
         plain = {"kind": "slides", "path": path, "mpp": 0.5, "size_px": 64, "tissue": {"everything": True}, **keys}
-        return SlidesConfig.model_validate_json(json.dumps(plain, default=str))
+        return Slides.model_validate_json(json.dumps(plain, default=str))
 
     return make
 
@@ -26,7 +26,7 @@ def slides_config() -> Callable[..., SlidesConfig]:
 def prepared(tmp_path: Path) -> Callable[..., tuple[Path, dict[str, Any]]]:
     """The one slide of a section, prepared: the unit's directory and its facts."""
 
-    def make(config: SlidesConfig, threads: int = 1, name: str = "unit") -> tuple[Path, dict[str, Any]]:
+    def make(config: Slides, threads: int = 1, name: str = "unit") -> tuple[Path, dict[str, Any]]:
         (unit,) = config.units(b"")
         assert isinstance(unit, Unit), unit
         out = tmp_path / name

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from data.volumes.config import MaskClass, MaskLabels, VolumesConfig
+from data.volumes.config import MaskClass, MaskLabels
 from data.volumes.label_map import LabelMap
 from data.volumes.labelling import by_share, labelling
 from data.volumes.lattice import Lattice
 from data.volumes.points import Point
+from data.volumes.preparation import Volumes
 
 GRID = {"kind": "grid", "stride_mm": 8, "region": "volume"}
 BASE = {"path": "ct", "spacing_mm": 1.0, "size_px": 8}
@@ -19,7 +20,7 @@ BASE = {"path": "ct", "spacing_mm": 1.0, "size_px": 8}
 def config(**keys):
     import json
 
-    return VolumesConfig.model_validate_json(json.dumps({**BASE, "where": GRID, **keys}))
+    return Volumes.model_validate_json(json.dumps({**BASE, "where": GRID, **keys}))
 
 
 @settings(max_examples=100, deadline=None)

@@ -12,8 +12,8 @@ import SimpleITK as sitk  # noqa: N813  its usual name
 from data.preparation import Refusal
 from data.source_labels import read_source_labels
 from data.store import PatchStore
-from data.volumes.config import VolumesConfig
 from data.volumes.deid import pseudonym
+from data.volumes.preparation import Volumes
 
 DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")) / "ct"
 KEY = b"0123456789abcdef"
@@ -24,7 +24,7 @@ pytestmark = [
 
 
 def prepared(out: Path, **keys) -> tuple[PatchStore, dict]:
-    section = VolumesConfig.model_validate_json(json.dumps(keys, default=str))
+    section = Volumes.model_validate_json(json.dumps(keys, default=str))
     (unit,) = [one for one in section.units(KEY) if not isinstance(one, Refusal)]
     facts = section.prepare(unit, out, 2, lambda done, total: None, KEY)
     return PatchStore(out / "patches.h5"), facts
@@ -83,7 +83,7 @@ def test_points_in_the_large_ct_are_where_simpleitk_has_them(tmp_path):
 def test_the_head_scan_is_refused_by_both_its_faults_and_prepared_when_they_are_accepted(tmp_path):
     keys = {"path": DATA / "dicom_ge", "spacing_mm": 1.0, "size_px": 64,
             "where": {"kind": "grid", "stride_mm": 48, "region": "body"}}  # fmt: skip
-    (refusal,) = VolumesConfig.model_validate_json(json.dumps(keys, default=str)).units(KEY)
+    (refusal,) = Volumes.model_validate_json(json.dumps(keys, default=str)).units(KEY)
     assert isinstance(refusal, Refusal)
     assert "gantry_tilt, uneven_spacing" in refusal.error.what
     store, facts = prepared(tmp_path, **keys, accept=["gantry_tilt", "uneven_spacing"])

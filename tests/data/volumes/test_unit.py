@@ -14,8 +14,8 @@ from data.preparation import Refusal, Unit
 from data.source_labels import read_source_labels
 from data.store import PatchStore
 from data.synthetic.ct import Scans, draw_series, write_points
-from data.volumes.config import VolumesConfig
 from data.volumes.deid import pseudonym
+from data.volumes.preparation import Volumes
 
 KEY = b"0123456789abcdef"
 NODULES = {"nodule": [(10.0, -20.0, 30.0), (-12.5, 4.0, 41.0)], "other": [(0.0, 14.0, 35.0)]}
@@ -60,14 +60,14 @@ def scan(tmp_path: Path) -> Path:
     return root
 
 
-def config(root: Path, **keys) -> VolumesConfig:
+def config(root: Path, **keys) -> Volumes:
     plain = {"path": root / "scans", "spacing_mm": 1.0, "size_px": 16, "where": {"kind": "points"}, **keys}
     if plain["where"]["kind"] == "points":
         plain.setdefault("points", {"csv": root / "CANARY.csv"})
-    return VolumesConfig.model_validate_json(json.dumps(plain, default=str))
+    return Volumes.model_validate_json(json.dumps(plain, default=str))
 
 
-def made(section: VolumesConfig, out: Path, threads: int = 1, unit: Unit | None = None):
+def made(section: Volumes, out: Path, threads: int = 1, unit: Unit | None = None):
     out.mkdir()
     told = []
     if unit is None:

@@ -1,0 +1,23 @@
+"""The preparation of kind `slides`: its settings, and the work they stand for."""
+
+from pathlib import Path
+from typing import Any
+
+from data.preparation import Progress, Refusal, Unit
+from data.slides.config import SlidesConfig
+
+
+class Slides(SlidesConfig):
+    """Whole slides to patches. OpenSlide and what reads pixels are imported when they are asked."""
+
+    def units(self, key: bytes) -> list[Unit | Refusal]:
+        """Every slide, by its path below the folder. Raises ChainError (65, 66): nothing found, a broken table."""
+        from data.slides.listing import listed
+
+        return listed(self)
+
+    def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
+        """See `data.slides.unit.prepare_slide`."""
+        from data.slides.unit import prepare_slide
+
+        return prepare_slide(self, unit, out, threads, progress)
