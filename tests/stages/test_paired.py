@@ -36,7 +36,7 @@ def test_is_the_bootstrap_over_groups_written_out(metric):
     assert found.difference == pytest.approx(measure(label, second) - measure(label, first))
     members = [np.flatnonzero(group == g) for g in np.unique(group)]
     drawn = []
-    for _ in range(600):
+    for _ in range(400):
         rows = np.concatenate([members[g] for g in rng.integers(0, len(members), len(members))])
         drawn.append(measure(label[rows], second[rows]) - measure(label[rows], first[rows]))
     low, high = np.quantile(drawn, (0.025, 0.975))
@@ -64,7 +64,7 @@ def test_a_model_is_as_good_as_itself():
     assert (found.difference, found.low, found.high, found.worse) == (0, 0, 0, 0.5)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.integers(0, 2**32), st.sampled_from(sorted(BY_HAND)), st.floats(0, 0.3))
 def test_order_does_not_matter_and_a_tolerance_only_helps(seed, metric, tolerance):
     label, first, second, group = case(n=60, patients=8, seed=seed)
@@ -88,10 +88,10 @@ def test_who_is_first_only_turns_the_sign():
 def test_the_interval_holds_the_truth_as_often_as_it_says():
     """Independent patches, a true difference of 4 points: 95 % intervals, so far below 90 % would be a fault."""
     inside = 0
-    for seed in range(120):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         label = np.zeros(300, int)
         first, second = (np.where(rng.random(300) < share, 0, 1) for share in (0.76, 0.80))
         found = compare("accuracy", label, first, second, np.arange(300), 2, 0.0, seed)
         inside += found.low <= 0.04 <= found.high
-    assert inside >= 108
+    assert inside >= 53
