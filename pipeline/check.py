@@ -14,6 +14,7 @@ from pipeline.config import ChainConfig
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 from stages.select.rule import Rule
+from stages.train.config import TeacherConfig
 
 if TYPE_CHECKING:
     from data.ingest import Survey
@@ -124,7 +125,9 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
             seen.append(section)
             kind = config.data.network_input()
             lines = check_network(section, classes, kind)
-            for line in lines + (check_dropout(section, config.predict, classes, kind) if config.rounds else []):
+            for one in section.each() if isinstance(section, TeacherConfig) and config.rounds else [section]:
+                lines += check_dropout(one, config.predict, classes, kind) if config.rounds else []
+            for line in dict.fromkeys(lines):
                 yield f"ok       {line}"
 
 

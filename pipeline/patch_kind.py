@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from data.augment.noise import misplaced, preset_for
+from data.augment.noise import Noise, misplaced, preset_for
 from data.errors import ChainError, ExitCode
 from pipeline.overrides import Source
 from pipeline.plan import plan
 from pipeline.yaml_text import Place
 from stages.select.rule import Rule
-from stages.train.config import VOLUME_PREFIX, StudentConfig, TrainConfig
+from stages.train.config import VOLUME_PREFIX, StudentConfig, TeacherConfig, TrainConfig
 
 if TYPE_CHECKING:
     from pipeline.config import ChainConfig
@@ -56,19 +56,23 @@ def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
         if not isinstance(section, TrainConfig):
             continue
         changed = getattr(config.per_round.get(step.round), step.section, None) or {}
-        if found := misplaced(section.noise, mode):
+        for within, noise in _noises(section):
+            if not (found := misplaced(noise, mode)):
+                continue
             yield (
-                (*_place(step.round, step.section, "noise" in changed), "noise", found[0]),
+                (*_place(step.round, step.section, within[0] in changed), *within, found[0]),
                 f"means nothing for {mode} patches",
                 "it is an operation of light and colour"
                 if mode == "hu16"
                 else "it is an operation on Hounsfield units",
                 f"leave out {', '.join(found)}, or set noise: weak or strong, which suit the patches",
             )
-        if section.backbone.startswith(VOLUME_PREFIX) and depth == 1:
+        for place, backbone in _backbones(section):
+            if not backbone.startswith(VOLUME_PREFIX) or depth > 1:
+                continue
             yield (
-                (*_place(step.round, step.section, "backbone" in changed), "backbone"),
-                f"{section.backbone} is a 3-D network",
+                (*_place(step.round, step.section, "backbone" in changed), *place),
+                f"{backbone} is a 3-D network",
                 "the patches have one slice (data.depth: 1)",
                 "choose a timm backbone, or patches in HU of several slices",
             )
@@ -79,6 +83,22 @@ def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
                 f"drop_path is {section.drop_path:g} where nothing else is set",
                 f"set {step.section}.drop_path: 0, or choose a timm backbone",
             )
+
+
+def _noises(section: TrainConfig) -> list[tuple[Place, Noise]]:
+    """Every noise a training draws, and where in its section it stands."""
+    last = section.finetune if isinstance(section, StudentConfig) else None
+    return [(("noise",), section.noise), *([(("finetune", "noise"), last.noise)] if last else [])]
+
+
+def _backbones(section: TrainConfig) -> list[tuple[Place, str]]:
+    """Of each network, and where in its section it stands."""
+    if not isinstance(section, TeacherConfig) or not section.members:
+        return [(("backbone",), section.backbone)]
+    return [
+        (("members", str(i), "backbone") if member.backbone else ("backbone",), one.backbone)
+        for i, (member, one) in enumerate(zip(section.members, section.each(), strict=True))
+    ]
 
 
 def _place(round: int, section: str, in_round: bool) -> Place:
@@ -92,5 +112,6 @@ def _of_round(changed: Any) -> Any:
 
 
 def _translated(section: dict[str, Any]) -> dict[str, Any]:
-    noise = section.get("noise")
-    return {**section, "noise": preset_for(noise, "hu16")} if isinstance(noise, str) else section
+    noise, last = section.get("noise"), section.get("finetune")
+    section = {**section, "noise": preset_for(noise, "hu16")} if isinstance(noise, str) else section
+    return {**section, "finetune": _translated({"noise": "weak"} | last)} if isinstance(last, dict) else section

@@ -49,7 +49,7 @@ def plan(config: HasRounds) -> list[Step]:
         steps += [
             Step(predict, "predict", "predict", {"teacher": teacher, **given}, r),
             Step(select, "select", "select", {"predict": predict, **given, **before}, r),
-            Step(student, "train", "student", {**given, "select": select, "predict": predict}, r),
+            Step(student, "train", "student", {**given, "teacher": teacher, "select": select, "predict": predict}, r),
         ]
     last = config.rounds - 1
     steps.append(

@@ -9,12 +9,27 @@ from data.atomic import write_json
 from data.network_input import NetworkInput
 from stages.volume_networks import is_volume_network
 
+ENSEMBLE = "ensemble"
+
+
+@dataclass(frozen=True)
+class MemberCard:
+    """One network of an ensemble: its weights lie in `file`, and mean and std are those of its own input."""
+
+    name: str
+    timm_kwargs: dict[str, Any]
+    mean: list[float]
+    std: list[float]
+    file: str
+
 
 @dataclass(frozen=True)
 class ModelCard:
     """`model.json`: all that is needed to use `model.safetensors` without this program.
 
-    windows: of CT, in the order of the channels; stain: how colour patches are normalised first, None: not at all.
+    windows: of CT, in the order of the channels; stain: how colour patches are normalised first, None: not at all;
+    input_px: the size to which patches of size_px are enlarged, None: not at all; members: of an ensemble, whose name
+    is then `ensemble` and whose mean and std are the first one's; empty: one network in model.safetensors.
     """
 
     name: str
@@ -29,6 +44,13 @@ class ModelCard:
     depth: int = 1
     windows: list[dict[str, Any]] = field(default_factory=list)
     stain: dict[str, Any] | None = None
+    input_px: int | None = None
+    members: list[MemberCard] = field(default_factory=list)
+
+    @property
+    def shown(self) -> str:
+        """What the model is, in a few words."""
+        return f"an ensemble of {len(self.members)}" if self.members else self.name
 
     def save(self, path: Path) -> None:
         """Write as JSON."""
@@ -37,10 +59,20 @@ class ModelCard:
     @staticmethod
     def load(path: Path) -> "ModelCard":
         """Read what `save` wrote."""
-        return ModelCard(**json.loads(path.read_text()))
+        plain = json.loads(path.read_text())
+        members = [MemberCard(**member) for member in plain.pop("members", [])]
+        return ModelCard(**plain, members=members)
 
 
-def input_words(backbone: str, kind: NetworkInput, stain: bool) -> str:
+def input_words(
+    backbone: str, kind: NetworkInput, stain: bool, input_px: int | None = None, several: bool = False
+) -> str:
     """What `model.json` says of the network's input, for whoever uses it elsewhere."""
     words = f"stain-normalise (Macenko et al. 2009) to `stain`: {kind.words()}" if stain else kind.words()
-    return f"{words}; as (batch, windows, slices, height, width)" if is_volume_network(backbone) else words
+    if input_px is not None:
+        words += f"; then enlarge bilinearly to {input_px} x {input_px} px"
+    if is_volume_network(backbone):
+        words += "; as (batch, windows, slices, height, width)"
+    if several:
+        words = f"for each of `members`, with its own mean and std: {words}; average their probabilities"
+    return words

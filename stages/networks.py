@@ -1,28 +1,28 @@
 """Networks by timm's names, 3-D ones by torchvision's, and their first weights. Refuses to load less than asked for."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
+from stages.ensemble import Ensemble
+from stages.init.begin import begin
+from stages.init.donor import donor_from_file, donor_from_network
+from stages.init.slim import slim_kwargs
+from stages.input_size import feed_at
 from stages.model_card import ModelCard
 from stages.train.config import StudentConfig, TrainConfig
-from stages.volume_networks import (
-    KINETICS_MEAN,
-    KINETICS_STD,
-    NAMES,
-    adapt_first,
-    create_volume_network,
-    is_volume_network,
-)
+from stages.volume_networks import KINETICS_MEAN, KINETICS_STD, NAMES, create_volume_network, is_volume_network
+
+LOG = logging.getLogger("patchchain")
 
 
 def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
@@ -50,7 +50,7 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
         raise ChainError(
             f"{key}: the pretrained weights of {name} could not be had",
             str(error),
-            "download them on a machine with a network and use init: {kind: pretrained, path: ...}",
+            "download them on a machine with a network and use init: {kind: full, path: ...}",
             ExitCode.MISSING,
         ) from error
     return model if volume else model.to(memory_format=torch.channels_last)
@@ -64,14 +64,25 @@ def network_kwargs(section: TrainConfig, num_classes: int, kind: NetworkInput) -
     cfg = timm.models.get_pretrained_cfg(section.backbone) if timm.is_model(section.backbone) else None
     if cfg is not None and cfg.fixed_input_size:
         kwargs["img_size"] = kind.size_px  # transformers have position embeddings of one size
+    if section.init.kind == "slim":
+        kwargs |= slim_kwargs(section.backbone, section.init.copied_stages, "init.kind")
     return kwargs
 
 
 def first_network(section: TrainConfig, num_classes: int, kind: NetworkInput, key: str) -> torch.nn.Module:
     """The untrained network of a stage, with its first weights. Draws from torch's global generator.
 
-    Raises ChainError (66, 78) naming the key at fault, for instance a 3-D network for patches of one slice.
+    Says how many tensors it took over. Raises ChainError (65, 66, 78) naming the key at fault, for instance a 3-D
+    network for patches of one slice, or a file that has not all that `init` promises.
     """
+    model, words = begun_network(section, num_classes, kind, key)
+    if section.init.kind != "random":
+        LOG.info(f"{key}.init: {words}")
+    return model
+
+
+def begun_network(section: TrainConfig, num_classes: int, kind: NetworkInput, key: str) -> tuple[torch.nn.Module, str]:
+    """`first_network` and what was taken over, in words."""
     if is_volume_network(section.backbone) and kind.depth == 1:
         raise ChainError(
             f"{key}.backbone: {section.backbone} is a 3-D network",
@@ -80,46 +91,20 @@ def first_network(section: TrainConfig, num_classes: int, kind: NetworkInput, ke
             ExitCode.MISMATCH,
         )
     kwargs = network_kwargs(section, num_classes, kind)
+    noise: dict[str, Any] = {}
     if isinstance(section, StudentConfig):
-        kwargs |= {"drop_rate": section.dropout} if section.dropout else {}
-        kwargs |= {"drop_path_rate": section.drop_path} if section.drop_path else {}
-    path = section.init.path
-    if section.init.kind == "pretrained" and path is None:
-        return create(section.backbone, kwargs | {"pretrained": True}, f"{key}.backbone")
-    model = create(section.backbone, kwargs, f"{key}.backbone")
-    if path is not None:
-        load_pretrained(model, path, f"{key}.init.path")
-    return model
-
-
-def load_pretrained(model: torch.nn.Module, path: Path, key: str) -> int:
-    """Load every tensor but the classifier's from a safetensors file; returns how many were loaded.
-
-    The first convolution is adapted to another number of channels by timm's rule (`adapt_first`). Raises ChainError
-    (78) when any other tensor of the network is absent or of another shape: half a transfer is worse than a refusal.
-    """
-    found = _read_safetensors(path, key)
-    cfg = getattr(model, "pretrained_cfg", {})
-    heads = cfg.get("classifier") or ()
-    heads = (heads,) if isinstance(heads, str) else tuple(heads)
-    wanted = model.state_dict()
-    body = {name for name in wanted if not name.startswith(tuple(f"{head}." for head in heads))}
-    first = cfg.get("first_conv")
-    name = f"{first}.weight" if isinstance(first, str) else ""
-    if name in found and name in wanted and found[name].shape[1] != wanted[name].shape[1]:
-        found[name] = adapt_first(found[name], wanted[name].shape[1])
-    absent = sorted(n for n in body if n not in found and not n.endswith("num_batches_tracked"))
-    misfit = sorted(n for n in body & found.keys() if found[n].shape != wanted[n].shape)
-    if absent or misfit:
-        raise ChainError(
-            f"{key}: {path} does not fit {cfg.get('architecture', type(model).__name__)}",
-            f"{len(absent)} of {len(body)} tensors are absent and {len(misfit)} have another shape, "
-            f"for instance {(absent + misfit)[0]}",
-            "name the backbone these weights were trained as, with timm's tensor names",
-            ExitCode.MISMATCH,
-        )
-    model.load_state_dict({n: found[n] for n in body & found.keys()}, strict=False)
-    return len(body & found.keys())
+        noise |= {"drop_rate": section.dropout} if section.dropout else {}
+        noise |= {"drop_path_rate": section.drop_path} if section.drop_path else {}
+    init = section.init
+    if init.kind == "random":
+        return create(section.backbone, kwargs | noise, f"{key}.backbone"), "random weights"
+    if init.path is not None:
+        donor = donor_from_file(init.path, f"{key}.init.path")
+    else:
+        whole = {name: value for name, value in kwargs.items() if name != "channels"}
+        donor = donor_from_network(create(section.backbone, whole | {"pretrained": True}, f"{key}.backbone"))
+    model = create(section.backbone, kwargs | noise, f"{key}.backbone")
+    return model, begin(model, init, donor, f"{key}.init")
 
 
 def normalisation(
@@ -127,7 +112,8 @@ def normalisation(
 ) -> tuple[list[float], list[float]]:
     """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`).
 
-    Where there are other channels than its own, they get what the first convolution was adapted from (`adapt_first`).
+    Where there are other channels than its own, they get what the first convolution was adapted from
+    (`adapt_first` of volume networks).
     """
     if section.init.kind == "random":
         return stats
@@ -159,24 +145,24 @@ def save_weights(model: torch.nn.Module, path: Path) -> None:
         save_file(state, part)
 
 
+def network_of(card: ModelCard, noise: Mapping[str, Any] | None = None, key: str = "model.json") -> torch.nn.Module:
+    """The network, or ensemble, of a card, without its weights. noise: rates that timm takes when it makes one."""
+    noise = noise or {}
+    if card.members:
+        networks = [create(one.name, {**one.timm_kwargs, **noise}, key) for one in card.members]
+        return Ensemble(networks, [(one.mean, one.std) for one in card.members], (card.mean, card.std))
+    network = create(card.name, {**card.timm_kwargs, **noise}, key)
+    feed_at(network, card.input_px)
+    return network
+
+
 def load_network(directory: Path) -> tuple[torch.nn.Module, ModelCard]:
     """The finished network of a stage directory, in eval mode, every tensor accounted for."""
     card = ModelCard.load(directory / "model.json")
-    model = create(card.name, card.timm_kwargs, "model.json")
-    model.load_state_dict(load_file(directory / "model.safetensors"), strict=True)
+    model = network_of(card)
+    if isinstance(model, Ensemble):
+        for network, member in zip(model.members, card.members, strict=True):
+            network.load_state_dict(load_file(directory / member.file), strict=True)
+    else:
+        model.load_state_dict(load_file(directory / "model.safetensors"), strict=True)
     return model.eval(), card
-
-
-def _read_safetensors(path: Path, key: str) -> dict[str, torch.Tensor]:
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-        return tensors
-    except FileNotFoundError as error:
-        raise ChainError(f"{key}: {path} is missing", "no such file", "correct the path", ExitCode.MISSING) from error
-    except (SafetensorError, OSError) as error:
-        raise ChainError(
-            f"{key}: {path} is not a safetensors file",
-            str(error),
-            "convert the weights to safetensors; pickled checkpoints are not read",
-            ExitCode.BAD_DATA,
-        ) from error

@@ -25,7 +25,7 @@ from stages.quality import confusion
 from stages.snapshots import snapshots_of
 
 LOG = logging.getLogger("patchchain")
-MODEL_FILES = ("model.safetensors", "model.json", "metrics.json")
+MODEL_FILES = ("model.json", "metrics.json")
 
 
 def run(job: Job) -> str:
@@ -44,13 +44,18 @@ def run(job: Job) -> str:
     source = job.inputs[decision["winner"]]
     # what the winner has beside its model: its answers on validation, its earlier states
     more = [name for name in (FILE, *(path.name for path in snapshots_of(source))) if (source / name).is_file()]
-    for name in (*MODEL_FILES, *more):
+    for name in (*_weights(source), *MODEL_FILES, *more):
         shutil.copyfile(source / name, job.out / name)
         fsync_file(job.out / name)
     write_json(job.out / "promotion.json", decision)
     if "student" in job.inputs and decision["winner"] == "teacher":
         write_json(job.out / "stop.json", {"reason": "no_gain", "detail": decision["reason"]})
     return f"{job.address}: {decision['winner']} of the round before ({decision['reason']})"
+
+
+def _weights(directory: Path) -> list[str]:
+    members = json.loads((directory / "model.json").read_text()).get("members")
+    return [member["file"] for member in members] if members else ["model.safetensors"]
 
 
 def _judged(directory: Path) -> Judged | None:

@@ -13,7 +13,7 @@ class Kind(NamedTuple):
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(2, "stages.train.stage"),
+    "train": Kind(3, "stages.train.stage"),
     "predict": Kind(2, "stages.predict.stage"),
     "select": Kind(2, "stages.select.stage"),
     "promote": Kind(2, "stages.promote"),

@@ -46,6 +46,7 @@ def create_volume_network(
     if in_chans != 3:
         stem[0] = with_channels(stem[0], in_chans)
     model.pretrained_cfg = {"architecture": name, "classifier": "fc", "first_conv": "stem.0"}  # type: ignore[assignment]
+    model.group_matcher = _groups  # type: ignore[assignment]
     # hooks, not layers around it: the names of the tensors stay torchvision's
     model.register_forward_pre_hook(partial(_unfold, size=(in_chans, depth)))
     if drop_rate:
@@ -73,6 +74,11 @@ def adapt_first(weight: torch.Tensor, in_chans: int) -> torch.Tensor:
         return weight.sum(1, keepdim=True)
     repeats = [1, math.ceil(in_chans / channels)] + [1] * (weight.ndim - 2)
     return weight.repeat(repeats)[:, :in_chans] * (channels / in_chans)
+
+
+def _groups(coarse: bool = False) -> dict[str, str]:
+    """As timm's networks say it of themselves: stem, stages, and within them blocks."""
+    return {"stem": r"^stem", "blocks": r"^layer(\d+)" if coarse else r"^layer(\d+)\.(\d+)"}
 
 
 def _unfold(module: torch.nn.Module, args: tuple[Any, ...], size: tuple[int, int]) -> tuple[torch.Tensor]:

@@ -14,7 +14,9 @@ from data.errors import ChainError, ExitCode
 from data.ingest import Survey, survey
 from data.splits import LABELLED, POOL, TEST, VALIDATION, Assignment
 from data.splits_config import LabelFraction, SplitsConfig
-from stages.networks import load_pretrained
+from stages.init.begin import begin
+from stages.init.config import Init
+from stages.init.donor import donor_from_file
 
 DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 pytestmark = [
@@ -66,10 +68,10 @@ def test_a_patch_of_another_shape_is_quarantined_by_name() -> None:
 
 
 def test_imagenet_weights_load_whole_into_the_network_they_are_of_and_into_no_other() -> None:
-    weights = DATA / "weights" / "tf_efficientnet_lite0.timm.safetensors"
-    assert (
-        load_pretrained(timm.create_model("tf_efficientnet_lite0", num_classes=5), weights, "teacher.init.path") > 250
-    )
+    init = Init(kind="full", path=DATA / "weights" / "tf_efficientnet_lite0.timm.safetensors")
+    donor = donor_from_file(DATA / "weights" / "tf_efficientnet_lite0.timm.safetensors", "teacher.init.path")
+    words = begin(timm.create_model("tf_efficientnet_lite0", num_classes=5), init, donor, "teacher.init")
+    assert int(words.split()[1]) > 250
     with pytest.raises(ChainError) as caught:
-        load_pretrained(timm.create_model("resnet10t", num_classes=5), weights, "teacher.init.path")
+        begin(timm.create_model("resnet10t", num_classes=5), init, donor, "teacher.init")
     assert caught.value.code == ExitCode.MISMATCH

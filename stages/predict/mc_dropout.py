@@ -6,26 +6,25 @@ out; the weights are the same. With a teacher that was trained without dropout (
 a posterior's, but it still tells what hangs on single features from what does not.
 """
 
-from typing import Any
-
 import torch
 
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
 from data.network_input import NetworkInput
-from stages.networks import create, network_kwargs
+from stages.model_card import ModelCard
+from stages.networks import create, network_kwargs, network_of
 from stages.predict.config import PredictConfig
 from stages.train.config import TrainConfig
 
 
-def rebuilt(network: torch.nn.Module, name: str, kwargs: dict[str, Any], section: PredictConfig) -> torch.nn.Module:
+def rebuilt(network: torch.nn.Module, card: ModelCard, section: PredictConfig) -> torch.nn.Module:
     """The same weights in a network that can drop, in eval mode; itself where no passes are asked for.
 
-    name, kwargs: what it was made by. Raises ChainError (78) when this backbone takes no such noise.
+    card: of the network. Raises ChainError (78) when this backbone takes no such noise.
     """
     if not section.mc_passes:
         return network
-    again = create(name, kwargs | section.mc_kwargs(), "predict.mc_dropout")
+    again = network_of(card, section.mc_kwargs(), "predict.mc_dropout")
     again.load_state_dict(network.state_dict(), strict=True)
     return again.eval()
 

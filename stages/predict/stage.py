@@ -12,7 +12,7 @@ from data.splits import load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages.job import Job
-from stages.networks import create, load_network
+from stages.networks import load_network, network_of
 from stages.predict.config import PredictConfig
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
 from stages.predict.scoring import Asked, score
@@ -32,10 +32,10 @@ def run(job: Job) -> str:
     splits = load_splits(job.inputs["splits"])
     store = PatchStore(job.inputs["store"] / "patches.h5")
     network, card = load_network(job.inputs["teacher"])
-    network = rebuilt(network, card.name, card.timm_kwargs, section)
+    network = rebuilt(network, card, section)
     if section.mc_passes:
-        refuse_unmoved(network, len(card.mean), card.size_px, card.name)
-    earlier = [create(card.name, card.timm_kwargs, "model.json").eval() for _ in snapshots_of(job.inputs["teacher"])]
+        refuse_unmoved(network, len(card.mean), card.size_px, card.shown)
+    earlier = [network_of(card).eval() for _ in snapshots_of(job.inputs["teacher"])]
     for one, path in zip(earlier, snapshots_of(job.inputs["teacher"]), strict=True):
         one.load_state_dict(load_file(path), strict=True)
     asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier))

@@ -24,20 +24,22 @@ class Examples:
     """What a stream draws from. ids: (N,) uint64; weight: (N,) float32.
 
     target: (N, C) float32, rows sum to 1, or to 0 for a patch of which only is known what it is not;
-    negative: (N, C) bool, the classes a patch is not; None: nothing of the kind is known of any.
+    negative: (N, C) bool, the classes a patch is not; None: nothing of the kind is known of any; given: whether people
+    gave these labels.
     """
 
     ids: np.ndarray
     target: np.ndarray
     weight: np.ndarray
     negative: np.ndarray | None = None
+    given: bool = True
 
     def __post_init__(self) -> None:
         assert len(self.ids) == len(self.target) == len(self.weight) > 0
 
 
 class Item(NamedTuple):
-    """One draw: which stream (0 labelled, 1 pseudo-labelled), which example, at which place of the stream."""
+    """One draw: which of a phase's streams, which example, at which place of the stream."""
 
     stream: int
     example: int
@@ -104,7 +106,7 @@ class TrainingPatches(Dataset[Batch]):
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
             target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
             weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),
-            labelled=torch.tensor([item.stream == 0 for item in items]),
+            labelled=torch.tensor([s.given for s, _ in pick]),
             negative=self._negative(pick),
         )
 

@@ -1,33 +1,14 @@
 """How a network is trained. Teacher and student share everything but what noises the student."""
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from data.augment.noise import PRESETS, Noise, NoisePolicy
-from data.section import Digested, Section
+from data.section import Section
+from stages.init.config import Init
 
-
-class Init(Section):
-    """Where the first weights come from."""
-
-    kind: Literal["random", "pretrained"] = Field("random", description="pretrained: the weights timm knows it by")
-    path: Annotated[
-        Path | None,
-        Digested(),
-        Field(
-            strict=False,
-            description="a local safetensors file with the pretrained weights, under timm's names; null: timm fetches",
-        ),
-    ] = None
-
-    @model_validator(mode="after")
-    def _path_goes_with_pretrained(self) -> "Init":
-        if self.path is not None and self.kind == "random":
-            raise ValueError("a file of weights goes with init.kind: pretrained")
-        return self
-
+__all__ = ["Finetune", "Init", "Member", "StudentConfig", "TeacherConfig", "TrainConfig"]
 
 VOLUME_PREFIX = "torchvision/"  # of the names of real 3-D networks
 
@@ -48,6 +29,10 @@ class TrainConfig(Section):
     evaluate_every: Annotated[int, Field(ge=1, description="steps between validations; also checkpoints")] = 100
     batch_size: Annotated[int, Field(ge=1, description="labelled patches a step, over all devices")] = 64
     lr: Annotated[float, Field(gt=0, description="peak learning rate of AdamW")] = 1e-3
+    lr_decay: Annotated[
+        float,
+        Field(gt=0, le=1, description="each layer below the classifier learns at this share of the rate above it"),
+    ] = 1.0
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     warmup: Annotated[float, Field(ge=0, lt=1, description="share of the steps before the peak; then cosine")] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1, description="on given labels only")] = 0.0
@@ -66,18 +51,106 @@ class TrainConfig(Section):
         ),
     ] = 0
 
+    @property
+    def total_steps(self) -> int:
+        """Over all phases."""
+        return self.steps
+
+
+class Member(Section):
+    """One network of an ensemble: what it has otherwise than the section; null: the same."""
+
+    backbone: Annotated[str | None, Field(min_length=1)] = None
+    init: Init | None = None
+
 
 class TeacherConfig(TrainConfig):
-    """The first teacher: labels only, no dropout, no stochastic depth."""
+    """The first teacher: labels only, no dropout, no stochastic depth. Or several, whose probabilities are averaged."""
+
+    seeds: Annotated[
+        int, Field(ge=1, le=32, description="so many teachers from different seeds, their probabilities averaged")
+    ] = 1
+    members: Annotated[
+        tuple[Member, ...],
+        Field(strict=False, max_length=32, description="an ensemble of these, each from a seed of its own; empty: one"),
+    ] = ()
+
+    @model_validator(mode="after")
+    def _one_way_to_be_several(self) -> "TeacherConfig":
+        if self.members and self.seeds > 1:
+            raise ValueError("seeds and members both make an ensemble: name a member once for each seed, or set seeds")
+        if self.snapshots and len(self.each()) > 1:
+            raise ValueError("snapshots are of one teacher, not of an ensemble: set snapshots: 0")
+        return self
+
+    def each(self) -> list["TeacherConfig"]:
+        """The section of every member by itself; one, where there is no ensemble."""
+        if not self.members:
+            return [self.model_copy(update={"seeds": 1})] * self.seeds
+        alone = self.model_copy(update={"members": ()})
+        return [
+            alone.model_copy(update={name: value for name, value in _said(member).items() if value is not None})
+            for member in self.members
+        ]
+
+
+class Finetune(Section):
+    """The last phase of a student: given labels alone, at a lower rate, with fresh moments of the optimiser."""
+
+    steps: Annotated[int, Field(ge=1, description="optimiser steps, after `steps` of the student")] = 200
+    lr: Annotated[float, Field(gt=0, description="peak learning rate")] = 1e-4
+    noise: NoisePolicy = Noise(**PRESETS["weak"])
+    size_px: Annotated[
+        int | None,
+        Field(
+            ge=8,
+            description="patches are enlarged to this size, now and whenever the model is used; null: as they are "
+            "(fixing the train-test resolution discrepancy, Touvron et al. 2019)",
+        ),
+    ] = None
+    frozen_stages: Annotated[
+        int | None, Field(ge=0, description="the stem and so many stages stay as they are; null: all is trained")
+    ] = None
 
 
 class StudentConfig(TrainConfig):
-    """A student: given labels and pseudo-labels in one batch, with noise (Xie et al., CVPR 2020)."""
+    """A student: given labels and pseudo-labels, with noise, in one batch or one after the other.
+
+    joint: one loss over both (Xie et al., CVPR 2020). pretrain_finetune: pseudo-labels alone, then, in the phase
+    `finetune`, given labels alone (Yalniz et al. 2019; Shaw et al. 2020).
+    """
 
     noise: NoisePolicy = Noise(**PRESETS["strong"])
+    schedule: Literal["joint", "pretrain_finetune"] = Field(
+        "joint", description="given and pseudo-labels in one batch; or first pseudo-labels alone, then given ones alone"
+    )
     unlabeled_ratio: Annotated[
-        float, Field(gt=0, description="pseudo-labelled patches a step for each labelled one; also the loss weight")
+        float,
+        Field(gt=0, description="joint: pseudo-labelled patches a step for each labelled one; also the loss weight"),
     ] = 3.0
     soft_labels: bool = Field(True, description="learn the teacher's probabilities, not only its best class")
     dropout: Annotated[float, Field(ge=0, lt=1, description="before the classifier")] = 0.2
-    drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth at the last block")] = 0.1
+    drop_path: Annotated[
+        float, Field(ge=0, lt=1, description="stochastic depth at the last block, rising linearly to it")
+    ] = 0.1
+    warm_start: bool = Field(
+        False, description="begin with the teacher's weights, not with `init`: faster, and it ends worse (Xie et al.)"
+    )
+    finetune: Annotated[Finetune | None, Field(description="a last phase on given labels alone; null: none")] = None
+
+    @property
+    def total_steps(self) -> int:
+        """Over all phases."""
+        return self.steps + (self.finetune.steps if self.finetune else 0)
+
+    @model_validator(mode="after")
+    def _keys_agree(self) -> "StudentConfig":
+        if self.schedule == "pretrain_finetune" and self.finetune is None:
+            raise ValueError("schedule: pretrain_finetune needs the second phase: finetune: {steps: 200, lr: 1.0e-4}")
+        if self.warm_start and self.init.kind != "random":
+            raise ValueError("warm_start takes the teacher's weights and init others: leave one of them out")
+        return self
+
+
+def _said(member: Member) -> dict[str, object]:
+    return {name: getattr(member, name) for name in type(member).model_fields}

@@ -14,17 +14,21 @@ from data.images import Images
 from data.keys import seed_of
 from data.table import id_text
 from stages import quality
+from stages.init.frozen import freeze, rest_frozen_norms
+from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
-from stages.train.batches import Batch, Steps, TrainingPatches
+from stages.train.batches import Batch
 from stages.train.config import TrainConfig
+from stages.train.optimizer import learning_rate, parameter_groups
+from stages.train.phases import Phase, frozen_names, phase_at
 
 
 class Training(pl.LightningModule):
     """Cross-entropy against target distributions over one batch of labelled and pseudo-labelled patches.
 
     Loss (Xie et al., CVPR 2020): mean over the labelled part + ratio * weighted mean over the
-    pseudo-labelled part. Without a pseudo-labelled part it is the supervised loss. Of a patch that comes with
+    pseudo-labelled part. In a phase of one part it is the mean over that part. Of a patch that comes with
     classes it is not, `negative_loss` is added.
     """
 
@@ -32,8 +36,7 @@ class Training(pl.LightningModule):
         self,
         network: torch.nn.Module,
         section: TrainConfig,
-        patches: TrainingPatches,
-        counts: list[int],
+        phases: list[Phase],
         normalisation: tuple[list[float], list[float]],
         address: str,
         seed: int,
@@ -41,8 +44,10 @@ class Training(pl.LightningModule):
         validation: tuple[Images, np.ndarray, np.ndarray],
     ) -> None:
         super().__init__()
-        self.network, self.section, self.patches, self.counts = network, section, patches, counts
+        self.network, self.section, self.phases = network, section, phases
         self.address, self.seed, self.workers, self.validation = address, seed, workers, validation
+        self._held = frozenset(name for name, p in network.named_parameters() if not p.requires_grad)
+        self._frozen = [self._held | frozen_names(network, phase.frozen_stages, address) for phase in phases]
         self.ema = ModelEmaV3(network, decay=section.ema_decay, use_warmup=True, warmup_power=0.75)
         self.ema.requires_grad_(False)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
@@ -56,13 +61,18 @@ class Training(pl.LightningModule):
     def train_dataloader(self) -> DataLoader[Any]:
         """The batches from the present step to the next validation: made anew for each stretch."""
         start = self.global_step
-        steps = Steps([len(s.ids) for s in self.patches.streams], self.counts, self.seed, start, self.next_stop(start))
-        return loader(self.patches, steps, self.workers, seed_of(self.seed, "loader", start))
+        steps = self.phase.items(start, self.next_stop(start))
+        return loader(self.phase.patches, steps, self.workers, seed_of(self.seed, "loader", start))
+
+    @property
+    def phase(self) -> Phase:
+        """Of the present step."""
+        return phase_at(self.phases, self.global_step)
 
     def next_stop(self, step: int) -> int:
-        """The step of the next validation after `step`: multiples of `evaluate_every`, and the end."""
+        """The step of the next validation after `step`: multiples of `evaluate_every`, and the end of each phase."""
         every = self.section.evaluate_every
-        return min((step // every + 1) * every, self.section.steps)
+        return min((step // every + 1) * every, phase_at(self.phases, step).stop)
 
     def val_dataloader(self) -> Any:
         """Validation patches, in id order; nothing where there is no validation split."""
@@ -75,6 +85,18 @@ class Training(pl.LightningModule):
 
     # --- training ------------------------------------------------------------------------------------
 
+    def on_train_epoch_start(self) -> None:
+        """Set up what the present phase has otherwise; a function of the step alone, so a resume does the same."""
+        phase = self.phase
+        freeze(self.network, self._frozen[self.phases.index(phase)])
+        self.network.train()
+        rest_frozen_norms(self.network)
+        for network in (self.network, self.ema.module):
+            feed_at(network, phase.size_px)
+        if phase.start and self.global_step == phase.start:
+            # moments gathered on other patches at another rate would steer the first steps
+            self.trainer.optimizers[0].state.clear()
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout and stochastic depth draw from a seed of this step, so a resume draws the same."""
         torch.manual_seed(seed_of(self.seed, "step", self.global_step))
@@ -86,9 +108,10 @@ class Training(pl.LightningModule):
         if batch.negative is not None:
             each = each + negative_loss(logits.float(), batch.negative)
         each = each * batch.weight
-        loss: torch.Tensor = each[batch.labelled].mean()
-        if len(self.counts) > 1:
-            loss = loss + self.counts[1] / self.counts[0] * each[~batch.labelled].mean()
+        counts = self.phase.counts
+        loss: torch.Tensor = each.mean()
+        if len(counts) > 1:
+            loss = each[batch.labelled].mean() + counts[1] / counts[0] * each[~batch.labelled].mean()
         value = float(loss.detach())
         if not math.isfinite(value):
             ids = ", ".join(id_text(int(i)) for i in batch.patch_id[:3].cpu().numpy().view(np.uint64))
@@ -103,20 +126,23 @@ class Training(pl.LightningModule):
         return loss
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
-        """Averaged weights follow every step; early on they follow closely (decay warm-up)."""
-        self.ema.update(self.network, step=self.global_step)
+        """Averaged weights follow every step; early in a phase they follow closely (decay warm-up)."""
+        phase = phase_at(self.phases, self.global_step - 1)  # of the step that was just made
+        self.ema.update(self.network, step=self.global_step - phase.start)
 
     def configure_optimizers(self) -> Any:
-        """AdamW without decay on biases and norms; linear warm-up, then half a cosine to zero."""
+        """AdamW without decay on biases and norms; in each phase linear warm-up, then half a cosine to zero."""
         section = self.section
-        decayed = [p for p in self.network.parameters() if p.requires_grad and p.ndim > 1]
-        plain = [p for p in self.network.parameters() if p.requires_grad and p.ndim <= 1]
-        optimizer = torch.optim.AdamW(
-            [{"params": decayed, "weight_decay": section.weight_decay}, {"params": plain, "weight_decay": 0.0}],
-            lr=section.lr,
-        )
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: learning_rate(step, section))
+        key = f"{self.address}: lr_decay"
+        groups = parameter_groups(self.network, section.weight_decay, section.lr, section.lr_decay, key)
+        optimizer = torch.optim.AdamW(groups, lr=section.lr)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        phase = phase_at(self.phases, step)
+        share = learning_rate(step - phase.start, phase.stop - phase.start, self.section.warmup)
+        return phase.lr / self.section.lr * share
 
     # --- validation ----------------------------------------------------------------------------------
 
@@ -147,8 +173,14 @@ class Training(pl.LightningModule):
         """Take the history up again."""
         self.history = list(checkpoint["history"])
 
+    def finished(self) -> torch.nn.Module:
+        """The averaged weights, as labelling uses them: in eval mode, fed at the size of the last phase."""
+        model: torch.nn.Module = self.ema.module.eval()
+        feed_at(model, self.phases[-1].size_px)
+        return model
+
     def _lr(self) -> float:
-        return float(self.trainer.optimizers[0].param_groups[0]["lr"])
+        return max(float(group["lr"]) for group in self.trainer.optimizers[0].param_groups)
 
     def _buffer(self, name: str) -> torch.Tensor:
         return self.get_buffer(name)
@@ -165,11 +197,3 @@ def negative_loss(logits: torch.Tensor, negative: torch.Tensor) -> torch.Tensor:
     )
     each = logits.logsumexp(1, keepdim=True) - others.logsumexp(2)
     return (each * negative).sum(1) / negative.sum(1).clamp_min(1)
-
-
-def learning_rate(step: int, section: TrainConfig) -> float:
-    """Share of the peak learning rate at `step`: linear warm-up, then half a cosine to zero."""
-    rise = max(1, round(section.warmup * section.steps))
-    if step < rise:
-        return (step + 1) / rise
-    return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(1, section.steps - rise)))

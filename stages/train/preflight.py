@@ -3,21 +3,46 @@
 import torch
 
 from data.network_input import NetworkInput
-from stages.networks import first_network
+from stages.input_size import feed_at
+from stages.networks import begun_network
 from stages.train.config import StudentConfig, TeacherConfig
+from stages.train.optimizer import parameter_groups
+from stages.train.phases import refuse_unfit
 
 
 def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput) -> list[str]:
-    """Build the network, load its weights, and pass two blank patches through it; lines for people.
+    """Build each network, load its weights, and pass two blank patches through it; lines for people.
 
     Raises ChainError naming the key at fault.
     """
-    role = "student" if isinstance(section, StudentConfig) else "teacher"
-    network = first_network(section, num_classes, kind, role)
+    if isinstance(section, StudentConfig):
+        return [_line(section, num_classes, kind, "student")]
+    each = section.each()
+    several = section.members and len(each) > 1
+    lines = [
+        _line(one, num_classes, kind, f"teacher.members.{i}" if several else "teacher")
+        for i, one in enumerate(each if several else each[:1])
+    ]
+    if section.seeds > 1:
+        lines[0] += f", from {section.seeds} seeds"
+    return lines
+
+
+def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
+    network, source = begun_network(section, num_classes, kind, role)
+    parameter_groups(network, section.weight_decay, section.lr, section.lr_decay, f"{role}.lr_decay")
+    size_px = kind.size_px
+    if isinstance(section, StudentConfig) and section.finetune is not None:
+        refuse_unfit(network, section.finetune, size_px, f"{role}.finetune")
+        feed_at(network, section.finetune.size_px)
+    if isinstance(section, StudentConfig) and section.warm_start:
+        source = "the teacher's weights"
     with torch.inference_mode():
-        shape = tuple(network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px)).shape)
+        shape = tuple(network.eval()(torch.zeros(2, kind.channels, size_px, size_px)).shape)
     assert shape == (2, num_classes), shape
     count = sum(p.numel() for p in network.parameters())
-    pretrained = "timm's pretrained weights" if section.init.path is None else f"weights of {section.init.path}"
-    source = "random weights" if section.init.kind == "random" else pretrained
-    return [f"{role}: {section.backbone}, {count / 1e6:.1f} M parameters, {source}"]
+    trained = sum(p.numel() for p in network.parameters() if p.requires_grad)
+    parameters = f"{count / 1e6:.1f} M parameters"
+    if trained < count:
+        parameters += f", {trained:,} of them trained"
+    return f"{role}: {section.backbone}, {parameters}, {source}"

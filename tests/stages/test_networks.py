@@ -15,7 +15,6 @@ from stages.networks import (
     create,
     first_network,
     load_network,
-    load_pretrained,
     network_kwargs,
     normalisation,
     save_weights,
@@ -34,7 +33,7 @@ def weights(tmp_path: Path) -> Path:
 
 
 def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
-    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="full", path=weights))
     torch.manual_seed(2)
     network = first_network(section, 4, NetworkInput("rgb8", 32), "teacher")
     given = load_file(weights)
@@ -45,33 +44,10 @@ def test_a_file_gives_every_tensor_but_the_classifier(weights: Path) -> None:
 
 
 def test_one_channel_takes_the_sum_of_the_first_convolution(weights: Path) -> None:
-    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="full", path=weights))
     network = first_network(section, 4, NetworkInput("grey8", 32), "teacher")
     first = load_file(weights)["conv_stem.weight"]
     assert torch.allclose(network.state_dict()["conv_stem.weight"], first.sum(1, keepdim=True), atol=1e-5)
-
-
-def test_half_a_transfer_is_refused(weights: Path) -> None:
-    tensors = load_file(weights)
-    save_file({name: tensors[name] for name in list(tensors)[:40]}, weights)
-    with pytest.raises(ChainError, match=r"does not fit") as caught:
-        load_pretrained(timm.create_model(NAME, num_classes=4), weights, "teacher.init.path")
-    assert caught.value.code == ExitCode.MISMATCH
-    assert "absent" in caught.value.why
-
-
-def test_prefixed_names_load_nothing_and_are_refused(weights: Path) -> None:
-    save_file({f"module.{name}": tensor for name, tensor in load_file(weights).items()}, weights)
-    with pytest.raises(ChainError, match="does not fit"):
-        load_pretrained(timm.create_model(NAME, num_classes=4), weights, "k")
-
-
-@pytest.mark.parametrize("content", [b"", b"not safetensors at all"])
-def test_a_broken_file_is_named(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(ChainError, match="is not a safetensors file"):
-        load_pretrained(timm.create_model(NAME), path, "k")
 
 
 def test_a_misspelt_backbone_gets_a_suggestion() -> None:
@@ -126,7 +102,7 @@ def test_the_published_model_loads_in_timm_alone(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("depth", "names"), [(1, ["lung"]), (3, ["lung"]), (3, ["lung", "bone"])])
 def test_slices_and_windows_are_channels(weights: Path, depth: int, names: list[str]) -> None:
     kind = NetworkInput("hu16", 32, depth, windows_of(names))
-    section = TeacherConfig(backbone=NAME, init=Init(kind="pretrained", path=weights))
+    section = TeacherConfig(backbone=NAME, init=Init(kind="full", path=weights))
     network = first_network(section, 4, kind, "teacher")
     first = load_file(weights)["conv_stem.weight"]
     expected = timm.models.adapt_input_conv(depth * len(names), first)
@@ -140,7 +116,7 @@ def test_slices_and_windows_are_channels(weights: Path, depth: int, names: list[
 def test_a_pretrained_network_keeps_its_own_normalisation_and_a_random_one_the_datas() -> None:
     rgb = NetworkInput("rgb8", 32)
     cfg = timm.models.get_pretrained_cfg(NAME)
-    pretrained = TeacherConfig(backbone=NAME, init=Init(kind="pretrained"))
+    pretrained = TeacherConfig(backbone=NAME, init=Init(kind="full"))
     assert normalisation(pretrained, rgb, ([], [])) == (list(cfg.mean), list(cfg.std))
     assert normalisation(pretrained, NetworkInput("grey8", 32), ([], []))[0] == pytest.approx([sum(cfg.mean) / 3])
     assert normalisation(TeacherConfig(backbone=NAME), rgb, ([0.1], [0.2])) == ([0.1], [0.2])

@@ -16,7 +16,6 @@ from stages.model_card import ModelCard, input_words
 from stages.networks import (
     first_network,
     load_network,
-    load_pretrained,
     network_kwargs,
     normalisation,
     save_weights,
@@ -108,7 +107,7 @@ def test_pretrained_weights_of_torchvision_fit_any_number_of_windows(tmp_path: P
     torch.manual_seed(1)
     own = video.r3d_18().state_dict()
     save_file({name: tensor.contiguous() for name, tensor in own.items()}, tmp_path / "w.safetensors")
-    section = TeacherConfig(backbone=R3D, init=Init(kind="pretrained", path=tmp_path / "w.safetensors"))
+    section = TeacherConfig(backbone=R3D, init=Init(kind="full", path=tmp_path / "w.safetensors"))
     for names in (["lung"], ["lung", "bone"], ["lung", "bone", "liver"]):
         kind = NetworkInput("hu16", 16, 4, windows_of(names))
         first = first_network(section, 2, kind, "teacher").state_dict()["stem.0.weight"]
@@ -123,8 +122,9 @@ def test_pretrained_weights_of_torchvision_fit_any_number_of_windows(tmp_path: P
     assert mean == [value for value in KINETICS_MEAN for _ in range(4)]
     tensors = load_file(tmp_path / "w.safetensors")
     save_file({name: tensors[name] for name in list(tensors)[:40]}, tmp_path / "half.safetensors")
+    half = TeacherConfig(backbone=R3D, init=Init(kind="full", path=tmp_path / "half.safetensors"))
     with pytest.raises(ChainError, match="does not fit torchvision/r3d_18"):
-        load_pretrained(first_network(TeacherConfig(backbone=R3D), 2, kind, "t"), tmp_path / "half.safetensors", "k")
+        first_network(half, 2, kind, "t")
 
 
 def test_fetched_weights_are_never_unpickled(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,7 +137,7 @@ def test_fetched_weights_are_never_unpickled(monkeypatch: pytest.MonkeyPatch) ->
         return own
 
     monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fetched)
-    section = TeacherConfig(backbone="torchvision/mc3_18", init=Init(kind="pretrained"))
+    section = TeacherConfig(backbone="torchvision/mc3_18", init=Init(kind="full"))
     network = first_network(section, 2, TWO_WINDOWS, "teacher")
     assert asked["weights_only"] is asked["check_hash"] is True
     assert "mc3_18" in str(asked["url"])

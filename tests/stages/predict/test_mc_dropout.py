@@ -28,7 +28,7 @@ MC = PredictConfig(mc_passes=10, mc_dropout=0.5)
 @pytest.fixture(scope="module")
 def dropped(teacher: Path) -> torch.nn.Module:
     network, card = load_network(teacher)
-    return rebuilt(network, card.name, card.timm_kwargs, MC)
+    return rebuilt(network, card, MC)
 
 
 def images(n: int = 4) -> torch.Tensor:
@@ -77,7 +77,7 @@ def test_more_dropout_deviates_more(teacher: Path) -> None:
     for rate in (0.1, 0.3, 0.7):
         section = PredictConfig(mc_passes=10, mc_dropout=rate)
         means.append(
-            float(deviation(rebuilt(network, card.name, card.timm_kwargs, section), images(16), 30, seed=0).mean())
+            float(deviation(rebuilt(network, card, section), images(16), 30, seed=0).mean())
         )
     assert means == sorted(means)
 

@@ -10,6 +10,7 @@ import torch
 from stages.select.negatives import Negatives, read_negatives, write_negatives
 from stages.select.selection import Selection
 from stages.train import stage
+from stages.train.examples import pseudo_examples
 from stages.train.module import negative_loss
 from tests.stages.train.test_stage import digests, student_job
 
@@ -38,15 +39,15 @@ def test_what_a_patch_is_not_is_joined_by_id_and_patches_with_nothing_else_join_
     kept = Selection.of(np.array([5, 9], np.uint64), np.array([0, 1]), np.array([0.9, 0.8]), 0, copies=np.array([2, 1]))
     pool = np.array([3, 5, 7, 9], np.uint64)
     negatives = Negatives.of(np.array([7, 5, 7], np.uint64), np.array([2, 2, 0]))
-    found = stage.pseudo_examples(kept, 3, pool, None, negatives)
+    found = pseudo_examples(kept, 3, pool, None, negatives)
     assert found.ids.tolist() == [5, 5, 9, 7]
     assert found.target.tolist() == [[1, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 0]]
     assert found.negative is not None
     assert found.negative.astype(int).tolist() == [[0, 0, 1], [0, 0, 1], [0, 0, 0], [1, 0, 1]]
     assert found.weight.tolist() == [1, 1, 1, 1]
-    assert stage.pseudo_examples(kept, 3, pool, None, None).negative is None
+    assert pseudo_examples(kept, 3, pool, None, None).negative is None
     none = Negatives.of(np.empty(0, np.uint64), np.empty(0))
-    assert stage.pseudo_examples(kept, 3, pool, None, none).negative is None
+    assert pseudo_examples(kept, 3, pool, None, none).negative is None
 
 
 def test_a_student_learns_them(

@@ -16,7 +16,9 @@ from stages.select.selection import Selection
 from stages.train import stage
 from stages.train.checkpoint import WholeFiles
 from stages.train.config import StudentConfig, TeacherConfig
-from stages.train.module import Training, learning_rate
+from stages.train.examples import given_examples, pseudo_examples
+from stages.train.module import Training
+from stages.train.optimizer import learning_rate
 from tests.tiny import TINY
 
 Order = Callable[..., Any]
@@ -139,7 +141,7 @@ def test_steps_need_not_be_a_multiple_of_the_evaluation(
 
 
 def test_smoothing_is_for_given_labels_and_copies_repeat() -> None:
-    given = stage.given_examples(GivenLabels(np.array([3], np.uint64), np.array([1], np.int16)), 4, 0.1)
+    given = given_examples(GivenLabels(np.array([3], np.uint64), np.array([1], np.int16)), 4, 0.1)
     assert np.allclose(given.target, [[0.025, 0.925, 0.025, 0.025]])
     kept = Selection(
         np.array([5, 9], np.uint64),
@@ -151,16 +153,15 @@ def test_smoothing_is_for_given_labels_and_copies_repeat() -> None:
     )
     pool = np.array([1, 5, 7, 9], np.uint64)
     soft = np.array([[0, 1], [0.9, 0.1], [0, 1], [0.2, 0.8]], np.float32)
-    pseudo = stage.pseudo_examples(kept, 2, pool, soft)
+    pseudo = pseudo_examples(kept, 2, pool, soft)
     assert pseudo.ids.tolist() == [5, 9, 9, 9]
     assert np.allclose(pseudo.target, [[0.9, 0.1], [0.2, 0.8], [0.2, 0.8], [0.2, 0.8]])
     assert pseudo.weight.tolist() == [1, 0.5, 0.5, 0.5]
-    assert np.array_equal(stage.pseudo_examples(kept, 2, pool, None).target, np.eye(2)[[0, 1, 1, 1]])
+    assert np.array_equal(pseudo_examples(kept, 2, pool, None).target, np.eye(2)[[0, 1, 1, 1]])
 
 
 def test_the_learning_rate_rises_then_falls_to_zero() -> None:
-    section = TeacherConfig(steps=100, warmup=0.1)
-    rates = [learning_rate(step, section) for step in range(101)]
+    rates = [learning_rate(step, steps=100, warmup=0.1) for step in range(101)]
     assert max(rates) == rates[10] == 1.0
     assert rates[0] == pytest.approx(0.1)
     assert rates[100] == pytest.approx(0)

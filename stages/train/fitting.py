@@ -1,0 +1,92 @@
+"""Lightning at work on one network: checkpoints, resumption, curves, progress."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+from stages.networks import save_weights
+from stages.progress import LOG, StageProgress
+from stages.snapshots import snapshot_steps
+from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
+from stages.train.config import TrainConfig
+from stages.train.loggers import loggers
+from stages.train.module import Training
+
+
+@dataclass(frozen=True)
+class Desk:
+    """Where one network is trained. name: for people; work: kept until the stage is done; log: for people."""
+
+    name: str
+    work: Path
+    log: Path
+    loggers: tuple[str, ...] = ()
+
+
+def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig) -> None:
+    """Train to the end, from the newest checkpoint that verifies. flags: of `stages.device.prepare`."""
+    checkpoints, total = desk.work / "checkpoints", section.total_steps
+    newest = newest_verified(checkpoints)
+    keep = ModelCheckpoint(
+        dirpath=checkpoints,
+        filename="step-{step:09d}",
+        auto_insert_metric_name=False,
+        monitor="step",
+        mode="max",
+        save_top_k=KEEP,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+    begun = int(newest.stem.removeprefix("step-")) if newest else 0
+    if newest:
+        LOG.info(f"{desk.name}: going on from step {begun:,} of {total:,} (verified)")
+    with StageProgress(desk.name, total, "steps", desk.work, begun) as bar:
+        trainer = pl.Trainer(
+            **flags | {"plugins": [*flags["plugins"], WholeFiles()]},
+            max_steps=total,
+            max_epochs=-1,
+            reload_dataloaders_every_n_epochs=1,
+            num_sanity_val_steps=0,
+            gradient_clip_val=section.clip_norm or None,
+            log_every_n_steps=10,
+            logger=loggers(desk.log, desk.name, desk.loggers),
+            callbacks=[_Shown(bar), keep, *([_Snapshots(section, desk.work)] if section.snapshots else [])],
+        )
+        trainer.fit(training, ckpt_path=newest, weights_only=True)
+    assert training.global_step == total, f"stopped at step {training.global_step} of {total}"
+
+
+class _Shown(pl.Callback):
+    """Rate, remaining time, loss and validation on the terminal; a line in the log at each validation."""
+
+    def __init__(self, bar: StageProgress) -> None:
+        self.bar, self.patches = bar, 0
+
+    def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        self.patches += len(batch.patch_id)
+        last = module.history[-1] if module.history else {}
+        metric = f" validation {last['validation_accuracy']:.3f}" if "validation_accuracy" in last else ""
+        self.bar.advance(1, f"loss {float(outputs['loss']):.3f}{metric}", self.patches)
+
+
+class _Snapshots(pl.Callback):
+    """Writes the averaged weights as they are at the beginning of certain steps, in `work` until the stage is done.
+
+    A training that goes on from an earlier checkpoint writes the same bytes again.
+    """
+
+    def __init__(self, section: TrainConfig, work: Path) -> None:
+        self.steps, self.work = snapshot_steps(section.total_steps, section.snapshots), work
+
+    def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
+        if module.global_step in self.steps:
+            save_weights(module.ema.module, snapshot_at(self.work, module.global_step))
+
+
+def snapshot_at(work: Path, step: int) -> Path:
+    """Where the weights of that step wait."""
+    return work / f"at-{step:09d}.safetensors"

@@ -1,0 +1,108 @@
+"""One network of a training, from its first weights to its last. A finished one is never trained again."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+
+from data.atomic import sha256_file, write_json
+from data.keys import seed_of
+from stages.device import loader_workers
+from stages.job import Hardware
+from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
+from stages.train.config import StudentConfig, TeacherConfig
+from stages.train.fitting import Desk, fit
+from stages.train.module import Training
+from stages.train.noise_check import check_noise
+from stages.train.phases import phases_of, refuse_unfit
+from stages.train.task import Task
+from stages.train.warm import warm_network
+
+Statistics = tuple[list[float], list[float]]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A finished network in eval mode, how its images are normalised, and its validations on the way."""
+
+    section: TeacherConfig | StudentConfig
+    kwargs: dict[str, Any]
+    network: torch.nn.Module
+    stats: Statistics
+    history: list[dict[str, float]]
+
+    @property
+    def input_px(self) -> int | None:
+        """The size it is fed at, where that is not the patches'."""
+        last = self.section.finetune if isinstance(self.section, StudentConfig) else None
+        return last.size_px if last else None
+
+
+def train_member(
+    task: Task, section: TeacherConfig | StudentConfig, desk: Desk, seed: int, flags: dict[str, Any], hardware: Hardware
+) -> Trained:
+    """Train the network of `section`, going on from where an earlier attempt at the same desk was stopped.
+
+    Raises ChainError: 3 when it diverges, 78 for what does not suit, 70 when noise is not what it must be.
+    """
+    torch.manual_seed(seed_of(seed, "init"))
+    kind, classes = task.images.kind, len(task.splits.classes)
+    if isinstance(section, StudentConfig) and section.warm_start:
+        assert task.teacher is not None, "a student that begins warm is handed its teacher"
+        network, stats = warm_network(section, classes, kind, task.teacher, task.role)
+    else:
+        network = first_network(section, classes, kind, task.role)
+        stats = normalisation(section, kind, (list(task.splits.mean), list(task.splits.std)))
+    if isinstance(section, StudentConfig):
+        refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
+    phases = phases_of(section, task.images, task.given, task.pseudo, seed)
+    check_noise(phases, task.images, task.splits.validation.ids, desk.name)
+    given = task.splits.validation
+    training = Training(
+        network,
+        section,
+        phases,
+        stats,
+        desk.name,
+        seed,
+        loader_workers(hardware),
+        (task.images, given.ids, given.label),
+    )
+    fit(desk, training, flags, section)
+    return Trained(section, network_kwargs(section, classes, kind), training.finished(), stats, training.history)
+
+
+def keep(trained: Trained, desk: Desk) -> None:
+    """Put a finished member of an ensemble aside until the others are done."""
+    path = desk.work / "model.safetensors"
+    save_weights(trained.network, path)
+    about = {"sha256": sha256_file(path), "stats": trained.stats, "history": trained.history}
+    write_json(desk.work / "trained.json", about)
+
+
+def kept(task: Task, section: TeacherConfig | StudentConfig, desk: Desk) -> Trained | None:
+    """What `keep` put aside; None where it did not, or where it does not verify."""
+    record, path = desk.work / "trained.json", desk.work / "model.safetensors"
+    if not record.is_file() or not path.is_file():
+        return None
+    about = json.loads(record.read_text())
+    if about["sha256"] != sha256_file(path):
+        return None
+    kwargs = network_kwargs(section, len(task.splits.classes), task.images.kind)
+    network = create(section.backbone, kwargs, f"{task.role}.backbone")
+    network.load_state_dict(load_file(path), strict=True)
+    mean, std = about["stats"]
+    return Trained(section, kwargs, network.eval(), (mean, std), about["history"])
+
+
+def desks(desk: Desk, count: int) -> Sequence[Desk]:
+    """One for each member; alone, a network works where it always did."""
+    if count == 1:
+        return [desk]
+    return [
+        Desk(f"{desk.name} ({i + 1} of {count})", desk.work / f"member-{i}", desk.log / f"member-{i}", desk.loggers)
+        for i in range(count)
+    ]
