@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pipeline.config import ChainConfig
 
 DEFAULT_NOISE = {"teacher": "weak", "student": "strong"}
+FINETUNE_NOISE = "weak"
 
 
 def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
@@ -26,7 +27,9 @@ def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
     for role, default in DEFAULT_NOISE.items():
         section = tree.get(role, {})
         if isinstance(section, dict):
-            tree[role] = _translated({"noise": default} | section)
+            last = section.get("finetune")
+            said = {"finetune": {"noise": FINETUNE_NOISE} | last} if isinstance(last, dict) else {}
+            tree[role] = _translated({"noise": default} | section | said)
     rounds = tree.get("per_round")
     if isinstance(rounds, dict):
         tree["per_round"] = {number: _of_round(changed) for number, changed in rounds.items()}
@@ -114,4 +117,4 @@ def _of_round(changed: Any) -> Any:
 def _translated(section: dict[str, Any]) -> dict[str, Any]:
     noise, last = section.get("noise"), section.get("finetune")
     section = {**section, "noise": preset_for(noise, "hu16")} if isinstance(noise, str) else section
-    return {**section, "finetune": _translated({"noise": "weak"} | last)} if isinstance(last, dict) else section
+    return {**section, "finetune": _translated(last)} if isinstance(last, dict) else section

@@ -31,9 +31,10 @@ class CtNoiseDrawer:
         if self.noise.is_none:
             return apply(hu, self.windows)
         rng = np.random.Generator(np.random.PCG64(seed))
-        moved = moved_in_plane(turned(hu, self.noise, rng), self.noise, rng)
-        image = apply(rescanned(moved, self.noise, rng), reread(self.windows, self.noise, rng))
-        return with_hole(np.ascontiguousarray(image), self.noise, rng)
+        noise = self.noise.chosen(rng)
+        moved = moved_in_plane(turned(hu, noise, rng), noise, rng)
+        image = apply(rescanned(moved, noise, rng), reread(self.windows, noise, rng))
+        return with_hole(np.ascontiguousarray(image), noise, rng)
 
 
 def turned(hu: np.ndarray, noise: Noise, rng: np.random.Generator) -> np.ndarray:

@@ -1,14 +1,18 @@
 """The noise policy, spelled out in the configuration: magnitudes in plain units, no hidden presets.
 
 `noise: weak` in a configuration is short for the values below; the resolved configuration of a run
-holds them all. For CT (`data.mode: hu16`) `weak` and `strong` are short for `ct_weak` and `ct_strong`: the
-operations of light and colour mean nothing there, and are refused by name. Every operation keeps an H&E or CT
-label: no inversion, solarising, posterising, equalising or hue rotation.
+holds them all. `choose: 2` makes of the same operations a policy after RandAugment (Cubuk et al., CVPR 2020): each
+patch gets two of those that are on, drawn anew, with magnitudes as stated. For CT (`data.mode: hu16`) `weak` and
+`strong` are short for `ct_weak` and `ct_strong`: the operations of light and colour mean nothing there, and are
+refused by name. Every operation keeps an H&E or CT label: no inversion, solarising, posterising, equalising or hue
+rotation.
 """
 
+from functools import lru_cache
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+import numpy as np
+from pydantic import BeforeValidator, Field, model_validator
 
 from data.modes import Mode
 from data.section import Section
@@ -55,6 +59,36 @@ class Noise(Section):
         int, Field(ge=0, le=16, description="CT: move by up to so many slices, either way; the outermost is repeated")
     ] = 0
 
+    choose: Annotated[
+        int,
+        Field(
+            ge=0,
+            description="0: every operation that is on is drawn for every patch; n: only n of them, chosen anew for "
+            "each patch. Mirror images, quarter turns and the order of slices are always drawn",
+        ),
+    ] = 0
+
+    @model_validator(mode="after")
+    def _enough_to_choose_from(self) -> "Noise":
+        if self.choose and self.choose >= len(self.choices):
+            raise ValueError(
+                f"choose: {self.choose} of {len(self.choices)} operations that are on leaves nothing to choose: "
+                "switch more of them on, or set choose: 0"
+            )
+        return self
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The operations that are on and of which `choose` picks some."""
+        return tuple(name for name in CHOICES if getattr(self, name))
+
+    def chosen(self, rng: np.random.Generator) -> "Noise":
+        """The noise of one patch: this one, with all but `choose` of its `choices` off. Draws nothing for choose: 0."""
+        if not self.choose:
+            return self
+        picked = rng.choice(len(self.choices), self.choose, replace=False)
+        return _only(self, frozenset(self.choices[i] for i in picked))
+
     @property
     def is_none(self) -> bool:
         """Whether nothing is disturbed."""
@@ -64,6 +98,19 @@ class Noise(Section):
 # operations of light and colour, and of Hounsfield units; the rest are for every kind of patch
 LIGHT = ("brightness", "contrast", "stain", "blur", "grain", "jpeg")
 HU = ("intensity_scale", "intensity_shift_hu", "grain_hu", "window_level", "window_width", "slice_flip", "slice_shift")
+
+# what `choose` chooses from: operations with a magnitude; the others move pixels to where they might as well be
+CHOICES = (
+    "rotate_deg", "scale", "shift", "crop", *LIGHT, "cutout", *(name for name in HU if name != "slice_flip")
+)  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def _only(noise: Noise, kept: frozenset[str]) -> Noise:
+    # not validated: the rates of what is off are 0, whatever they must be where they are on
+    off = {name: type(getattr(noise, name))(0) for name in noise.choices if name not in kept}
+    return noise.model_copy(update={**off, "choose": 0})
+
 
 PRESETS: dict[str, dict[str, Any]] = {
     "none": {},

@@ -22,23 +22,26 @@ class NoiseDrawer:
     def __init__(self, noise: Noise, channels: int) -> None:
         self.noise = noise
         self.channels = channels
-        self._compose: A.Compose | None = None
+        self._composed: dict[Noise, A.Compose] = {}  # one, or one for each choice that came up
 
     def __getstate__(self) -> dict[str, object]:
-        return {"noise": self.noise, "channels": self.channels, "_compose": None}
+        return {"noise": self.noise, "channels": self.channels, "_composed": {}}
 
     def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
         """image: (H, W, C) uint8, or float32 in [0, 1]; returns the same shape and type."""
         if self.noise.is_none:
             return image
-        if self._compose is None:
-            self._compose = A.Compose(_transforms(self.noise, image.dtype == np.uint8, image.shape[0]))
         rng = np.random.Generator(np.random.PCG64(seed))
-        if self.noise.stain > 0 and self.channels == 3:
-            image = stain.jitter(image, self.noise.stain, rng)
+        noise = self.noise.chosen(rng)
+        if noise.stain > 0 and self.channels == 3:
+            image = stain.jitter(image, noise.stain, rng)
+        compose = self._composed.get(noise)
+        if compose is None:
+            compose = A.Compose(_transforms(noise, image.dtype == np.uint8, image.shape[0]))
+            self._composed[noise] = compose
         # one pair of generators for all operations: seeding each of them anew costs a third of the whole pipeline
-        self._compose.set_random_state(rng, random.Random(seed))  # noqa: S311 - noise, not secrets
-        drawn: np.ndarray = self._compose(image=image)["image"]
+        compose.set_random_state(rng, random.Random(seed))  # noqa: S311 - noise, not secrets
+        drawn: np.ndarray = compose(image=image)["image"]
         if drawn.dtype != np.uint8:
             drawn = np.clip(drawn, 0, 1)  # grain may leave the range
         return np.ascontiguousarray(drawn.reshape(image.shape))

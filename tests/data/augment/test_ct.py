@@ -181,3 +181,19 @@ def test_the_hole_goes_through_every_channel() -> None:
         assert hole[:, :, 0].sum() <= 64
         holed += bool(hole.any())
     assert 15 < holed < 30
+
+
+def test_of_a_choice_only_what_was_chosen_is_drawn() -> None:
+    """Constant HU: a shift moves every voxel alike, grain each by itself; one alone never does both."""
+    flat = np.full((16, 16, 3), -600, np.int16)
+    noise = Noise(intensity_shift_hu=50.0, grain_hu=50.0, choose=1)
+    drawer = CtNoiseDrawer(noise, windows_of([[-600, 400]]))
+    shifted, grainy = 0, 0
+    for seed in range(60):
+        image = drawer(flat, seed)
+        alike, centred = np.ptp(image) < 1e-6, abs(float(image.mean()) - 0.5) < 0.02
+        assert alike or centred, "both at once"
+        shifted += alike and float(image.mean()) != 0.5
+        grainy += not alike
+    assert shifted > 10
+    assert grainy > 10

@@ -77,3 +77,62 @@ def test_a_crop_shows_a_part_of_the_patch_enlarged() -> None:
     assert min(spans) >= 255 * 0.45  # no more than half a side is cut off
     assert min(spans) < 255 * 0.75
     assert np.median([one[32, 60, 0] - one[32, 3, 0] for one in drawn]) > 0  # nothing is mirrored
+
+
+ALL_ON = PRESETS["strong"] | {"blur": 1.0, "grain": 1.0, "jpeg": 1.0, "crop": 0.2}
+
+
+def test_a_choice_is_so_many_of_what_is_on_and_every_pair_comes_up() -> None:
+    noise = Noise(**(ALL_ON | {"choose": 2}))
+    rng = np.random.default_rng(0)
+    drawn = [noise.chosen(rng) for _ in range(2000)]
+    counts: dict[tuple[str, ...], int] = {}
+    for one in drawn:
+        counts[one.choices] = counts.get(one.choices, 0) + 1
+        assert one.flips
+        assert one.quarter_turns
+        for name in one.choices:  # with the magnitude that was stated
+            assert getattr(one, name) == getattr(noise, name)
+    pairs = len(noise.choices) * (len(noise.choices) - 1) // 2
+    assert len(counts) == pairs
+    assert {len(pair) for pair in counts} == {2}
+    assert max(counts.values()) < 3 * min(counts.values())
+
+
+def test_one_of_two_operations_leaves_the_other_out() -> None:
+    flat = np.full((32, 32, 3), 100, np.uint8)
+    drawer = NoiseDrawer(Noise(brightness=0.5, cutout=0.5, choose=1), 3)
+    brighter, holed = 0, 0
+    for seed in range(60):
+        drawn = drawer(flat, seed)
+        values = np.unique(drawn)
+        assert len(values) == 1 or set(values.tolist()) == {100, 127}, "both at once"
+        brighter += len(values) == 1 and values[0] != 100
+        holed += len(values) == 2
+    assert brighter > 10
+    assert holed > 10
+
+
+def test_a_choice_is_drawn_by_seed_alone_in_every_process(patch: np.ndarray) -> None:
+    noise = Noise(**(ALL_ON | {"choose": 2}))
+    first, second = NoiseDrawer(noise, 3), NoiseDrawer(noise, 3)
+    alone = [first(patch, seed) for seed in range(20)]
+    backwards = [second(patch, seed) for seed in reversed(range(20))][::-1]
+    assert all(np.array_equal(a, b) for a, b in zip(alone, backwards, strict=True))
+    assert all(np.array_equal(pickle.loads(pickle.dumps(first))(patch, s), alone[s]) for s in range(5))
+
+
+def test_stain_may_be_all_that_was_chosen(patch: np.ndarray) -> None:
+    drawer = NoiseDrawer(Noise(stain=0.3, blur=1.0, choose=1), 3)
+    assert all(drawer(patch, seed).shape == patch.shape for seed in range(10))
+
+
+@pytest.mark.parametrize("keys", [{"choose": 1}, {"choose": 2, "blur": 0.1, "cutout": 0.3, "flips": True}])
+def test_a_choice_needs_more_to_choose_from(keys: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="leaves nothing to choose"):
+        Noise.model_validate(keys)
+
+
+def test_a_choice_of_none_is_what_it_was(patch: np.ndarray) -> None:
+    noise = Noise(**PRESETS["strong"])
+    assert noise.chosen(np.random.default_rng(0)) is noise
