@@ -14,6 +14,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from data.errors import ChainError
+from data.prepared import EMPTY as EMPTY
 from data.prepared import FACTS as FACTS
 from data.prepared import QUARANTINE as QUARANTINE
 from data.prepared import STORE as STORE
@@ -82,7 +83,8 @@ class Preparation(Section):
         """Write patches.h5, quarantine.csv and thumbnail.jpg of one unit into the empty directory `out`.
 
         Returns its facts (plain JSON: numbers, texts, lists; no times, no host, nothing that identifies a person),
-        among them `patches` and `quarantined`, both counts. Files and facts are byte for byte a function of the
+        among them `patches` and `quarantined`, both counts. A unit in which nothing is wanted has no patches.h5, and
+        says why in the fact EMPTY. Files and facts are byte for byte a function of the
         settings and the input, whatever `threads`. Runs in a process of its own, which may be killed at any moment.
         Raises ChainError when the unit cannot be made; with more than `quarantine_limit` of its patches unreadable
         it does so after writing quarantine.csv, which is then kept as logs/NAME.quarantine.csv.

@@ -13,6 +13,7 @@ from data.sealed import content_digest, misfits, sealed_files
 INDEX, UNITS, SETTINGS = "prepared.json", "units", "prepare.yaml"
 # files of a unit
 STORE, QUARANTINE, THUMBNAIL, FACTS = "patches.h5", "quarantine.csv", "thumbnail.jpg", "facts.json"
+EMPTY = "empty"  # the fact that says why a unit has no patch; it then has no store
 FORMAT = 1
 
 

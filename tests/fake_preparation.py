@@ -23,7 +23,7 @@ from data.errors import ChainError, ExitCode
 from data.fingerprint import fingerprint
 from data.ingest import patch_id
 from data.keys import generator
-from data.preparation import FACTS, Preparation, Progress, Refusal, Unit
+from data.preparation import EMPTY, FACTS, Preparation, Progress, Refusal, Unit
 from data.prepared import INDEX, Listed, write_index
 from data.quarantine import Quarantined, check_limit, write_quarantine
 from data.readers.base import Record
@@ -75,11 +75,16 @@ class FakePreparation(Preparation):
         print("a library prints this")
         # asked by one test, which gives orders itself; a result never depends on it
         (out / "threads").write_text(str(threads)) if (out.parent / "logs").is_dir() else None
-        n, bad = int(number.split()[0]), [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else []
+        n, bad = (
+            int(number.split()[0] if number else 0),
+            [Quarantined("slides", "x1_y1", "=damaged tile")] if word == "bad" else [],
+        )
         (out / "thumbnail.jpg").write_bytes(self._thumbnail(unit.name))
         write_quarantine(out / "quarantine.csv", bad)
         table, limit = f"logs/{unit.name}.quarantine.csv", self.quarantine_limit
         check_limit(bad, n + len(bad), limit, table, setting="prepare.quarantine_limit")
+        if word == "empty":
+            return {"patches": 0, "quarantined": 0, EMPTY: "no patch has enough tissue"}
         with writing_store(out / "patches.h5", "rgb8", self.size_px) as store:
             for i in range(n):
                 record = Record(f"x{i:06d}_y{0:06d}", "AB"[i % 2], f"patient {unit.name}", unit.shown, "", "",

@@ -66,6 +66,8 @@ class Prepared(Reader):
         prepared, 78 when `keep` names no number column.
         """
         for unit in read_index(self.path):
+            if not unit.patches:
+                continue  # nothing in it was wanted: it has no store
             yield from self._records(unit.name)
 
     def content(self, record: Record) -> bytes | np.ndarray | Reference:

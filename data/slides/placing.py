@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from data.errors import ChainError, ExitCode
 from data.slides.annotations import Annotations
 from data.slides.config import SlidesConfig
 from data.slides.foreign_coords import ForeignCoordinates
@@ -38,10 +37,10 @@ def places_of(
     thumbnail: Thumbnail,
     mask: np.ndarray,
     annotations: Annotations | None,
-) -> list[Place]:
-    """Every patch, in reading order.
+) -> tuple[list[Place], str]:
+    """Every patch, in reading order, and where there is none, why: a slide may well hold nothing that is wanted.
 
-    mask: (H, W) bool, tissue, over the thumbnail. Raises ChainError (65) when there is none.
+    mask: (H, W) bool, tissue, over the thumbnail. Raises ChainError (78) for a grid without end.
     """
     if cut is not None:
         xy, tissue = cut.xy_px, tissue_shares(cut.xy_px, plan.side_px, mask, thumbnail.downsample)
@@ -51,28 +50,26 @@ def places_of(
                     config.grid.min_tissue)  # fmt: skip
         xy, tissue = found.xy_px, found.tissue
     if not len(xy):
-        raise _nothing(one, mask)
+        return [], _why_none(one, plan, cut, mask)
     if annotations is not None and config.annotations is not None:
         labels, keep = label_patches(xy, plan.side_px, annotations, config.annotations)
         if not keep.any():
-            raise ChainError(
-                f"{one.key}: none of its {len(xy):,} patches has a place in the annotations",
-                "annotations.outside or annotations.ambiguous drops every one",
-                "look at annotations.min_share and annotations.outside, or leave the slide out (prepare.pattern)",
-                ExitCode.BAD_DATA,
-            )
+            return [], f"annotations.outside or annotations.ambiguous drops every one of its {len(xy):,} patches"
     else:
         labels, keep = [one.row.label] * len(xy), np.ones(len(xy), bool)
     order = reading_order(xy, plan.downsample)
-    return [Place(int(xy[n, 0]), int(xy[n, 1]), float(tissue[n]), labels[n]) for n in order if keep[n]]
+    return [Place(int(xy[n, 0]), int(xy[n, 1]), float(tissue[n]), labels[n]) for n in order if keep[n]], ""
 
 
-def _nothing(one: Listed, mask: np.ndarray) -> ChainError:
-    return ChainError(
-        f"{one.key}: no patch of it has enough tissue",
-        f"{mask.mean():.2%} of its thumbnail was found to be tissue ({mask.mean() * area_mm2(one):.3g} mm2)",
-        "lower grid.min_tissue or tissue.min_density if there is some, or leave the slide out (prepare.pattern)",
-        ExitCode.BAD_DATA,
+def _why_none(one: Listed, plan: ReadPlan, cut: ForeignCoordinates | None, mask: np.ndarray) -> str:
+    width, height = one.info.size_px
+    if cut is not None:
+        return "its coordinate file lists no patch that lies on the slide"
+    if min(width, height) < plan.side_px:
+        return f"it has {width:,} x {height:,} px, and a patch takes {plan.side_px:,.5g} of them"
+    return (
+        f"no patch has enough tissue: {mask.mean():.2%} of the slide was found to be tissue "
+        f"({mask.mean() * area_mm2(one):.3g} mm2)"
     )
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal, Unit
-from data.prepared import Listed, write_index
+from data.prepared import EMPTY, Listed, write_index
 from pipeline import ledger
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.opening import key_of, list_units, locked
@@ -156,6 +156,8 @@ class _Session:
         seconds = round(event.seconds, 3)
         ledger.append(self.layout.ledger, "done", address=unit.name, seconds=seconds)
         self.rows[unit.name] = Row(unit.name, unit.shown, "done", event.facts, seconds)
+        if why := event.facts.get(EMPTY):
+            LOG.info(f"{unit.shown} has no patch: {why}")
 
     def _failed(self, name: str, shown: str, error: ChainError) -> None:
         reason = reason_of(shown, error)
@@ -174,6 +176,9 @@ class _Session:
             self.layout.index.unlink(missing_ok=True)
             LOG.info(summary)
             raise self._too_many(failed, good, len(rows))
+        if not any(row.facts["patches"] for row in good):
+            self.layout.index.unlink(missing_ok=True)
+            raise self._nothing(good)
         units = [Listed(row.name, self.prepdir.record(row.name).digest, int(row.facts["patches"])) for row in good]
         write_index(self.layout.index, self.preparation.kind, units)
         ledger.append(self.layout.ledger, "stop", reason="prepared", detail=summary)
@@ -193,11 +198,22 @@ class _Session:
             ExitCode.BAD_DATA,
         )
 
+    def _nothing(self, good: list[Row]) -> ChainError:
+        one, several = self.preparation.noun
+        return ChainError(
+            f"not one patch was found in {len(good):,} {one if len(good) == 1 else several}",
+            "; ".join(named(row.shown, str(row.facts[EMPTY])) for row in good[:3]),
+            f"see {self.layout.overview}, and correct the settings that leave out everything",
+            ExitCode.BAD_DATA,
+        )
+
     def _summary(self, rows: list[Row], failed: list[Row], good: list[Row]) -> str:
         one, several = self.preparation.noun
         skipped = sum(row.status == "skipped" for row in rows)
         words = f"{len(rows):,} {one if len(rows) == 1 else several}"
         words += f", {skipped:,} skipped" * bool(skipped) + f", {len(failed):,} failed" * bool(failed)
+        empty = sum(not row.facts["patches"] for row in good)
+        words += f", {empty:,} without a patch" * bool(empty)
         patches = sum(int(row.facts["patches"]) for row in good)
         words += f"; {patches:,} patches of {self.preparation.patch_words()}"
         lost = sum(int(row.facts["quarantined"]) for row in good)

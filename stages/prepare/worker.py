@@ -24,7 +24,7 @@ from typing import BinaryIO, NoReturn, TextIO
 
 from data.atomic import write_json
 from data.errors import ChainError, ExitCode
-from data.preparation import FACTS, STORE, Preparation
+from data.preparation import EMPTY, FACTS, STORE, Preparation
 from data.sealed import durable_files
 from stages.prepare import messages
 from stages.prepare.frames import frames
@@ -96,8 +96,9 @@ def _made(
         facts = preparation.prepare(order.unit, order.out, order.threads, tell, key)
         writing.set()
         write_json(order.out / FACTS, facts)
-        assert (order.out / STORE).is_file(), f"a preparation writes {STORE}"
         assert {"patches", "quarantined"} <= facts.keys(), "facts count patches and quarantined ones"
+        assert (order.out / STORE).is_file() == bool(facts["patches"]), f"a preparation writes {STORE}"
+        assert bool(facts["patches"]) != (EMPTY in facts), "a unit without a patch says why"
         return messages.made(facts, durable_files(order.out))
     except ChainError as error:
         return messages.failed(error)

@@ -146,11 +146,24 @@ def test_over_the_quarantine_limit_the_slide_fails_and_the_table_is_left(slide, 
     assert not (tmp_path / "unit" / "patches.h5").exists()
 
 
-def test_a_slide_without_tissue_is_refused_by_name(tmp_path, slides_config, prepared):
-    write_tiff(tmp_path / "glass.tif", [np.full((640, 640, 3), 243, np.uint8)], 0.5)
-    with pytest.raises(ChainError, match=r"glass\.tif: no patch of it has enough tissue") as caught:
-        prepared(slides_config(tmp_path / "glass.tif", tissue={}))
-    assert caught.value.code == ExitCode.BAD_DATA
+@pytest.mark.parametrize(
+    ("pixels", "keys", "why"),
+    [
+        (np.full((640, 640, 3), 243, np.uint8), {"tissue": {}}, "no patch has enough tissue: 0.00% of the slide"),
+        (picture(640, 50), {}, "it has 640 x 50 px, and a patch takes 64 of them"),
+        (picture(640, 640), {"quality": {"keep": {"sharpness": {"min": 1e9}}}}, "quality.keep leaves out every one"),
+        (picture(640, 640), {"annotations": {"outside": "drop", "missing": "outside"}}, "annotations.outside or"),
+    ],
+)
+def test_a_slide_of_which_nothing_is_wanted_is_done_and_says_why(tmp_path, slides_config, prepared, pixels, keys, why):
+    write_tiff(tmp_path / "glass.tif", [pixels], 0.5)
+    (tmp_path / "notes").mkdir()
+    if "annotations" in keys:
+        keys["annotations"]["path"] = tmp_path / "notes"
+    out, facts = prepared(slides_config(tmp_path / "glass.tif", **keys))
+    assert (facts["patches"], facts["quarantined"]) == (0, 0)
+    assert facts["empty"].startswith(why)
+    assert set(files(out)) == {"quarantine.csv", "thumbnail.jpg"}
 
 
 def test_a_filter_leaves_patches_out_and_says_how_many(slide, slides_config, prepared):
@@ -161,8 +174,6 @@ def test_a_filter_leaves_patches_out_and_says_how_many(slide, slides_config, pre
     _, facts = prepared(slides_config(path, quality={"keep": {"sharpness": {"min": least}}}), name="some")
     assert facts["patches"] == (sharp >= least).sum()
     assert facts["patches"] + facts["left_out"]["sharpness"] == all_of_them["patches"]
-    with pytest.raises(ChainError, match="keeps none"):
-        prepared(slides_config(path, quality={"keep": {"sharpness": {"min": 1e9}}}), name="none")
 
 
 def test_labels_come_from_regions_and_the_table(slide, slides_config, prepared, tmp_path):

@@ -13,6 +13,7 @@ import pytest
 
 from data.errors import ChainError, ExitCode
 from data.prepared import read_index
+from data.readers.prepared import Prepared
 from pipeline.prepare import session
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.prepdir import PrepDir
@@ -69,6 +70,30 @@ def test_the_summary_counts_units_patches_and_what_was_skipped(tmp_path: Path, s
     assert summary.startswith("4 slides, 3 skipped; 10 patches of 8 px at 0.5 um/px; ")
     assert summary.endswith(" patches/s")
     assert run(done, source) == "4 slides, 4 skipped; 10 patches of 8 px at 0.5 um/px"
+
+
+def test_a_unit_without_a_patch_is_done_named_and_passed_over(
+    tmp_path: Path, source: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    inputs(source, b="empty")
+    summary = run(tmp_path / "out", source)
+    assert summary.startswith("3 slides, 1 without a patch; 7 patches")
+    assert "b.txt has no patch: no patch has enough tissue" in caplog.text
+    assert "b.txt,b,done,0,0" in (tmp_path / "out" / "table.csv").read_text()
+    assert [(unit.name, unit.patches) for unit in read_index(tmp_path / "out")] == [("a", 3), ("b", 0), ("c", 4)]
+    records = list(Prepared(path=tmp_path / "out").records())
+    assert sorted({record.key.split("/")[0] for record in records}) == ["a", "c"]
+    assert ", 3 skipped" in run(tmp_path / "out", source)
+
+
+def test_not_one_patch_in_all_is_refused(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", a="empty", b="empty")
+    error = refused(lambda: run(tmp_path / "out", source))
+    assert error.code == ExitCode.BAD_DATA
+    assert error.what == "not one patch was found in 2 slides"
+    assert error.why.startswith("a.txt: no patch has enough tissue; b.txt")
+    assert not (tmp_path / "out" / "prepared.json").exists()
 
 
 def test_the_same_command_again_makes_nothing_and_changes_nothing(
