@@ -42,7 +42,7 @@ def test_without_decay_there_are_two_groups_at_one_rate() -> None:
 
 
 def test_a_network_that_cannot_be_cut_is_refused_by_key() -> None:
-    with pytest.raises(ChainError, match="student.lr_decay: Linear cannot be cut"):
+    with pytest.raises(ChainError, match=r"student\.lr_decay: Linear cannot be cut"):
         parameter_groups(torch.nn.Linear(2, 2), 0.05, 1e-3, 0.5, "student.lr_decay")
 
 

@@ -247,5 +247,5 @@ def test_check_says_what_is_trained() -> None:
 
     kind = NetworkInput("rgb8", 32)
     assert check_network(TeacherConfig(backbone="test_resnet", seeds=3), 2, kind) == [
-        "teacher: test_resnet, 0.5 M parameters, random weights, from 3 seeds"
+        "teacher: test_resnet, 0.4 M parameters, random weights, from 3 seeds"
     ]
