@@ -27,6 +27,7 @@ COMMANDS = [
     for line in block.splitlines()
     if line.startswith("python run_chain.py")
 ]
+CONFIGS = sorted(str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml"))
 FEW = ["--patients", "6"]
 PYTHON = [block for language, block in BLOCKS if language == "python"]
 
@@ -41,7 +42,19 @@ def shrunk(config: str) -> list[str]:
     else:
         sets += [f"{role}.init.path=lite0.safetensors" for role in ("teacher", "student")]
         sets += ["data.sources.0.path=patches"]
+        sets += OF_PRESET.get(Path(config).stem, [])
     return [word for one in sets for word in ("--set", one)]
+
+
+# each keeps what it is the preset of: two phases, a larger last one, a rule that keeps something
+OF_PRESET = {
+    "shaw2020": ["student.finetune.steps=2"],
+    "noisy_student": [
+        "select.min_confidence=0.0",
+        "per_round={1: {student: {finetune: {steps: 2, size_px: 128, frozen_stages: 3}}}}",
+    ],
+    "ups": ["select.min_confidence=0.0", "select.max_deviation=1.0", "predict.mc_passes=2"],
+}
 
 
 def drawn(command: str) -> None:
@@ -81,14 +94,15 @@ def test_there_is_something_to_execute() -> None:
     assert len(PYTHON) >= 3
 
 
-@pytest.mark.parametrize("config", sorted(path.name for path in (ROOT / "configs").glob("*.yaml")))
+@pytest.mark.parametrize("config", CONFIGS)
 def test_every_shipped_configuration_runs(config: str, at_desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
     drawn(f"configs/{config}")
     run = f"runs/{Path(config).stem}-whole"
     assert run_chain.main(["run", f"configs/{config}", run, *shrunk(config)]) == 0
     shown = capsys.readouterr().out
     assert "final" in shown
-    assert (at_desk / run / "final" / "model.safetensors").is_file()
+    for made in ("final", "rounds/01/student"):
+        assert (at_desk / run / made / "model.safetensors").is_file()
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=[" ".join(words[2:]) for words in COMMANDS])
