@@ -1,0 +1,173 @@
+"""What a set holds: every usable patch with its place, label, patient and slide, found once and kept.
+
+A set is a known name below the folder of data sets, or the path of a manifest (`path,label,patient,slide,split`).
+Splits a manifest states are kept: what it calls test is what is judged; where it has a validation split and no test,
+that is; what it calls pool has no label. Everything else is drawn.
+"""
+
+import io
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from data.atomic import write_bytes
+from data.config import DataConfig
+from data.decode import decode, strict_pillow
+from data.errors import ChainError, ExitCode
+from data.ingest import patch_id, survey
+from data.keys import uniform
+from data.modes import Mode
+from data.readers.base import Reader, Record
+from data.readers.folder import Folder
+from data.readers.manifest import Manifest
+from data.source_labels import SourceLabels
+from data.table import Column, PatchTable
+
+SOURCE = "main"
+KNOWN = ("crc5", "crchisto27", "luna50")
+COLUMNS = ("key", "label", "patient", "slide", "split")
+
+
+@dataclass(frozen=True)
+class Listing:
+    """One row a patch, by rising id. ids: (N,) uint64; pixels: (N, 2) uint64; the rest: (N,) of str, "" unknown.
+
+    root: what keys are relative to; slide: given, or a cluster that stands for it; mode, native_px: of every patch.
+    """
+
+    root: Path
+    mode: Mode
+    native_px: int
+    ids: np.ndarray
+    pixels: np.ndarray
+    key: np.ndarray
+    label: np.ndarray
+    patient: np.ndarray
+    slide: np.ndarray
+    split: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def classes(self) -> list[str]:
+        """Every label there is, in the program's order."""
+        return sorted({str(label) for label in self.label} - {""})
+
+    @property
+    def grouped(self) -> bool:
+        """Whether patients or slides are known."""
+        return bool((self.patient != "").any() or (self.slide != "").any())
+
+    @property
+    def group(self) -> np.ndarray:
+        """(N,) int64: a code per patient, else slide, else each patch its own."""
+        names = np.where(
+            self.patient != "", np.char.add("p", self.patient),
+            np.where(self.slide != "", np.char.add("s", self.slide), np.char.add("i", self.ids.astype(str))),
+        )  # fmt: skip
+        return np.unique(names, return_inverse=True)[1].astype(np.int64)
+
+    def rows(self, ids: np.ndarray) -> np.ndarray:
+        """Rows of patches that are in the listing."""
+        found: np.ndarray = np.searchsorted(self.ids, ids)
+        assert bool((self.ids[np.minimum(found, len(self) - 1)] == ids).all()), "a patch of another set"
+        return found
+
+    def with_slides(self, slide: np.ndarray) -> "Listing":
+        """The same patches with other slides: (N,) of str."""
+        return replace(self, slide=slide)
+
+    def table(self) -> tuple[PatchTable, SourceLabels]:
+        """The same as the program knows it."""
+        source = Column.of([SOURCE] * len(self))
+        patient, slide, site = (
+            Column.of([str(v) for v in values]) for values in (self.patient, self.slide, [""] * len(self))
+        )
+        said = SourceLabels(
+            Column.of([str(v) for v in self.label]),
+            Column.of([str(v) for v in self.split]),
+            Column.of(["split"] * len(self)),
+        )
+        return PatchTable(self.ids, self.pixels, source, patient, slide, site), said
+
+
+def source_of(name: str, data: Path) -> tuple[Reader, Path]:
+    """The reader of a set and what its keys are relative to. Raises ChainError (66) for a set that is not there."""
+    if name == "crc5":
+        place = data / name
+        reader: Reader = Folder(name=SOURCE, path=place)
+        root = place
+    else:
+        place = data / name / "manifest.csv" if name in KNOWN else Path(name)
+        reader, root = Manifest(name=SOURCE, path=place), place.parent
+    if not place.exists():
+        raise ChainError(
+            f"the set {name} is not there: {place} is missing",
+            f"a set is one of {', '.join(KNOWN)} below --data, or the path of a manifest",
+            "correct the name, or say with --data where the sets lie",
+            ExitCode.MISSING,
+        )
+    return reader, root.absolute()
+
+
+def listed(name: str, data: Path, most: int, kept_in: Path) -> Listing:
+    """List a set, at most `most` patches of it (0: all), or take up what an earlier start listed.
+
+    Every patch is decoded once; those that cannot be used are left out. Raises ChainError (65, 66).
+    """
+    reader, root = source_of(name, data)
+    path = kept_in / "listing.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as file:
+            mode, native = str(file["mode"]), int(file["native_px"])
+            columns = {column: file[column] for column in (*COLUMNS, "ids", "pixels")}
+        return Listing(root=root, mode=mode, native_px=native, **columns)  # type: ignore[arg-type]
+    found = _surveyed(reader, root, most)
+    buffer = io.BytesIO()
+    columns = {column: getattr(found, column) for column in (*COLUMNS, "ids", "pixels")}
+    np.savez(buffer, mode=np.array(found.mode), native_px=np.array(found.native_px), **columns)
+    write_bytes(path, buffer.getvalue())
+    return found
+
+
+def _surveyed(reader: Reader, root: Path, most: int) -> Listing:
+    records = {patch_id(SOURCE, record.key): record for record in reader.records()}
+    mode, native = _kind(reader, records)
+    table = survey(DataConfig(sources=[reader], size_px=native, mode=mode)).table
+    order = np.argsort(table.ids, kind="stable")
+    if most:
+        order = np.sort(order[np.argsort(uniform(table.ids[order], "few"), kind="stable")[:most]])
+        order = order[np.argsort(table.ids[order], kind="stable")]
+    chosen = [records[int(one)] for one in table.ids[order]]
+    columns = {column: np.array([getattr(record, column) for record in chosen], np.str_) for column in COLUMNS}
+    columns["split"] = judged_split(columns["split"])
+    return Listing(root, mode, native, table.ids[order], table.pixels[order], **columns)
+
+
+def judged_split(split: np.ndarray) -> np.ndarray:
+    """What a set says of its splits as it is used here: (N,) of str, "" where it is drawn.
+
+    `train` and `labelled` are drawn from, `validation` is the test split of a set that has no other.
+    """
+    said = np.where(np.isin(split, ("train", "labelled")), "", split)
+    if (said == "validation").any() and not (said == "test").any():
+        said = np.where(said == "validation", "test", said)
+    return np.where(np.isin(said, ("test", "pool")), said, "").astype(np.str_)
+
+
+def _kind(reader: Reader, records: dict[int, Record]) -> tuple[Mode, int]:
+    first = records[min(records)]
+    with strict_pillow():
+        content = reader.content(first)
+        assert isinstance(content, bytes)
+        pixels, mode, _ = decode(content)
+    if pixels.shape[0] != pixels.shape[1]:
+        raise ChainError(
+            f"{first.key} is {pixels.shape[1]} x {pixels.shape[0]} px",
+            "patches are squares",
+            "cut them square",
+            ExitCode.BAD_DATA,
+        )
+    return mode, int(pixels.shape[0])
