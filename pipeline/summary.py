@@ -42,7 +42,8 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
     if promotion:
         lines.append(f"final: the {promotion['winner']} of the last round ({printable(str(promotion['reason']))})")
     lines.append(f"run:   {layout.root}   (what it believed, by round and class: {PROGRAM} inspect {layout.root})")
-    lines.append(f"model: {layout.place(FINAL)}/model.safetensors, model.json")
+    weights = sorted(path.name for path in layout.place(FINAL).glob("model*.safetensors"))
+    lines.append(f"model: {layout.place(FINAL)}/{', '.join([*weights, 'model.json'])}")
     return lines
 
 

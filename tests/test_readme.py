@@ -42,7 +42,8 @@ def shrunk(config: str) -> list[str]:
     else:
         sets += [f"{role}.init.path=lite0.safetensors" for role in ("teacher", "student")]
         sets += ["data.sources.0.path=patches"]
-        sets += OF_PRESET.get(Path(config).stem, [])
+        if "presets" in config:
+            sets += ["rounds=1", *OF_PRESET.get(Path(config).stem, [])]
     return [word for one in sets for word in ("--set", one)]
 
 
@@ -51,7 +52,7 @@ OF_PRESET = {
     "shaw2020": ["student.finetune.steps=2"],
     "noisy_student": [
         "select.min_confidence=0.0",
-        "per_round={1: {student: {finetune: {steps: 2, size_px: 128, frozen_stages: 3}}}}",
+        "per_round={0: {student: {finetune: {steps: 2, size_px: 128, frozen_stages: 3}}}}",
     ],
     "ups": ["select.min_confidence=0.0", "select.max_deviation=1.0", "predict.mc_passes=2"],
 }

@@ -76,9 +76,7 @@ def test_more_dropout_deviates_more(teacher: Path) -> None:
     means = []
     for rate in (0.1, 0.3, 0.7):
         section = PredictConfig(mc_passes=10, mc_dropout=rate)
-        means.append(
-            float(deviation(rebuilt(network, card, section), images(16), 30, seed=0).mean())
-        )
+        means.append(float(deviation(rebuilt(network, card, section), images(16), 30, seed=0).mean()))
     assert means == sorted(means)
 
 
