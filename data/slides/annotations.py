@@ -145,7 +145,7 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
         "regions": {label: len(of) for label, of in sorted(by_label.items())},
         "regions_mended": sum(region.mended for of in by_label.values() for region in of),
         "regions_ignored": ignored,
-        "regions_without_area": passed,
+        "regions_passed_over": passed,
     }
     shapes = {label: shapely.union_all([r.shape for r in of]) for label, of in sorted(by_label.items())}
     return Annotations(shapes, drawn, facts)

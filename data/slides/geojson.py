@@ -2,6 +2,7 @@
 
 A FeatureCollection, a bare Feature or a list of Features; Polygon and MultiPolygon with holes; the class in
 `properties.classification.name` (or `.names`), else in `properties.name` (QuPath, "Exporting annotations"; RFC 7946).
+In QuPath's own files, which know an `objectType`, the name of an object is no class.
 """
 
 import json
@@ -15,12 +16,14 @@ from data.names import LONGEST_LABEL, shortened
 from data.slides.regions import Region, polygon
 
 MOST_BYTES = 48 << 20  # in memory up to 30 times as much
-# QuPath also writes what has no area: passed over, and counted in the facts
+# what QuPath also writes: cells and the cores of a tissue array are no regions, and some things have no area.
+# They are passed over, and counted in the facts
+_NO_REGION = {"cell", "tma_core", "root"}
 _WITHOUT_AREA = {"Point", "MultiPoint", "LineString", "MultiLineString"}
 
 
 def read_geojson(path: Path) -> tuple[list[Region], int]:
-    """Regions of one file in order, and the number of features passed over for having no area.
+    """Regions of one file in order, and the number of features passed over: cells, array cores, what has no area.
 
     Raises ChainError (65) naming file and feature (66: file missing).
     """
@@ -31,7 +34,7 @@ def read_geojson(path: Path) -> tuple[list[Region], int]:
         if not isinstance(feature, dict) or feature.get("type") != "Feature":
             _refuse(path, place, f"it is {_kind(feature)}, not a Feature")
         geometry = feature.get("geometry")
-        if geometry is None:
+        if geometry is None or _object_type(feature.get("properties")) in _NO_REGION:
             passed += 1
             continue
         if not isinstance(geometry, dict):
@@ -135,7 +138,7 @@ def _label(path: Path, place: str, properties: Any) -> str:
         names = said.get("names")
         # derived classes ("Tumor: Positive"): newer versions write them as a list
         said = said.get("name") or (": ".join(map(str, names)) if isinstance(names, list) else None)
-    label = said if said is not None else properties.get("name")
+    label = said if said is not None or _object_type(properties) else properties.get("name")
     if label is None:
         return ""
     if not isinstance(label, str):
@@ -144,6 +147,11 @@ def _label(path: Path, place: str, properties: Any) -> str:
     if len(label) > LONGEST_LABEL or any(not c.isprintable() for c in label):
         _refuse(path, place, f"its class {shortened(label)!r} is too long, or holds a control character")
     return label
+
+
+def _object_type(properties: Any) -> str:
+    said = properties.get("objectType") if isinstance(properties, dict) else None
+    return said if isinstance(said, str) else ""
 
 
 def _kind(value: Any) -> str:

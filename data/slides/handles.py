@@ -24,8 +24,8 @@ CACHE_BYTES = 64 << 20  # of all together: two rows of 256 px tiles in a strip o
 T = TypeVar("T")
 
 
-class _Key(NamedTuple):
-    """A file replaced under the same name is another slide."""
+class Identity(NamedTuple):
+    """Of a file: one replaced under the same name is another slide."""
 
     path: str
     size: int
@@ -64,7 +64,7 @@ class Handles:
 
         Raises BadPatch when that fails too, ChainError (66, 65) when the slide cannot be opened at all.
         """
-        key = _key(path)
+        key = identity(path)
         entry = self._take(key)
         try:
             return work(entry.handle)
@@ -87,7 +87,7 @@ class Handles:
         with self._lock:
             self._open.clear()
 
-    def _take(self, key: _Key) -> _Shared:
+    def _take(self, key: Identity) -> _Shared:
         with self._lock:
             if key in self._open:
                 return self._used(key, self._open[key])
@@ -98,7 +98,7 @@ class Handles:
                 self._open.popitem(last=False)
         return entry
 
-    def _used(self, key: _Key, entry: _Shared) -> _Shared:
+    def _used(self, key: Identity, entry: _Shared) -> _Shared:
         self._open.move_to_end(key)
         entry.users += 1
         entry.shared |= entry.users > 1
@@ -109,7 +109,7 @@ class Handles:
             entry.users -= 1
             entry.shared &= entry.users > 0
 
-    def _drop(self, key: _Key, entry: _Shared) -> bool:
+    def _drop(self, key: Identity, entry: _Shared) -> bool:
         """Hand it out no more. Whether its error may be another thread's."""
         with self._lock:
             if self._open.get(key) is entry:  # another thread may have put a good one in its place
@@ -118,7 +118,7 @@ class Handles:
 
     def _reset(self) -> None:
         self._lock = threading.Lock()
-        self._open: OrderedDict[_Key, _Shared] = OrderedDict()
+        self._open: OrderedDict[Identity, _Shared] = OrderedDict()
         self._cache = openslide.OpenSlideCache(CACHE_BYTES)
 
     def _forked(self) -> None:
@@ -168,7 +168,8 @@ def brief(error: Exception) -> str:
     return (str(error).splitlines() or [""])[0][:160] or type(error).__name__
 
 
-def _key(path: Path) -> _Key:
+def identity(path: Path) -> Identity:
+    """Of the file that lies there now. Raises ChainError (66)."""
     try:
         about = path.stat()
     except OSError as error:
@@ -178,7 +179,7 @@ def _key(path: Path) -> _Key:
             "check that it is there and may be read",
             ExitCode.MISSING,
         ) from error
-    return _Key(str(path), about.st_size, about.st_mtime_ns, about.st_ino)
+    return Identity(str(path), about.st_size, about.st_mtime_ns, about.st_ino)
 
 
 HANDLES = Handles()  # of this process

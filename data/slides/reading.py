@@ -14,7 +14,7 @@ from data.atomic import canonical_json
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.modes import MAX_SIZE_PX
-from data.slides.handles import HANDLES, Handles, brief
+from data.slides.handles import HANDLES, Handles, Identity, brief, identity
 from data.slides.pixels import read_rgb
 from data.slides.plan import MOST_READ_PX, ReadPlan
 from data.slides.resample import resampled
@@ -112,7 +112,15 @@ def read_reference(payload: bytes) -> np.ndarray:
     Raises ChainError (66 the slide is gone, 76 the reference is damaged), BadPatch when it cannot be read.
     """
     slide, x_px, y_px, *how = _parsed(payload)
-    return _reader(Path(slide), *how, os.getpid()).patch(x_px, y_px)
+    try:
+        return _reader(identity(Path(slide)), *how, os.getpid()).patch(x_px, y_px)
+    except ChainError as error:
+        raise ChainError(
+            f"{slide}: {error.what.removeprefix(Path(slide).name).lstrip()}; patches lie in it (encoding: reference)",
+            error.why,
+            "put the slide back, or prepare again: where it lies now, or with encoding: jpeg, which copies the pixels",
+            error.code,
+        ) from error
 
 
 class _About:
@@ -173,8 +181,9 @@ def _damaged(why: str) -> ChainError:
 
 
 @lru_cache(maxsize=64)
-def _reader(path: Path, level: int, read_px: int, scale: float, size_px: int, process: int) -> SlideReader:
+def _reader(file: Identity, level: int, read_px: int, scale: float, size_px: int, process: int) -> SlideReader:
     # `process`: a forked child makes its own, whatever a lock in its parent's was doing
+    path = Path(file.path)
     downsamples = HANDLES.read(path, _About.of).downsamples
     if level >= len(downsamples):
         raise ChainError(f"{path.name} has {len(downsamples)} levels, a patch lies on level {level}",

@@ -49,7 +49,7 @@ class PrepDir:
             return error.what
         wanted = self.recipe(unit)
         if canonical_json(record.recipe) != canonical_json(wanted):
-            return _changed(record.recipe, wanted)
+            return changed(record.recipe, wanted)
         if found := misfits(place, record.files):
             return found[0]
         try:
@@ -136,8 +136,9 @@ class PrepDir:
         return canonical_json(record.recipe) == canonical_json(self.recipe(unit)) and not faults(staging, record)
 
 
-def _changed(before: Recipe, after: Recipe) -> str:
+def changed(before: Recipe, after: Recipe) -> str:
+    """Why a unit of one recipe does not do for another."""
     changes = differences(before, after, "prepare")
-    if any(key.startswith("inputs") for key in changes):
-        return "its input has changed"
-    return shown(changes)
+    # some settings change what counts of the input, too: what the user did is said
+    settings = {key: change for key, change in changes.items() if not key.startswith("inputs")}
+    return shown(settings) if settings else "its input has changed"

@@ -138,7 +138,8 @@ def _internal(preparation: Preparation, order: messages.Order, error: Exception,
 
 def _disk(error: OSError) -> ChainError:
     return ChainError(
-        f"a file of the unit cannot be written: {error.strerror}",
+        # of h5py the text is a paragraph
+        f"a file of the unit cannot be written: {os.strerror(error.errno) if error.errno else error}",
         "the disk is full or failing, or may not be written; what was prepared before is unchanged",
         "free some space, then run the same command again",
         ExitCode.IO,

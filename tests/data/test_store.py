@@ -82,7 +82,7 @@ def test_numbers_stand_beside_their_patches_and_travel_with_them(tmp_path, patch
 
 def test_a_reference_reads_its_slide_and_refuses_other_pixels(tmp_path, patch, monkeypatch):
     slide = {b"0": patch(0), b"1": patch(1)}
-    monkeypatch.setattr(Reference, "pixels", lambda self: slide[self.payload])
+    monkeypatch.setattr("data.slides.reading.read_reference", lambda payload: slide[payload])
     with writing_store(tmp_path / "p.h5", "rgb8", 16) as writer:
         for i in range(2):
             digest = pixel_digest(patch(i), "rgb8")

@@ -58,14 +58,24 @@ def test_many_polygons_of_one_feature_are_regions_of_their_own(path):
         (classified("Tumor"), "Tumor"),
         ({"classification": {"names": ["Tumor", "Positive"]}}, "Tumor: Positive"),
         ({"classification": "Stroma"}, "Stroma"),
-        ({"name": "by hand"}, "by hand"),
+        ({"objectType": None, "name": "by hand"}, "by hand"),
         ({**classified("Tumor"), "name": "by hand"}, "Tumor"),
+        ({"objectType": "annotation", "name": "by hand"}, ""),
+        ({"objectType": "annotation", **classified("Tumor"), "name": "by hand"}, "Tumor"),
         ({"classification": None}, ""),
         ({}, ""),
     ],
 )
 def test_the_class_is_found_where_qupath_writes_it(path, properties, label):
     assert _read(path, feature([SQUARE], **properties))[0][0].label == label
+
+
+@pytest.mark.parametrize("kind", ["cell", "tma_core", "root"])
+def test_cells_and_array_cores_are_no_regions(path, kind):
+    core = feature([SQUARE], objectType=kind, name="A-1", isMissing=False, **classified("Negative"))
+    regions, passed = _read(path, [core, feature([SQUARE], objectType="annotation", **classified("Tumor"))])
+    assert [region.label for region in regions] == ["Tumor"]
+    assert passed == 1
 
 
 def test_an_outline_that_crosses_itself_is_mended_and_said(path):
@@ -113,8 +123,8 @@ def test_what_has_no_area_is_passed_over_and_counted(path):
         (json.dumps(feature([SQUARE], "Circle")), "'Circle'"),
         (json.dumps(feature([SQUARE], ["Polygon"])), "a list"),
         (json.dumps(feature([SQUARE], classification=3)), "class is a number"),
-        (json.dumps(feature([SQUARE], name="a\x1b[31m")), "control"),
-        (json.dumps(feature([SQUARE], name="x" * 300)), "too long"),
+        (json.dumps(feature([SQUARE], objectType=None, name="a\x1b[31m")), "control"),
+        (json.dumps(feature([SQUARE], objectType=None, name="x" * 300)), "too long"),
         (json.dumps({**feature([SQUARE]), "properties": [1]}), "properties are a list"),
         (json.dumps({**feature([SQUARE]), "geometry": "POLYGON"}), "geometry is the text"),
     ],

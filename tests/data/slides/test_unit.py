@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 
+from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.preparation import Refusal
 from data.slides.plan import plan_reading
@@ -96,6 +97,17 @@ def test_a_reference_into_a_slide_that_changed_is_found_by_its_digest(slide, sli
     with pytest.raises(ChainError) as caught:
         PatchStore(out / "patches.h5").pixels(3)
     assert caught.value.code == ExitCode.MISMATCH
+
+
+def test_a_chain_takes_nothing_from_another_slide_put_in_its_place(slide, slides_config, prepared):
+    """The store of a unit knows what was read; the reference that a chain is given must, too."""
+    path, level0, _ = slide
+    out, _ = prepared(slides_config(path, encoding="reference"))
+    reference = PatchStore(out / "patches.h5").content(3)
+    assert np.array_equal(reference.pixels(), PatchStore(out / "patches.h5").pixels(3))
+    write_tiff(path, [255 - level0], 0.5)
+    with pytest.raises(BadPatch, match="its slide has changed"):
+        reference.pixels()
 
 
 def test_a_damaged_zone_loses_only_the_damaged_tiles(slide, slides_config, prepared):

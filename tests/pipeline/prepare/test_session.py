@@ -16,7 +16,7 @@ from data.prepared import read_index
 from data.readers.prepared import Prepared
 from pipeline.prepare import session
 from pipeline.prepare.layout import PreparedLayout
-from pipeline.prepare.prepdir import PrepDir
+from pipeline.prepare.prepdir import PrepDir, changed
 from pipeline.prepare.session import Options, prepare
 from tests.fake_preparation import FakePreparation, ImmediatePool, KeyedPreparation, committed, inputs
 from tests.fake_stages import everything
@@ -142,6 +142,13 @@ def test_a_changed_input_makes_that_unit_again_and_no_other(
     assert trashed(done) == ["units-b"]
     assert "b.txt (its input has changed)" in caplog.text
     assert [unit.patches for unit in read_index(done)] == [3, 5, 4]
+
+
+def test_of_a_setting_that_also_changes_the_fingerprint_the_setting_is_named() -> None:
+    before = {"kind": "slides", "version": 1, "section": {"encoding": "jpeg"}, "inputs": {"input": "sha256:a"}}
+    after = {**before, "section": {"encoding": "reference"}, "inputs": {"input": "sha256:b"}}
+    assert changed(before, after) == "prepare.encoding: jpeg -> reference"
+    assert changed(before, {**before, "inputs": {"input": "sha256:b"}}) == "its input has changed"
 
 
 DAMAGE = {
