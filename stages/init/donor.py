@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from data.errors import ChainError, ExitCode
+from stages.init.inflate import inflated, is_flat
 from stages.volume_networks import adapt_first
 
 LOG = logging.getLogger("patchchain")
@@ -51,8 +52,13 @@ def unwrap(tensors: Mapping[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor]
 
 
 def fitted(donor: Donor, model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """The tensors with the first convolution adapted to the network's channels by timm's rule (`adapt_first`)."""
+    """The tensors with the first convolution adapted to the network's channels by timm's rule (`adapt_first`).
+
+    A 2-D ResNet's are inflated first where the network is a 3-D one.
+    """
     tensors, wanted = dict(donor.tensors), model.state_dict()
+    if is_flat(tensors) and "stem.0.weight" in wanted and wanted["stem.0.weight"].ndim == 5:
+        tensors = inflated(tensors, model)
     first = getattr(model, "pretrained_cfg", {}).get("first_conv")
     name = f"{first}.weight" if isinstance(first, str) else ""
     if name in tensors and name in wanted and tensors[name].ndim == wanted[name].ndim:
