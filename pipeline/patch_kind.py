@@ -79,6 +79,16 @@ def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
                 "the patches have one slice (data.depth: 1)",
                 "choose a timm backbone, or patches in HU of several slices",
             )
+        if isinstance(section, StudentConfig) and section.warm_start and step.round == 0:
+            first = config.teacher.each()
+            if len(first) > 1 or first[0].backbone != section.backbone:
+                teacher = f"an ensemble of {len(first)}" if len(first) > 1 else first[0].backbone
+                yield (
+                    (*_place(0, "student", "warm_start" in changed), "warm_start"),
+                    f"{section.backbone} cannot take over the weights of {teacher}",
+                    "only a network of the same kind can go on from another",
+                    "leave it out, or set the same backbone for teacher and student",
+                )
         if section.backbone.startswith(VOLUME_PREFIX) and isinstance(section, StudentConfig) and section.drop_path:
             yield (
                 (*_place(step.round, step.section, "drop_path" in changed), "drop_path"),

@@ -105,3 +105,28 @@ def test_hu_without_windows_are_refused_by_key(ct: Path) -> None:
     with pytest.raises(ChainError, match=r"data\.windows\.0") as refusal:
         load_config(ct, ["data.windows=[lugn]"])
     assert "mediastinum" in refusal.value.why
+
+
+def test_the_last_phase_and_every_member_suit_the_patches_too(ct: Path, rgb: Path) -> None:
+    config = load_config(ct, ["student.finetune={steps: 2}"])
+    assert config.student.finetune is not None
+    assert config.student.finetune.noise == Noise(**PRESETS["ct_weak"])
+    with pytest.raises(ChainError, match=r"student\.finetune\.noise\.stain: means nothing for hu16"):
+        load_config(ct, ["student.finetune={noise: {stain: 0.1}}"])
+    with pytest.raises(ChainError, match=r"teacher\.members\.1\.backbone: torchvision/r3d_18 is a 3-D network"):
+        load_config(rgb, ["teacher.members=[{}, {backbone: torchvision/r3d_18}]"])
+
+
+@pytest.mark.parametrize("teacher", ["teacher.backbone=resnet18", "teacher.seeds=2"])
+def test_a_student_can_go_on_only_from_a_teacher_of_its_kind(rgb: Path, teacher: str) -> None:
+    load_config(rgb, ["student.warm_start=true"])
+    with pytest.raises(ChainError, match=r"student\.warm_start: resnet10t cannot take over") as caught:
+        load_config(rgb, [teacher, "student.warm_start=true"])
+    assert caught.value.code == ExitCode.MISMATCH
+
+
+def test_files_of_members_are_where_the_configuration_says(rgb: Path) -> None:
+    config = load_config(rgb, ["teacher.members=[{}, {init: {kind: full, path: w.safetensors}}]"])
+    member = config.teacher.members[1]
+    assert member.init is not None
+    assert member.init.path == Path.cwd() / "w.safetensors"
