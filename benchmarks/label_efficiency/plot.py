@@ -1,4 +1,7 @@
-"""Balanced accuracy by round, one panel a column, with the baselines as lines. Needs matplotlib; nothing else does."""
+"""Balanced accuracy by round, a row of panels a fraction, a panel a column, with the baselines as lines.
+
+Needs matplotlib; nothing else does.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,16 +11,16 @@ from benchmarks.label_efficiency.summary import BASE
 from data.atomic import replacing
 
 TITLES = {"pool": "the pool itself", "unseen": "slides never seen"}
-LINES = {"probe": ":", "self_training": "-.", "all_probe": (0, (1, 3)), "all_network": "--"}
-SHOWN = {
-    "probe": "linear probe",
-    "self_training": "self-training",
-    "all_probe": "all labels, probe",
-    "all_network": "all labels",
+LINES: dict[str, tuple[str, Any]] = {
+    "probe": ("linear probe", ":"),
+    "self_training": ("self-training on the same features", "-."),
+    "all_probe": ("all labels, linear probe", (0, (1, 4))),
+    "all_network": ("all labels, same network", "--"),
 }
+Row = Mapping[str, Any]
 
 
-def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> bool:
+def draw(rows: Sequence[Row], title: str, path: Path) -> bool:
     """Write the PNG from the rows of `summary.table`; False where matplotlib is not installed."""
     try:
         import matplotlib
@@ -26,44 +29,46 @@ def draw(rows: Sequence[Mapping[str, Any]], title: str, path: Path) -> bool:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    figure, panels = pyplot.subplots(1, 2, figsize=(11, 4.5), sharey=True)
-    for panel, column in zip(panels, TITLES, strict=True):
-        shown = [row for row in rows if column in row]
-        fractions = sorted({row["fraction"] for row in shown if row["fraction"] < 1})
-        for series in sorted(
-            {
-                (r["fraction"], r["validation"], r["method"])
-                for r in shown
-                if r["round"] is not None and r["fraction"] < 1
-            }
-        ):
-            own = [row for row in shown if (row["fraction"], row["validation"], row["method"]) == series]
-            figures = [row[column][BASE] for row in own]
-            x, y = [row["round"] for row in own], [figure["mean"] for figure in figures]
-            colour = f"C{fractions.index(series[0])}"
-            style = {"linestyle": "-" if series[1] else (0, (5, 1)), "color": colour, "marker": "o", "markersize": 3}
-            panel.plot(
-                x, y, label=f"{series[2]}, {100 * series[0]:g} %" + ("" if series[1] else ", no validation"), **style
-            )
-            if all(figure["low"] is not None for figure in figures):
-                panel.fill_between(
-                    x, [f["low"] for f in figures], [f["high"] for f in figures], alpha=0.08, color=colour
-                )
-        for row in shown:
-            if row["method"] in LINES:
-                colour = "0.3" if row["fraction"] == 1 else f"C{fractions.index(row['fraction'])}"
-                label = SHOWN[row["method"]] if row["fraction"] == 1 or row["fraction"] == fractions[0] else None
-                panel.axhline(
-                    row[column][BASE]["mean"], linestyle=LINES[row["method"]], color=colour, lw=1, label=label
-                )
-        panel.set_title(TITLES[column])
+    fractions = sorted({row["fraction"] for row in rows if row["fraction"] < 1})
+    height = max(1, len(fractions))
+    figure, grid = pyplot.subplots(height, 2, figsize=(11, 1.4 + 3.3 * height), sharey="row", squeeze=False)
+    for panels, fraction in zip(grid, fractions, strict=False):
+        for panel, column in zip(panels, TITLES, strict=True):
+            _panel(panel, [row for row in rows if column in row and row["fraction"] in (fraction, 1)], column)
+            panel.set_title(f"{100 * fraction:g} % of the labels, {TITLES[column]}", fontsize=10)
+        panels[0].set_ylabel("balanced accuracy")
+    for panel in grid[-1]:
         panel.set_xlabel("rounds done (0: labels only)")
-        panel.xaxis.get_major_locator().set_params(integer=True)
-    panels[0].set_ylabel("balanced accuracy")
-    panels[1].legend(fontsize=7)
+    entries = {name: line for panel in grid.flat for line, name in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.suptitle(title)
-    figure.tight_layout()
+    figure.legend(list(entries.values()), list(entries), loc="lower center", ncols=4, fontsize=8)
+    figure.tight_layout(rect=(0, 0.9 / (1.4 + 3.3 * height), 1, 1))
     with replacing(path) as part:
         figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
     pyplot.close(figure)
     return True
+
+
+def _panel(panel: Any, rows: Sequence[Row], column: str) -> None:
+    chains = [row for row in rows if row["round"] is not None and row["fraction"] < 1]
+    presets = sorted({row["method"] for row in chains})
+    judging = max((row["validation"] for row in rows), default=0.0)
+    for preset, share in sorted({(row["method"], row["validation"]) for row in chains}):
+        own = [row for row in chains if (row["method"], row["validation"]) == (preset, share)]
+        found = [row[column][BASE] for row in own]
+        x, colour = [row["round"] for row in own], f"C{presets.index(preset) % 10}"
+        style = "-" if share else (0, (5, 1))
+        name = preset if share else f"{preset}, no validation"
+        panel.plot(
+            x, [one["mean"] for one in found], linestyle=style, color=colour, marker="o", markersize=3, label=name
+        )
+        if all(one["low"] is not None for one in found):
+            panel.fill_between(
+                x, [one["low"] for one in found], [one["high"] for one in found], alpha=0.08, color=colour
+            )
+    for row in rows:
+        # of the probes of one fraction one is enough: they spend the same number of labels
+        if row["method"] in LINES and (row["fraction"] == 1 or row["validation"] == judging):
+            name, dashes = LINES[row["method"]]
+            panel.axhline(row[column][BASE]["mean"], linestyle=dashes, color="0.3", lw=1, label=name)
+    panel.xaxis.get_major_locator().set_params(integer=True)

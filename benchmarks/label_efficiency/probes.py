@@ -22,6 +22,7 @@ STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of the logistic regression
 FOLDS = 3
 TRIED_ON = 2000  # labels that choose C
 THRESHOLD = 0.75  # scikit-learn's own default
+PROBE = {"strengths": list(STRENGTHS), "threshold": THRESHOLD, "class_weight": "balanced"}  # what a row was made by
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ def _regression(strength: float) -> Any:
     from sklearn.linear_model import LogisticRegression
 
     # by class: what is compared first is balanced accuracy, and sets are as uneven as 5 to 1
-    return LogisticRegression(C=strength, class_weight="balanced", max_iter=300, tol=1e-3)
+    return LogisticRegression(C=strength, class_weight=PROBE["class_weight"], max_iter=300, tol=1e-3)
 
 
 def _log(probs: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ from benchmarks.label_efficiency.cells import Cell, Drawn
 from benchmarks.label_efficiency.chains import FailedError, chain_cell, splits_of
 from benchmarks.label_efficiency.desk import Desk, Say
 from benchmarks.label_efficiency.listing import SOURCE, Listing
-from benchmarks.label_efficiency.probes import probe_cell
+from benchmarks.label_efficiency.probes import PROBE, probe_cell
 from benchmarks.label_efficiency.sizes import SIZES
 from benchmarks.label_efficiency.summary import Found
 from data.atomic import write_bytes
@@ -106,7 +106,7 @@ def _probe(
 ) -> Iterator[Found]:  # fmt: skip
     about = json.loads((desk.study.into / "features.json").read_bytes())
     about.pop("seconds")
-    cell = Cell(place, {"method": method, "features": about, "manifest": hashlib.sha256(content).hexdigest()})
+    cell = Cell(place, {"method": method, **PROBE, "features": about, "manifest": hashlib.sha256(content).hexdigest()})
     work = partial(probe_cell, cell, splits, desk.listing, desk.features, method)
     if found := _attempt(cell, work, say, failed):
         yield from _rows(found, method, fraction, share, seed)

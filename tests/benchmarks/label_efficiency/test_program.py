@@ -59,6 +59,8 @@ def test_stopped_at_a_probe_and_in_a_chain_it_ends_with_the_same_table(
     assert [row["round"] for row in whole["table"] if row["method"] == "default"] == [0, 1, 2]
     assert (desk / "whole" / "table.md").read_text().count("default: labels only") == 2
 
+    assert (desk / "whole" / "curve.png").read_bytes().startswith(b"\x89PNG")
+
     def stopped(*_: object, **__: object) -> Any:
         raise KeyboardInterrupt
 
