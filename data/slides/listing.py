@@ -15,6 +15,7 @@ from data.slides.annotations import annotation_files, check_claims
 from data.slides.config import SlidesConfig
 from data.slides.discovery import belonging, slide_files
 from data.slides.foreign_coords import ForeignCoordinates, coordinate_file, read_coordinates
+from data.slides.handles import Identity, identity
 from data.slides.plan import ReadPlan, plan_reading
 from data.slides.slide import SlideInfo, inspect
 from data.slides.slides_table import SlideRow, read_slides_table
@@ -55,9 +56,28 @@ def listed(config: SlidesConfig) -> list[Unit | Refusal]:
     return found
 
 
-def listed_again(config: SlidesConfig, key: str) -> Listed:
-    """The same of one slide, in the process that prepares it. Raises ChainError."""
-    return _one(config, key, _rows(config))
+_tables: tuple[str, Identity, dict[str, SlideRow] | None] | None = None
+
+
+def listed_again(config: SlidesConfig, unit: Unit) -> Listed:
+    """The slide of a unit, in the process that prepares it. Raises ChainError (78) when it is another one by now."""
+    global _tables
+    rows = None
+    if config.table is not None:
+        # a worker prepares many slides of one folder: it lists them, and reads their table, once
+        text, table = config.model_dump_json(), identity(config.table)
+        if _tables is None or _tables[:2] != (text, table):
+            _tables = text, table, _rows(config)
+        rows = _tables[2]
+    one = _one(config, unit.shown, rows)
+    if _fingerprint(config, one) != unit.fingerprint:
+        raise ChainError(
+            f"{unit.shown} has changed while it was prepared",
+            "the slide, its annotations, coordinates or row of the table are not those it was listed with",
+            "run the same command again",
+            ExitCode.MISMATCH,
+        )
+    return one
 
 
 def plan_of(config: SlidesConfig, one: Listed) -> tuple[ReadPlan, ForeignCoordinates | None]:

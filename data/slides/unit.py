@@ -31,7 +31,7 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
     Raises ChainError: what listing raises, too many in quarantine.
     """
     cv2.setNumThreads(1)  # the threads are ours: those of OpenCV would only stand in their way
-    one = listed_again(config, unit.shown)
+    one = listed_again(config, unit)
     plan, cut = plan_of(config, one)
     # fine enough to be looked at, however small the slide; tissue is found at a resolution of its own
     seen_mpp = max(one.info.size_px) * one.info.mpp / PICTURE_PX

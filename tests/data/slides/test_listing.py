@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Refusal, Unit
+from data.slides import listing
+from data.slides.discovery import slide_files
 from data.slides.listing import unit_name
 from data.slides.slides_table import read_slides_table
 from tests.data.slides.tiny_tiff import picture, write_tiff
@@ -73,16 +75,15 @@ def test_a_fingerprint_changes_with_what_the_unit_depends_on_alone(folder, slide
 
 
 def test_patients_are_read_off_the_path_and_the_table_comes_first(folder, slides_config, tmp_path):
-    from data.slides.listing import listed_again
+    def patients(config):
+        return [listing.listed_again(config, unit).patient for unit in config.units(b"")]
 
-    config = slides_config(folder, patient_pattern=r"(p\d)")
-    assert listed_again(config, "c p2.tif").patient == "p2"
-    assert listed_again(config, "p1/a.tif").patient == "p1"
+    assert patients(slides_config(folder, patient_pattern=r"(p\d)")) == ["p2", "p1", "p1"]
     refused = slides_config(folder, patient_pattern=r"p(1)/").units(b"")
     assert [one.shown for one in refused if isinstance(one, Refusal)] == ["c p2.tif"]
     (tmp_path / "t.csv").write_text("file,patient\np1/a.tif,x\np1/b.tif,\nc p2.tif,\n")
     both = slides_config(folder, patient_pattern=r"(p\d)", table=tmp_path / "t.csv")
-    assert [listed_again(both, key).patient for key in ("p1/a.tif", "p1/b.tif")] == ["x", "p1"]
+    assert patients(both) == ["p2", "x", "p1"]
 
 
 def test_a_slide_without_its_row_is_refused(folder, slides_config, tmp_path):
@@ -120,3 +121,30 @@ def test_a_table_that_is_wrong_is_refused_by_line(tmp_path, text, words):
         read_slides_table(tmp_path / "t.csv", tmp_path, {"a.tif", "b.tif"})
     assert caught.value.code in (ExitCode.BAD_DATA, ExitCode.MISSING)
     assert words in "\n".join(caught.value.lines())
+
+
+def test_a_slide_that_changed_since_it_was_listed_is_not_made_under_its_old_name(folder, slides_config, tmp_path):
+    table = tmp_path / "slides.csv"
+    table.write_text("file,patient\np1/a.tif,1\np1/b.tif,1\nc p2.tif,2\n")
+    config = slides_config(folder, table=table)
+    units = config.units(b"")
+    assert [listing.listed_again(config, unit).patient for unit in units] == ["2", "1", "1"]
+    table.write_text("file,patient\np1/a.tif,1\np1/b.tif,4\nc p2.tif,2\n")
+    write_tiff(folder / "c p2.tif", [picture(128, 128, seed=99)], 0.5)
+    assert listing.listed_again(config, units[1]).patient == "1"
+    for unit in (units[0], units[2]):
+        with pytest.raises(ChainError, match="has changed while it was prepared") as caught:
+            listing.listed_again(config, unit)
+        assert caught.value.code == ExitCode.MISMATCH
+
+
+def test_a_worker_lists_the_folder_once_not_once_a_slide(folder, slides_config, tmp_path, monkeypatch):
+    table = tmp_path / "slides.csv"
+    table.write_text("file,patient\np1/a.tif,1\np1/b.tif,1\nc p2.tif,2\n")
+    config = slides_config(folder, table=table)
+    units = config.units(b"")
+    walked = []
+    monkeypatch.setattr(listing, "slide_files", lambda *a: walked.append(a) or slide_files(*a))
+    for unit in units:
+        listing.listed_again(config, unit)
+    assert len(walked) == 1
