@@ -61,6 +61,8 @@ def prepared(study: Study, say: Say) -> Desk:
         listing = listing.with_slides(_clusters(study.into, stain, features))
     shown = f"{len(listing):,} patches of {listing.native_px} px as {px} px, {len(listing.classes)} classes"
     say(f"{shown}; {judged_by(listing)}")
+    if listing.unusable:
+        say(f"{listing.unusable:,} more are left out: {study.into / 'quarantine.csv'} says why")
     return Desk(study, listing, features, px)
 
 
@@ -94,7 +96,8 @@ def about(desk: Desk, command: str) -> dict[str, Any]:
     """What results.json says of how it was made."""
     size = SIZES[desk.study.size]
     return {
-        "command": command, "set": Path(desk.study.name).stem, "patches": len(desk.listing), "px": desk.px,
+        "command": command, "set": Path(desk.study.name).stem, "patches": len(desk.listing), "unusable": desk.listing.unusable,
+        "px": desk.px,
         "native_px": desk.listing.native_px, "classes": desk.listing.classes, "judged_by": judged_by(desk.listing),
         "network": size.backbone, "size": asdict(size), "seeds": list(desk.study.seeds),
         "fractions": list(desk.study.fractions), "validation": list(desk.study.validation),

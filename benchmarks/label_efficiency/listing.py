@@ -33,6 +33,7 @@ COLUMNS = ("key", "label", "patient", "slide", "split")
 class Listing:
     """One row a patch, by rising id. ids: (N,) uint64; pixels: (N, 2) uint64; the rest: (N,) of str, "" unknown.
 
+    unusable: patches left out, named with their reasons in quarantine.csv;
     root: what keys are relative to; slide: given, or a cluster that stands for it; mode, native_px: of every patch.
     """
 
@@ -46,6 +47,7 @@ class Listing:
     patient: np.ndarray
     slide: np.ndarray
     split: np.ndarray
+    unusable: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -121,21 +123,23 @@ def listed(name: str, data: Path, most: int, kept_in: Path) -> Listing:
     path = kept_in / "listing.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as file:
-            mode, native = str(file["mode"]), int(file["native_px"])
+            mode, native, bad = str(file["mode"]), int(file["native_px"]), int(file["unusable"])
             columns = {column: file[column] for column in (*COLUMNS, "ids", "pixels")}
-        return Listing(root=root, mode=mode, native_px=native, **columns)  # type: ignore[arg-type]
-    found = _surveyed(reader, root, most)
+        return Listing(root=root, mode=mode, native_px=native, unusable=bad, **columns)  # type: ignore[arg-type]
+    found = _surveyed(reader, root, most, kept_in)
     buffer = io.BytesIO()
     columns = {column: getattr(found, column) for column in (*COLUMNS, "ids", "pixels")}
-    np.savez(buffer, mode=np.array(found.mode), native_px=np.array(found.native_px), **columns)
+    about = {name: np.array(getattr(found, name)) for name in ("mode", "native_px", "unusable")}
+    np.savez(buffer, allow_pickle=False, **about, **columns)
     write_bytes(path, buffer.getvalue())
     return found
 
 
-def _surveyed(reader: Reader, root: Path, most: int) -> Listing:
+def _surveyed(reader: Reader, root: Path, most: int, kept_in: Path) -> Listing:
     records = {patch_id(SOURCE, record.key): record for record in reader.records()}
     mode, native = _kind(reader, records)
-    table = survey(DataConfig(sources=[reader], size_px=native, mode=mode)).table
+    surveyed = survey(DataConfig(sources=[reader], size_px=native, mode=mode), kept_in / "quarantine.csv")
+    table = surveyed.table
     order = np.argsort(table.ids, kind="stable")
     if most:
         order = np.sort(order[np.argsort(uniform(table.ids[order], "few"), kind="stable")[:most]])
@@ -143,7 +147,8 @@ def _surveyed(reader: Reader, root: Path, most: int) -> Listing:
     chosen = [records[int(one)] for one in table.ids[order]]
     columns = {column: np.array([getattr(record, column) for record in chosen], np.str_) for column in COLUMNS}
     columns["split"] = judged_split(columns["split"])
-    return Listing(root, mode, native, table.ids[order], table.pixels[order], **columns)
+    bad = len(surveyed.quarantined)
+    return Listing(root, mode, native, table.ids[order], table.pixels[order], **columns, unusable=bad)
 
 
 def judged_split(split: np.ndarray) -> np.ndarray:

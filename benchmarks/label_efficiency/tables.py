@@ -18,10 +18,11 @@ COLUMNS = {"pool": "The pool itself (audit by its hidden truth)", "unseen": "Sli
 def report(result: Mapping[str, Any]) -> str:
     """All of it. result: what results.json holds."""
     about = result["about"]
+    unusable = f", {about['unusable']:,} more left out (damaged, or of another size)" if about.get("unusable") else ""
     parts = [
         f"`{about['command']}`",
         "",
-        f"{about['patches']:,} patches, {about['judged_by']}; {about['network']}, {about['px']} px, "
+        f"{about['patches']:,} patches, {about['judged_by']}{unusable}; {about['network']}, {about['px']} px, "
         f"seeds {', '.join(map(str, about['seeds']))}; {about['device']}.",
     ]
     random = [cell["random"]["balanced_accuracy"] for cell in result["cells"] if "random" in cell]
