@@ -96,7 +96,8 @@ def about(desk: Desk, command: str) -> dict[str, Any]:
     """What results.json says of how it was made."""
     size = SIZES[desk.study.size]
     return {
-        "command": command, "set": Path(desk.study.name).stem, "patches": len(desk.listing), "unusable": desk.listing.unusable,
+        "command": command, "set": Path(desk.study.name).stem, "patches": len(desk.listing),
+        "unusable": desk.listing.unusable,
         "px": desk.px,
         "native_px": desk.listing.native_px, "classes": desk.listing.classes, "judged_by": judged_by(desk.listing),
         "network": size.backbone, "size": asdict(size), "seeds": list(desk.study.seeds),
