@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def write_overview(layout: PreparedLayout, title: str, words: str, rows: Sequence[Row], previews: "Previews") -> None:
-    """Write the page; below 20 MB for any number of units, because previews share a budget."""
+    """Write the page; below 20 MB for up to some 15,000 units, because previews share a budget."""
     good = [row for row in rows if row.good]
     small = previews.of([layout.unit(row.name) / THUMBNAIL for row in good])
     images = {row.name: image for row, image in zip(good, small, strict=True)}

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger("patchchain")
 SHOWN_EVERY_S = 60.0
+SHOWN = 20  # failed units that are named as they fail
 # nothing would become of the other units either
 FATAL = {ExitCode.IO, ExitCode.NOT_WRITABLE}
 
@@ -56,6 +57,7 @@ class _Session:
         self.rows: dict[str, Row] = {}
         self.began = time.monotonic()
         self.made = 0  # patches, by this start
+        self.warned = 0
         self.shown_at = time.monotonic()
         self.previews: Previews | None = None
 
@@ -163,7 +165,11 @@ class _Session:
         reason = reason_of(shown, error)
         self.rows[name] = Row(name, shown, "failed", {}, None, reason)
         ledger.append(self.layout.ledger, "failed", address=name, error=reason)
-        LOG.warning(f"{named(shown, reason)}; {error.todo}")
+        self.warned += 1
+        if self.warned <= SHOWN:
+            LOG.warning(f"{named(shown, reason)}; {error.todo}")
+        elif self.warned == SHOWN + 1:
+            LOG.warning(f"more {self.preparation.noun[1]} fail; all are named at the end in {self.layout.table}")
 
     def _finish(self) -> str:
         rows = list(self.rows.values())
@@ -215,7 +221,7 @@ class _Session:
         empty = sum(not row.facts["patches"] for row in good)
         words += f", {empty:,} without a patch" * bool(empty)
         patches = sum(int(row.facts["patches"]) for row in good)
-        words += f"; {patches:,} patches of {self.preparation.patch_words()}"
+        words += f"; {patches:,} patch{'es' * (patches != 1)} of {self.preparation.patch_words()}"
         lost = sum(int(row.facts["quarantined"]) for row in good)
         words += f", {lost:,} in quarantine" * bool(lost)
         if self.made:

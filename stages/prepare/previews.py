@@ -8,16 +8,18 @@ from pathlib import Path
 from PIL import Image
 
 PAGE_BYTES = 13 << 20  # of all previews; base64 makes a third more of them
+ROW_BYTES = 1000  # less of them for each unit: its card and its row of the table have their share of the page
 LARGEST_BYTES, SMALLEST_BYTES = 48 << 10, 3 << 10
 TRIES = ((480, 82), (320, 78), (320, 60), (240, 55), (160, 50), (96, 45))  # longer side in px, JPEG quality
 
 
 class Previews:
-    """Small JPEGs of at most `units` thumbnails, together at most PAGE_BYTES. Each is drawn once."""
+    """Small JPEGs of at most `units` thumbnails, at most PAGE_BYTES less ROW_BYTES a unit. Each is drawn once."""
 
     def __init__(self, units: int, threads: int) -> None:
-        self._budget = max(SMALLEST_BYTES, min(LARGEST_BYTES, PAGE_BYTES // max(1, units)))
-        self._room = PAGE_BYTES // self._budget
+        page = max(0, PAGE_BYTES - ROW_BYTES * units)
+        self._budget = max(SMALLEST_BYTES, min(LARGEST_BYTES, page // max(1, units)))
+        self._room = page // self._budget
         self._threads = max(1, threads)
         self._drawn: dict[Path, bytes | None] = {}
 

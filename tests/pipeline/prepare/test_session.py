@@ -87,6 +87,16 @@ def test_a_unit_without_a_patch_is_done_named_and_passed_over(
     assert ", 3 skipped" in run(tmp_path / "out", source)
 
 
+def test_of_many_failures_the_first_are_said_and_the_table_names_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    source = inputs(tmp_path / "in", good="ok 1", **{f"bad{i:03d}": "no mpp" for i in range(50)})
+    run(tmp_path / "out", source, failure_limit=1.0)
+    assert caplog.text.count("has no mpp") == session.SHOWN
+    assert caplog.text.count("all are named at the end in") == 1
+    assert (tmp_path / "out" / "table.csv").read_text().count("it is not stated") == 50
+
+
 def test_not_one_patch_in_all_is_refused(tmp_path: Path) -> None:
     source = inputs(tmp_path / "in", a="empty", b="empty")
     error = refused(lambda: run(tmp_path / "out", source))
