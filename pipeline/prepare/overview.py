@@ -1,6 +1,7 @@
 """overview.html: every thumbnail and the table on one page that needs nothing else."""
 
 import base64
+import functools
 import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,8 @@ from pipeline.prepare.rows import Cell, Row, cells, columns
 from pipeline.text_table import printable
 
 if TYPE_CHECKING:
+    import jinja2
+
     from stages.prepare.previews import Previews
 
 
@@ -26,13 +29,11 @@ def write_overview(layout: PreparedLayout, title: str, words: str, rows: Sequenc
 
 def page(title: str, words: str, rows: Sequence[Row], images: dict[str, bytes | None]) -> str:
     """The page as HTML. images: name of a unit -> JPEG."""
-    import jinja2
     from markupsafe import Markup
 
     head = columns(rows)
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE)
     digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return template.render(
+    return _template().render(
         policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
         title=printable(title),
         words=printable(words),
@@ -41,6 +42,13 @@ def page(title: str, words: str, rows: Sequence[Row], images: dict[str, bytes | 
         head=[printable(name) for name in head],
         rows=[{"failed": row.status == "failed", "cells": [_shown(cell) for cell in cells(row, head)]} for row in rows],
     )
+
+
+@functools.cache
+def _template() -> "jinja2.Template":
+    import jinja2
+
+    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE)
 
 
 def _card(row: Row, image: bytes | None) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 from data.errors import ChainError, ExitCode
 from data.prepared import read_index
 from data.readers.prepared import Prepared
+from pipeline import ledger
 from pipeline.prepare import session
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.prepdir import PrepDir, changed
@@ -28,6 +29,8 @@ OK = {"a": "ok 3", "b": "ok 2", "c": "ok 4"}
 @pytest.fixture(autouse=True)
 def _immediate(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "Pool", ImmediatePool)
+    # asked of every installed package at every start, a hundred times in a sweep; the ledger takes any
+    monkeypatch.setattr(ledger, "versions", lambda: {})
 
 
 def run(root: Path, source: Path, **settings: Any) -> str:
