@@ -17,7 +17,7 @@ from data.containment import hidden
 from data.errors import ChainError, ExitCode
 from data.names import shortened
 from data.section import Section
-from data.slides.beside import file_of
+from data.slides.beside import file_of, refuse_shared
 from data.slides.geojson import read_geojson
 from data.slides.rectangles import read_rectangles, slides_named
 from data.slides.regions import Region
@@ -153,17 +153,27 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
 
 def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
     """Raises ChainError (65) when an annotation belongs to none of the slides (relative POSIX paths, all of the
-    folder) while some slide has none: a slip in a name would leave that slide unlabelled unseen.
+    folder) while some slide has none: a slip in a name would leave that slide unlabelled unseen; or to two of them.
     """
     if config.path.is_file():
         named = slides_named(config.path)
+        for cell, place in named.items():
+            if len(several := [slide for slide in slides if _names(slide, cell)]) > 1:
+                raise ChainError(
+                    f"{config.path} {place}: {shortened(cell)!r} may mean {several[0]} and {several[1]}",
+                    "they have the same name in different folders",
+                    "name each by its path below the folder of slides; one at the top needs a folder of its own for that",
+                    ExitCode.BAD_DATA,
+                )
         strays = [f"{cell!r} ({place})" for cell, place in named.items() if not any(_names(s, cell) for s in slides)]
         bare = [slide for slide in slides if not any(_names(slide, cell) for cell in named)]
     else:
-        claimed = {path for slide in slides for path in annotation_files(config, slide)}
+        found = {slide: file_of(config.path, slide, ENDINGS, "annotations.path") for slide in slides}
+        refuse_shared(found, "annotations.path")
+        claimed = set(found.values())
         lying = sorted(config.path.rglob(f"*{ENDINGS[0]}"))
         strays = [path.name for path in lying if path not in claimed and not hidden(path.name)]
-        bare = [slide for slide in slides if not annotation_files(config, slide)]
+        bare = [slide for slide, path in found.items() if path is None]
     if strays and bare:
         raise ChainError(
             f"annotations.path: {config.path} annotates {shortened(strays[0])}, which is none of the slides"

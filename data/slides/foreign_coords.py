@@ -55,7 +55,7 @@ class ForeignCoordinates:
 
 def coordinate_file(config: CoordinatesConfig, slide: str) -> Path:
     """The file of a slide (its relative POSIX path), by its stem. Raises ChainError (66 none, 65 two)."""
-    if found := file_of(config.path, slide, (".h5", "_patches.h5"), "coordinates.path"):
+    if found := found_coordinates(config, slide):
         return found
     place = PurePosixPath(slide)
     raise ChainError(
@@ -64,6 +64,11 @@ def coordinate_file(config: CoordinatesConfig, slide: str) -> Path:
         "correct coordinates.path, or cut the slide with that tool first",
         ExitCode.MISSING,
     )
+
+
+def found_coordinates(config: CoordinatesConfig, slide: str) -> Path | None:
+    """The same; None: there is none."""
+    return file_of(config.path, slide, (".h5", "_patches.h5"), "coordinates.path")
 
 
 def read_coordinates(

@@ -12,9 +12,10 @@ from data.names import check_names
 from data.preparation import Refusal, Unit
 from data.readers.base import Record
 from data.slides.annotations import annotation_files, check_claims
+from data.slides.beside import refuse_shared
 from data.slides.config import SlidesConfig
 from data.slides.discovery import belonging, slide_files
-from data.slides.foreign_coords import ForeignCoordinates, coordinate_file, read_coordinates
+from data.slides.foreign_coords import ForeignCoordinates, coordinate_file, found_coordinates, read_coordinates
 from data.slides.handles import Identity, identity
 from data.slides.plan import ReadPlan, plan_reading
 from data.slides.slide import SlideInfo, inspect
@@ -44,6 +45,8 @@ def listed(config: SlidesConfig) -> list[Unit | Refusal]:
     rows = _rows(config)
     if config.annotations is not None:
         check_claims(config.annotations, slide_files(_folder(config), "*"))
+    if config.coordinates is not None:
+        refuse_shared({key: found_coordinates(config.coordinates, key) for key in keys}, "coordinates.path")
     found: list[Unit | Refusal] = []
     for key in keys:
         name = unit_name(key)

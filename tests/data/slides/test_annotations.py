@@ -168,6 +168,25 @@ def test_an_annotation_without_a_slide_beside_a_slide_without_annotation_is_a_sl
         check_claims(_config(table), ["one.svs", "two.svs"])
 
 
+def test_one_file_is_never_taken_for_two_slides_of_the_same_name(tmp_path):
+    folder, slides = tmp_path / "annotations", ["one.svs", "x/one.svs"]
+    config = _config(folder)
+    _write(folder / "one.geojson", ("T", 0, 0, 5))
+    with pytest.raises(ChainError, match=r"one\.geojson may belong to one\.svs and to x/one\.svs") as caught:
+        check_claims(config, slides)
+    assert caught.value.todo.endswith("one.geojson and x/one.geojson")
+    _write(folder / "x/one.geojson", ("S", 0, 0, 5))
+    check_claims(config, slides)
+    labels = [list(load_annotations(config, slide, SIZE, 0.5).shapes) for slide in slides]
+    assert labels == [["T"], ["S"]]
+    table = tmp_path / "all.csv"
+    table.write_text("slide,x,y,width,height,label\none.svs,1,1,5,5,A\n")
+    with pytest.raises(ChainError, match=r"line 2: 'one\.svs' may mean x/one\.svs and y/one\.svs"):
+        check_claims(_config(table), ["x/one.svs", "y/one.svs"])
+    table.write_text("slide,x,y,width,height,label\nx/one.svs,1,1,5,5,A\ny/one,1,1,5,5,A\n")
+    check_claims(_config(table), ["x/one.svs", "y/one.svs"])
+
+
 @pytest.mark.parametrize(
     "keys",
     [
