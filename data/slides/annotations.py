@@ -4,9 +4,9 @@
 `load_annotations` reads them; data/slides/labelling.py gives each patch its label.
 """
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
@@ -124,7 +124,7 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
     for path in files:
         if path.suffix.lower() == ".csv":
             scale = 1.0 if config.unit == "px" else 1.0 / mpp0
-            regions += read_rectangles(path, scale, partial(_names, slide) if path == config.path else None)
+            regions += read_rectangles(path, scale, _called(slide).__contains__ if path == config.path else None)
         else:
             found, passed = read_geojson(path)
             regions += found
@@ -157,16 +157,20 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
     """
     if config.path.is_file():
         named = slides_named(config.path)
+        owners: dict[str, list[str]] = defaultdict(list)
+        for slide in slides:
+            for name in _called(slide):
+                owners[name].append(slide)
         for cell, place in named.items():
-            if len(several := [slide for slide in slides if _names(slide, cell)]) > 1:
+            if len(several := owners.get(cell, [])) > 1:
                 raise ChainError(
                     f"{config.path} {place}: {shortened(cell)!r} may mean {several[0]} and {several[1]}",
                     "they have the same name in different folders",
-                    "name each by its path below the folder of slides; one at the top needs a folder of its own for that",
+                    "name each by its path below the folder of slides (one at the top: move it into a folder)",
                     ExitCode.BAD_DATA,
                 )
-        strays = [f"{cell!r} ({place})" for cell, place in named.items() if not any(_names(s, cell) for s in slides)]
-        bare = [slide for slide in slides if not any(_names(slide, cell) for cell in named)]
+        strays = [f"{cell!r} ({place})" for cell, place in named.items() if cell not in owners]
+        bare = [slide for slide in slides if not _called(slide) & named.keys()]
     else:
         found = {slide: file_of(config.path, slide, ENDINGS, "annotations.path") for slide in slides}
         refuse_shared(found, "annotations.path")
@@ -184,10 +188,10 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
         )
 
 
-def _names(slide: str, cell: str) -> bool:
+def _called(slide: str) -> set[str]:
     # a table may name a slide by its path, its file name or its stem
     place = PurePosixPath(slide)
-    return cell in (slide, str(place.with_suffix("")), place.name, place.stem)
+    return {slide, str(place.with_suffix("")), place.name, place.stem}
 
 
 def _label(config: AnnotationsConfig, path: Path, region: Region) -> str:
