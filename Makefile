@@ -2,6 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PROCESSES ?= 2
 export NO_ALBUMENTATIONS_UPDATE = 1
 
 .PHONY: demo test lint install clean
@@ -20,8 +21,9 @@ demo: install
 	$(BIN)/python run_chain.py prepare configs/slides.yaml runs/slides-patches
 	$(BIN)/python run_chain.py run configs/slides.yaml runs/demo
 
+# one thread each: the threads of two processes on two cores would wait for each other
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses $(PROCESSES) --dist worksteal
 
 lint: install
 	$(BIN)/ruff check .

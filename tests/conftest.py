@@ -10,6 +10,7 @@ import pytest
 from tests.tiny import TINY
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
+os.environ.pop("COLUMNS", None)  # tables are as wide as they are, whatever terminal the tests were started from
 
 
 def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs: dict[str, Path]) -> Any:

@@ -89,18 +89,14 @@ def test_paths_begin_at_the_file_or_at_the_current_directory(tmp_path: Path, mon
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     monkeypatch.chdir(elsewhere)
-    config = config_in(
-        tmp_path / "configs", text, "data.sources.1.path=pool", "student.init={kind: full, path: w.st}"
-    )
+    config = config_in(tmp_path / "configs", text, "data.sources.1.path=pool", "student.init={kind: full, path: w.st}")
     paths = [source.model_dump(mode="json")["path"] for source in config.data.sources]
     assert paths == [str(tmp_path / "patches"), str(elsewhere / "pool")]
     assert config.student.init.path == elsewhere / "w.st"
 
 
 def test_a_round_may_differ(tmp_path: Path) -> None:
-    per_round = (
-        "per_round: {1: {select: {tau: 0.5}, student: {noise: {blur: 0.9}, init: {kind: full, path: w.st}}}}"
-    )
+    per_round = "per_round: {1: {select: {tau: 0.5}, student: {noise: {blur: 0.9}, init: {kind: full, path: w.st}}}}"
     config = config_in(tmp_path, CONFIG.replace("rounds: 1", "rounds: 2") + per_round)
     steps = {step.address: config.section_of(step).model_dump() for step in plan(config)}
     assert [steps[f"rounds/0{r}/select"]["tau"] for r in (0, 1)] == [0.8, 0.5]
