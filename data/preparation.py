@@ -98,6 +98,10 @@ class Preparation(Section):
         """A key the user gives for keyed hashes; None: one is made, once, in the prepared directory."""
         return None
 
+    def files(self, key: bytes) -> dict[str, tuple[Path, ...]]:
+        """Input files by the name of their unit, for the eyes of who owns them. Raises what `units` raises."""
+        return {one.name: one.paths for one in self.units(key) if isinstance(one, Unit)}
+
     def unit_recipe(self) -> dict[str, Any]:
         """The settings one unit depends on, as plain JSON."""
         return {name: value for name, value in self.recipe().items() if name not in self.not_of_a_unit}

@@ -16,6 +16,12 @@ class Volumes(VolumesConfig):
 
         return [item if isinstance(item, Refusal) else item.unit for item in listed(self, key)]
 
+    def files(self, key: bytes) -> dict[str, tuple[Path, ...]]:
+        """Of every volume, those that are refused among them: they are the ones to be looked for."""
+        from data.volumes.discovery import find_volumes
+
+        return {one.pseudonym: one.paths for one in find_volumes(self.path, key, self.pattern)}
+
     def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
         """See `data.volumes.unit.prepare_volume`."""
         from data.volumes.unit import prepare_volume

@@ -195,11 +195,13 @@ class _Session:
         first = "; ".join(named(row.shown, row.reason) for row in failed[:3])
         kept = f"the other {len(good):,} {'stands' if len(good) == 1 else 'stand'}; " if good else ""
         limit = self.preparation.failure_limit
+        back = f" (their files: python -m pipeline.prepare.which CONFIG {self.layout.root} NAME)"
         return ChainError(
             f"{len(failed):,} of {units:,} {one if units == 1 else several} could not be prepared; "
             f"prepare.failure_limit is {limit:.3g}",
             first,
             f"{kept}see {self.layout.table}: mend or remove these"
+            + back * self.preparation.keyed
             + (", or raise prepare.failure_limit" if good else ""),
             ExitCode.BAD_DATA,
         )
