@@ -271,6 +271,10 @@ def commits(folder: Path, count: int, seed: int, workers: int) -> tuple[Counter[
             try:
                 if notice() == whole:  # the damage lies between the data
                     seen["without effect on the reader"] += 1
+                elif (
+                    path.name == "stage.json" and json.loads(path.read_bytes())["recipe"] != json.loads(held)["recipe"]
+                ):
+                    seen["makes its unit anew"] += 1  # it stands, but `prepare` takes it for that of other settings
                 else:
                     wrong.append(f"{name}: a damaged {path.relative_to(out)} went unnoticed")
             except ChainError:
