@@ -284,6 +284,10 @@ def commits(folder: Path, count: int, seed: int, workers: int) -> tuple[Counter[
     return seen, wrong
 
 
+def recipe(record: bytes) -> object:
+    return json.loads(record)["recipe"]
+
+
 @contextlib.contextmanager
 def kept(folder: Path | None) -> Iterator[Path]:
     if folder is None:

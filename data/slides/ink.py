@@ -12,6 +12,7 @@ import numpy as np
 _CORE_MM2 = 0.01  # ink that matters is at least this large; less is a nucleus or a speck
 _FOLLOW_UM = 100.0  # how far faint ink is followed from its core
 _TEXTURE_UM = 40.0
+_LEAST_SHARE = 0.25  # of the window that must be of the colour: a few pixels say nothing of texture
 _SMOOTH = 0.10  # local standard deviation of density, as a share of its mean: strokes of ink lie below
 
 
@@ -21,9 +22,9 @@ def find_ink(density: np.ndarray, black: np.ndarray, mpp: float, margin_um: floa
     density: (H, W, 3) float32 optical density; black: (H, W) bool, too dark for a hue; mpp: microns per pixel.
     """
     found = np.zeros(density.shape[:2], bool)
-    smooth = _is_smooth(density.mean(axis=2), mpp)
+    mean = density.mean(axis=2)
     for core, faint in _colours(density, black):
-        kept = _pieces(core & smooth, _CORE_MM2 * (1000 / mpp) ** 2)
+        kept = _pieces(core & _is_smooth(mean, core, mpp), _CORE_MM2 * (1000 / mpp) ** 2) if core.any() else core
         if kept.any():
             found |= _follow(kept, (core | faint), _FOLLOW_UM / mpp)
     return _grown(found, margin_um / mpp) if found.any() else found
@@ -46,11 +47,15 @@ def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, n
     return [green, blue, red, dark]
 
 
-def _is_smooth(mean: np.ndarray, mpp: float) -> np.ndarray:
+def _is_smooth(mean: np.ndarray, core: np.ndarray, mpp: float) -> np.ndarray:
+    # among the pixels of the colour alone: a stroke may be narrower than the window, and glass lies beside it
     side = max(3, 2 * round(_TEXTURE_UM / mpp / 2) + 1)
-    local = cv2.blur(mean, (side, side))
-    spread = np.sqrt(np.maximum(cv2.blur(mean * mean, (side, side)) - local * local, 0))
-    return np.asarray(spread < _SMOOTH * local + 0.01)
+    inside = core.astype(np.float32)
+    share = cv2.blur(inside, (side, side))
+    per = 1 / np.maximum(share, 1e-6)
+    local = cv2.blur(mean * inside, (side, side)) * per
+    spread = np.sqrt(np.maximum(cv2.blur(mean * mean * inside, (side, side)) * per - local * local, 0))
+    return np.asarray((spread < _SMOOTH * local + 0.01) & (share >= _LEAST_SHARE))
 
 
 def _pieces(mask: np.ndarray, least_px: float) -> np.ndarray:
