@@ -12,7 +12,8 @@ import numpy as np
 _CORE_MM2 = 0.01  # ink that matters is at least this large; less is a nucleus or a speck
 _FOLLOW_UM = 100.0  # how far faint ink is followed from its core
 _TEXTURE_UM = 40.0
-_LEAST_SHARE = 0.25  # of the window that must be of the colour: a few pixels say nothing of texture
+_NEXT = np.ones((3, 3), np.uint8)
+_LEAST_SHARE = 0.2  # of the window that must be of the colour: a few pixels say nothing of texture
 _SMOOTH = 0.10  # local standard deviation of density, as a share of its mean: strokes of ink lie below
 
 
@@ -23,15 +24,16 @@ def find_ink(density: np.ndarray, black: np.ndarray, mpp: float, margin_um: floa
     """
     found = np.zeros(density.shape[:2], bool)
     mean = density.mean(axis=2)
-    for core, faint in _colours(density, black):
-        kept = _pieces(core & _is_smooth(mean, core, mpp), _CORE_MM2 * (1000 / mpp) ** 2) if core.any() else core
+    for core, faint, rim in _colours(density, black):
+        kept = _pieces(core & _is_smooth(mean, core, rim, mpp), _CORE_MM2 * (1000 / mpp) ** 2) if core.any() else core
         if kept.any():
             found |= _follow(kept, (core | faint), _FOLLOW_UM / mpp)
     return _grown(found, margin_um / mpp) if found.any() else found
 
 
-def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-    # (core, faint) of green, blue, red and black ink
+def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, np.ndarray, bool]]:
+    # (core, faint, whether its rim says nothing of its texture) of green, blue, red and black ink: what comes near to
+    # blue is dense nuclei, whose rims are their texture
     r, g, b = density[..., 0], density[..., 1], density[..., 2]
     mean = density.mean(axis=2)
     chroma = density.max(axis=2) - density.min(axis=2)
@@ -44,18 +46,24 @@ def _colours(density: np.ndarray, black: np.ndarray) -> list[tuple[np.ndarray, n
     red = (clear & (thick | pure), clear & (least > 0.1) & (b > 0.6 * g))
     grey = chroma < 0.25 * np.maximum(mean, 1e-6)
     dark = (black | (grey & (mean > 0.9)), black | (grey & (mean > 0.1)))
-    return [green, blue, red, dark]
+    return [(*green, True), (*blue, False), (*red, True), (*dark, True)]
 
 
-def _is_smooth(mean: np.ndarray, core: np.ndarray, mpp: float) -> np.ndarray:
+def _is_smooth(mean: np.ndarray, core: np.ndarray, without_rim: bool, mpp: float) -> np.ndarray:
     # among the pixels of the colour alone: a stroke may be narrower than the window, and glass lies beside it
+    everywhere = core
+    if without_rim:
+        core = cv2.erode(core.astype(np.uint8), _NEXT) > 0
     side = max(3, 2 * round(_TEXTURE_UM / mpp / 2) + 1)
     inside = core.astype(np.float32)
     share = cv2.blur(inside, (side, side))
     per = 1 / np.maximum(share, 1e-6)
     local = cv2.blur(mean * inside, (side, side)) * per
     spread = np.sqrt(np.maximum(cv2.blur(mean * mean * inside, (side, side)) * per - local * local, 0))
-    return np.asarray((spread < _SMOOTH * local + 0.01) & (share >= _LEAST_SHARE))
+    smooth = core & (spread < _SMOOTH * local + 0.01) & (share >= _LEAST_SHARE)
+    if not without_rim:
+        return np.asarray(smooth)
+    return np.asarray((cv2.dilate(smooth.astype(np.uint8), _NEXT) > 0) & everywhere)
 
 
 def _pieces(mask: np.ndarray, least_px: float) -> np.ndarray:

@@ -62,6 +62,20 @@ def test_tissue_of_any_stain_is_found_and_glass_is_not(stain: str) -> None:
     assert overlap(found, truth) > 0.93
 
 
+@pytest.mark.parametrize("ink", INKS)
+def test_a_stroke_narrower_than_the_texture_of_tissue_is_ink_too(ink: str) -> None:
+    rng = np.random.default_rng(4)
+    cover = np.zeros(SHAPE, np.uint8)
+    cv2.polylines(cover, [np.array([[600, 40], [590, 200], [610, 440]])], False, 255, 5, cv2.LINE_AA)  # 40 um wide
+    share = (cover / 255.0)[..., None]
+    truth = blob(rng)
+    density = stained(rng, truth, *STAINS["haematoxylin and eosin"])
+    density += share * -np.log((np.array(INKS[ink]) + 1.0) / 244)
+    found = segment(photo(rng, density), MPP, TissueConfig())
+    assert not found[cover > 128].any()
+    assert overlap(found, truth) > 0.93
+
+
 @pytest.mark.parametrize("mpp", [2.0, 16.0, 32.0])
 def test_the_settings_are_physical(mpp: float) -> None:
     rng = np.random.default_rng(2)
