@@ -64,9 +64,11 @@ def test_tissue_of_any_stain_is_found_and_glass_is_not(stain: str) -> None:
 
 @pytest.mark.parametrize("ink", INKS)
 def test_a_stroke_narrower_than_the_texture_of_tissue_is_ink_too(ink: str) -> None:
+    # 32 um; what is blue is also near to dense nuclei: there it takes 40 to be sure
+    px = 5 if ink == "blue" else 4
     rng = np.random.default_rng(4)
     cover = np.zeros(SHAPE, np.uint8)
-    cv2.polylines(cover, [np.array([[600, 40], [590, 200], [610, 440]])], False, 255, 5, cv2.LINE_AA)  # 40 um wide
+    cv2.polylines(cover, [np.array([[600, 40], [590, 200], [610, 440]])], False, 255, px, cv2.LINE_AA)
     share = (cover / 255.0)[..., None]
     truth = blob(rng)
     density = stained(rng, truth, *STAINS["haematoxylin and eosin"])
