@@ -7,7 +7,6 @@ import logging
 import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
@@ -130,7 +129,7 @@ class Session:
                 "name a new or an empty directory",
                 ExitCode.MISMATCH,
             )
-        _make(root)
+        self.layout.make()
         with held(self.layout.lock, verb) as lock_fd:
             first = not self.layout.config.exists()
             try:
@@ -139,18 +138,6 @@ class Session:
                 if first and error.code in REFUSALS and not self.layout.standing():
                     _forget(self.layout, made_root)
                 raise
-
-
-def _make(root: Path) -> None:
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
-        raise ChainError(
-            f"{root} cannot be made: {error.strerror}",
-            f"{error.filename or root} is in the way",
-            "name another run directory",
-            ExitCode.NOT_WRITABLE,
-        ) from error
 
 
 def _foreign(layout: Layout) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.atomic import fsync_dir
+from data.errors import ChainError, ExitCode
 
 LOG = logging.getLogger("patchchain")
 
@@ -49,6 +50,18 @@ class Workspace:
     @abstractmethod
     def remedy(self, address: str) -> str:
         """How what is committed under this address is made again, in words after "put the file back, or"."""
+
+    def make(self) -> None:
+        """Make the directory where it is not there. Raises ChainError (73) when something is in the way."""
+        try:
+            self.root.mkdir(parents=True, exist_ok=True)
+        except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
+            raise ChainError(
+                f"{self.root} cannot be made: {error.strerror}",
+                f"{error.filename or self.root} is in the way",
+                "name another directory",
+                ExitCode.NOT_WRITABLE,
+            ) from error
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a directory into the trash by one rename; say so, unless there is nothing to say."""

@@ -13,22 +13,10 @@ from data.names import check_names, shortened
 from data.readers._files import read_image_file
 from data.readers._rows import table_rows
 from data.readers.base import Reader, Record
+from data.table_words import LOST, SPLITS
 
 COLUMNS = ("path", "label", "patient", "slide", "site", "split")
-SPLITS = {
-    "": "",
-    "train": "train",
-    "labelled": "labelled",
-    "labeled": "labelled",
-    "pool": "pool",
-    "unlabelled": "pool",
-    "unlabeled": "pool",
-    "validation": "validation",
-    "val": "validation",
-    "test": "test",
-}
 # what programs write where a value is missing
-LOST = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "unknown"}
 
 
 class Manifest(Reader):

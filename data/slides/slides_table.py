@@ -10,8 +10,8 @@ from data.errors import ChainError, ExitCode
 from data.names import check_names, shortened
 from data.readers._rows import table_rows
 from data.readers.base import Record
-from data.readers.manifest import LOST, SPLITS
 from data.slides.slide import LEAST_MPP, MOST_MPP
+from data.table_words import LOST, SPLITS
 
 COLUMNS = ("file", "patient", "site", "label", "split", "mpp")
 

@@ -8,7 +8,6 @@ from data.errors import ChainError, ExitCode
 
 MAX_BYTES = 256 << 20
 # what programs write where a value is missing
-LOST = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "unknown"}
 
 
 def csv_rows(

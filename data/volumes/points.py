@@ -12,7 +12,8 @@ from pydantic import Field
 
 from data.names import LONGEST_LABEL
 from data.section import Section
-from data.volumes.csv_table import LOST, csv_rows, refused
+from data.table_words import LOST
+from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
 
 CALLED = "prepare.points.csv"

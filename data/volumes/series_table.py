@@ -5,23 +5,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.names import LONGEST_LABEL
-from data.volumes.csv_table import LOST, csv_rows, refused
+from data.table_words import LOST, SPLITS
+from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
 
 CALLED = "prepare.table"
 COLUMNS = ("series", "patient", "site", "label", "split")
-SPLITS = {
-    "": "",
-    "train": "train",
-    "labelled": "labelled",
-    "labeled": "labelled",
-    "pool": "pool",
-    "unlabelled": "pool",
-    "unlabeled": "pool",
-    "validation": "validation",
-    "val": "validation",
-    "test": "test",
-}
 
 
 class SeriesRow(NamedTuple):

@@ -50,15 +50,7 @@ def locked(layout: PreparedLayout, preparation: Preparation) -> Iterator[int]:
     """
     root, made_root = layout.root, not layout.root.exists()
     refuse_another(layout, preparation)
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
-        raise ChainError(
-            f"{root} cannot be made: {error.strerror}",
-            f"{error.filename or root} is in the way",
-            "name another directory",
-            ExitCode.NOT_WRITABLE,
-        ) from error
+    layout.make()
     with held(layout.lock, "prepare", PATIENCE_S) as lock_fd:
         try:
             yield lock_fd
