@@ -1,13 +1,9 @@
 """Sources in, patch store and quarantine table out. Every patch is decoded fully, once, on the way."""
 
 import hashlib
-import os
 import struct
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,9 +11,11 @@ import numpy as np
 
 from data.bad_patch import BadPatch
 from data.config import DataConfig
+from data.cores import cores
 from data.decode import decode, pixel_digest, strict_pillow
 from data.errors import ChainError, ExitCode
 from data.fit import check_depth, check_mode, to_size
+from data.in_order import CHUNK, in_order
 from data.modes import mode_of, with_channels
 from data.names import check_names, shortened
 from data.quarantine import Quarantined, check_limit, write_quarantine
@@ -29,8 +27,8 @@ from data.table import PatchTable
 from data.table_builder import TableBuilder
 
 Progress = Callable[[int, int], None]
+MOST_THREADS = 16
 SPLITS = {"", "train", "labelled", "pool", "validation", "test"}
-CHUNK = 16  # patches a task: fewer would cost more in hand-over than in decoding
 # once over the limit it is certain that the command fails: go on only until the table is of use
 ENOUGH_BAD = 1000
 
@@ -171,7 +169,7 @@ def _pass(
     bad: list[Quarantined] = []
     done = 0
     with strict_pillow():
-        for item, result in _in_order(listed, config):
+        for item, result in in_order(listed, lambda item: _take(item, config), min(MOST_THREADS, cores())):
             done += 1
             if isinstance(result, BadPatch):
                 bad.append(Quarantined(item.reader.name, item.record.key, result.reason))
@@ -187,35 +185,6 @@ def _pass(
     if done == len(bad):
         raise ChainError("no patch could be used", bad[0].reason, f"see {table_name}", ExitCode.BAD_DATA)
     return bad
-
-
-def _in_order(listed: list[_Listed], config: DataConfig) -> Iterator[tuple[_Listed, _Kept | BadPatch]]:
-    """Every patch with its pixels or its reason, in the order listed, decoded a bounded way ahead in threads."""
-    threads = min(16, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
-    chunks = (listed[start : start + CHUNK] for start in range(0, len(listed), CHUNK))
-    ahead: deque[tuple[list[_Listed], Future[list[_Kept | BadPatch]]]] = deque()
-    with ThreadPoolExecutor(threads, thread_name_prefix="decode") as pool:
-        try:
-            for chunk in islice(chunks, 4 * threads):
-                ahead.append((chunk, pool.submit(_take_all, chunk, config)))
-            while ahead:
-                chunk, future = ahead.popleft()
-                results = future.result()
-                for following in islice(chunks, 1):
-                    ahead.append((following, pool.submit(_take_all, following, config)))
-                yield from zip(chunk, results, strict=True)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _take_all(chunk: list[_Listed], config: DataConfig) -> list[_Kept | BadPatch]:
-    results: list[_Kept | BadPatch] = []
-    for item in chunk:
-        try:
-            results.append(_take(item, config))
-        except BadPatch as bad:
-            results.append(bad)
-    return results
 
 
 def _take(item: _Listed, config: DataConfig) -> _Kept:

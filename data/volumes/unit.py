@@ -1,9 +1,7 @@
 """One CT volume to a patch store: read, placed, sampled, labelled, shown."""
 
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +11,7 @@ from data.atomic import write_bytes
 from data.bad_patch import BadPatch
 from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
+from data.in_order import in_order
 from data.ingest import patch_id
 from data.preparation import QUARANTINE, STORE, THUMBNAIL, Progress, Unit
 from data.quarantine import Quarantined, check_limit, write_quarantine
@@ -65,7 +64,7 @@ def prepare_volume(
     marks: list[Mark] = []
     counts: Counter[str] = Counter()
     with writing_store(out / STORE, "hu16", config.size_px, config.depth) as writer:
-        for done, (place, taken) in enumerate(_in_order(places, take, threads), 1):
+        for done, (place, taken) in enumerate(in_order(places, take, threads, CHUNK), 1):
             if isinstance(taken, BadPatch):
                 bad.append(Quarantined(SOURCE, place.key, taken.reason))
             else:
@@ -127,33 +126,6 @@ class _Taker:
         label = self._rule(place.centre_mm, place.point)
         record = Record(place.key, label, row.patient or found.patient, found.pseudonym, row.site, row.split, numbers)
         return _Taken(hu, pixel_digest(hu, "hu16"), record)
-
-
-def _in_order(
-    places: Sequence[Place], take: Callable[[Place], _Taken], threads: int
-) -> Iterator[tuple[Place, _Taken | BadPatch]]:
-    """Every patch or why not, in the order of places, a bounded way ahead in threads."""
-
-    def chunk(start: int) -> list[tuple[Place, _Taken | BadPatch]]:
-        results: list[tuple[Place, _Taken | BadPatch]] = []
-        for place in places[start : start + CHUNK]:
-            try:
-                results.append((place, take(place)))
-            except BadPatch as bad:
-                results.append((place, bad))
-        return results
-
-    starts = iter(range(0, len(places), CHUNK))
-    ahead: deque[Future[list[tuple[Place, _Taken | BadPatch]]]] = deque()
-    with ThreadPoolExecutor(max(1, threads), thread_name_prefix="sample") as pool:
-        try:
-            ahead.extend(pool.submit(chunk, start) for start in islice(starts, 2 * max(1, threads)))
-            while ahead:
-                results = ahead.popleft().result()
-                ahead.extend(pool.submit(chunk, start) for start in islice(starts, 1))
-                yield from results
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _check(config: VolumesConfig, unit: Unit, places: Sequence[Place], bad: Sequence[Quarantined]) -> None:

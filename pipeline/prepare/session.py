@@ -1,13 +1,13 @@
 """The verb `prepare`: list, skip, make, publish, show. Holds the lock from its first write to its last."""
 
 import logging
-import os
 import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from data.atomic import write_bytes
+from data.cores import cores
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal, Unit
 from data.prepared import EMPTY, Listed, write_index
@@ -53,7 +53,7 @@ class _Session:
     def __init__(self, layout: PreparedLayout, preparation: Preparation, options: Options, lock_fd: int) -> None:
         self.layout, self.preparation, self.options, self.lock_fd = layout, preparation, options, lock_fd
         self.prepdir = PrepDir(layout, preparation)
-        self.cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        self.cores = cores()
         self.rows: dict[str, Row] = {}
         self.began = time.monotonic()
         self.made = 0  # patches, by this start

@@ -1,5 +1,4 @@
 import csv
-import threading
 from pathlib import Path
 
 import numpy as np
@@ -176,29 +175,6 @@ def test_the_listing_digest_knows_every_field_and_no_order():
 def test_an_id_depends_on_source_and_key_alone():
     assert patch_id("main", "a.png") == patch_id("main", "a.png")
     assert len({patch_id("main", "a.png"), patch_id("main", "b.png"), patch_id("mai", "na.png")}) == 3
-
-
-def test_decoding_runs_ahead_by_a_bounded_amount(folder, config, monkeypatch):
-    import data.ingest as module
-
-    monkeypatch.setattr(module, "CHUNK", 1)
-    monkeypatch.setattr("data.ingest.os.sched_getaffinity", lambda _: range(1), raising=False)
-    taken, real = [], module._take
-    ended = threading.Event()
-
-    def take(item, section):
-        taken.append(item)
-        if len(taken) >= 5:
-            ended.set()
-        return real(item, section)
-
-    monkeypatch.setattr(module, "_take", take)
-    results = module._in_order(module._list(config({"kind": "folder", "path": folder})), config(
-        {"kind": "folder", "path": folder}))  # fmt: skip
-    next(results)
-    assert ended.wait(10)
-    assert len(taken) <= 1 + 4
-    results.close()
 
 
 def test_progress_counts_to_the_end(folder, config):
