@@ -43,8 +43,9 @@ def example(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Find what would stop a run or `prepare`, before hours are spent."""
+    from pipeline.chain_config import ChainConfig
     from pipeline.check import check as of_chain
-    from pipeline.config import ChainConfig, load_either
+    from pipeline.config import load_either
     from pipeline.prepare.check import check as of_inputs
 
     config = load_either(args.config, args.set)

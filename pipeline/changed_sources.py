@@ -4,7 +4,7 @@ import json
 import logging
 
 from data.errors import ChainError, ExitCode
-from pipeline.config import ChainConfig
+from pipeline.chain_config import ChainConfig
 from pipeline.layout import Layout
 
 LOG = logging.getLogger("patchchain")

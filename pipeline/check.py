@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
 from data.modes import CHANNELS, DTYPE
-from pipeline.config import ChainConfig
+from pipeline.chain_config import ChainConfig
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 from stages.select.rule import Rule

@@ -1,66 +1,23 @@
 """The configuration of a chain: one complete YAML, read strictly, resolved to absolute paths, frozen."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
-from data.config import DataConfig
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation
 from data.preparations import PrepareConfig
 from data.section import Section
-from data.splits_config import SplitsConfig
+from pipeline.chain_config import PARTIAL, ChainConfig, overlaid
 from pipeline.config_errors import refusal
 from pipeline.overrides import Source, apply, override
 from pipeline.patch_kind import check_suits, with_presets
-from pipeline.plan import Step
 from pipeline.yaml_text import Place, dump_yaml, read_yaml
-from stages.predict.config import PredictConfig
-from stages.promote_config import PromoteConfig
-from stages.select.config import SelectConfig
-from stages.train.config import StudentConfig, TeacherConfig
 
 Config = TypeVar("Config", bound=Section)
-PARTIAL: dict[str, TypeAdapter[Any]] = {"select": TypeAdapter(SelectConfig), "student": TypeAdapter(StudentConfig)}
-
-
-class PerRound(Section):
-    """What one round does otherwise. Only the keys that differ; they are laid over the section of the same name."""
-
-    select: dict[str, Any] | None = None
-    student: dict[str, Any] | None = None
-
-
-class ChainConfig(Section):
-    """A whole experiment."""
-
-    seed: Annotated[int, Field(ge=0, description="of all random numbers of training and selection")] = 0
-    rounds: Annotated[int, Field(ge=0, le=99, description="0: labels only, the first teacher is the result")] = 3
-    data: DataConfig
-    splits: SplitsConfig = SplitsConfig()
-    teacher: TeacherConfig = TeacherConfig()
-    predict: PredictConfig = PredictConfig()
-    select: SelectConfig
-    student: StudentConfig = StudentConfig()
-    promote: PromoteConfig = PromoteConfig()
-    prepare: Annotated[
-        PrepareConfig | None, Field(description="from slides or CT volumes to patches; read by the verb `prepare` only")
-    ] = None
-    per_round: dict[int, PerRound] = Field({}, description="round number, from 0 -> keys of select and student")
-
-    def section_of(self, step: Step) -> Section:
-        """The section that configures a step, with what its round does otherwise."""
-        section: Section = getattr(self, step.section)
-        changed = getattr(self.per_round.get(step.round), step.section, None) if step.section in PARTIAL else None
-        if not changed:
-            return section
-        merged: Section = PARTIAL[step.section].validate_json(
-            json.dumps(overlaid(section.model_dump(mode="json"), changed))
-        )
-        return merged
 
 
 class PrepareOnly(Section):
@@ -140,17 +97,6 @@ def dump(config: ChainConfig) -> str:
 def schema() -> dict[str, Any]:
     """JSON schema of a configuration file, for editors."""
     return ChainConfig.model_json_schema()
-
-
-def overlaid(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
-    """`change` laid over `base`, mappings key by key. Another rule replaces the section."""
-    if "rule" in change and change["rule"] != base.get("rule"):
-        return dict(change)
-    merged = dict(base)
-    for key, value in change.items():
-        below = merged.get(key)
-        merged[key] = overlaid(below, value) if isinstance(below, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _validated(source: Source, kind: type[Config]) -> Config:

@@ -1,18 +1,16 @@
 """What a configuration says of training must suit its kind of patches: checked here, across sections."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from data.augment.noise import Noise, misplaced, preset_for
 from data.errors import ChainError, ExitCode
+from pipeline.chain_config import ChainConfig
 from pipeline.overrides import Source
 from pipeline.plan import plan
 from pipeline.yaml_text import Place
 from stages.select.rule import Rule
 from stages.train.config import VOLUME_PREFIX, StudentConfig, TeacherConfig, TrainConfig
-
-if TYPE_CHECKING:
-    from pipeline.config import ChainConfig
 
 DEFAULT_NOISE = {"teacher": "weak", "student": "strong"}
 FINETUNE_NOISE = "weak"
@@ -36,13 +34,13 @@ def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def check_suits(config: "ChainConfig", source: Source) -> None:
+def check_suits(config: ChainConfig, source: Source) -> None:
     """Raise ChainError (78), naming file, line and key, at the first thing that means nothing for these patches."""
     for place, what, why, todo in _misfits(config):
         raise ChainError(f"{source.where(place)}: {'.'.join(place)}: {what}", why, todo, ExitCode.MISMATCH)
 
 
-def _misfits(config: "ChainConfig") -> Iterator[tuple[Place, str, str, str]]:
+def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
     mode, depth = config.data.mode, config.data.depth
     if config.splits.stain != "none" and mode != "rgb8":
         yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")

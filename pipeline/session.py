@@ -12,8 +12,9 @@ from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
 from pipeline import ledger
 from pipeline.chain import Chain
+from pipeline.chain_config import ChainConfig
 from pipeline.changed_sources import refuse_changed
-from pipeline.config import ChainConfig, dump, load_config
+from pipeline.config import dump, load_config
 from pipeline.launchers.base import Launcher
 from pipeline.layout import PROGRAM, Layout
 from pipeline.lock import held

@@ -11,7 +11,8 @@ from typing import Any
 
 from data.atomic import canonical_json, write_bytes, write_json
 from data.atomic import sha256_file as digest
-from pipeline.config import ChainConfig, load_config
+from pipeline.chain_config import ChainConfig
+from pipeline.config import load_config
 from pipeline.layout import Layout
 from pipeline.session import Session
 from pipeline.signals import Watch

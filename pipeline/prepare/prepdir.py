@@ -141,4 +141,4 @@ def changed(before: Recipe, after: Recipe) -> str:
     changes = differences(before, after, "prepare")
     # some settings change what counts of the input, too: what the user did is said
     settings = {key: change for key, change in changes.items() if not key.startswith("inputs")}
-    return shown(settings) if settings else "its input has changed"
+    return shown(settings) if settings else "its input, or what its settings mean for it, has changed"

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline.config import ChainConfig, dump, load_config, schema
+from pipeline.chain_config import ChainConfig
+from pipeline.config import dump, load_config, schema
 from pipeline.plan import plan
 from tests.fake_stages import CONFIG, config_in
 

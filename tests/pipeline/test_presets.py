@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import ChainConfig, load_config
+from pipeline.chain_config import ChainConfig
+from pipeline.config import load_config
 from pipeline.plan import plan
 from stages.select.rules.balanced import Balanced
 from stages.select.rules.curriculum import Curriculum

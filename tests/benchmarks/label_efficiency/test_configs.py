@@ -9,7 +9,8 @@ import yaml
 from benchmarks.label_efficiency.configs import ROOT, all_labels, chain, overridden, preset_path, read_preset
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.errors import ChainError
-from pipeline.config import ChainConfig, load_config
+from pipeline.chain_config import ChainConfig
+from pipeline.config import load_config
 
 PRESETS = ["default", *sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))]
 

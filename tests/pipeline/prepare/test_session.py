@@ -153,7 +153,7 @@ def test_a_changed_input_makes_that_unit_again_and_no_other(
     inputs(source, b="ok 5")
     assert ", 2 skipped" in run(done, source)
     assert trashed(done) == ["units-b"]
-    assert "b.txt (its input has changed)" in caplog.text
+    assert "b.txt (its input, or what its settings mean for it, has changed)" in caplog.text
     assert [unit.patches for unit in read_index(done)] == [3, 5, 4]
 
 
@@ -161,7 +161,10 @@ def test_of_a_setting_that_also_changes_the_fingerprint_the_setting_is_named() -
     before = {"kind": "slides", "version": 1, "section": {"encoding": "jpeg"}, "inputs": {"input": "sha256:a"}}
     after = {**before, "section": {"encoding": "reference"}, "inputs": {"input": "sha256:b"}}
     assert changed(before, after) == "prepare.encoding: jpeg -> reference"
-    assert changed(before, {**before, "inputs": {"input": "sha256:b"}}) == "its input has changed"
+    assert (
+        changed(before, {**before, "inputs": {"input": "sha256:b"}})
+        == "its input, or what its settings mean for it, has changed"
+    )
 
 
 DAMAGE = {
