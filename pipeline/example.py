@@ -6,7 +6,6 @@ Killed, the same command goes on where it was; finished, it says so and changes 
 """
 
 import contextlib
-import ctypes
 import dataclasses
 import json
 import logging
@@ -14,7 +13,6 @@ import multiprocessing
 import os
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -26,12 +24,12 @@ from typing import Any, Literal, get_args
 from data.atomic import fsync_dir, write_json
 from data.errors import ChainError, ExitCode
 from pipeline.lock import held
+from stages.end_with_parent import end_with_parent
 
 LOG = logging.getLogger("patchchain")
 ExampleKind = Literal["slides", "ct"]
 KINDS: tuple[ExampleKind, ...] = get_args(ExampleKind)
 ABOUT = "example.json"
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -125,7 +123,7 @@ def _draw_all(what: Example, work: Path, processes: int) -> None:
     workers = min(processes, what.count)
     with (
         StageProgress("example", what.count, what.unit, None, per=what.unit) as progress,
-        ProcessPoolExecutor(workers, context, _end_with_parent, (os.getpid(),)) as pool,
+        ProcessPoolExecutor(workers, context, _child, (os.getpid(),)) as pool,
     ):
         waiting = [pool.submit(what.draw, work, index) for index in range(what.count)]
         try:
@@ -137,12 +135,9 @@ def _draw_all(what: Example, work: Path, processes: int) -> None:
             raise
 
 
-def _end_with_parent(parent: int) -> None:
+def _child(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's to answer
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(0)
+    end_with_parent(parent)
 
 
 def _draw(one: Callable[[Path, Any, int], None], settings: Any, directory: Path, index: int) -> None:

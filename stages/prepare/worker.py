@@ -7,7 +7,6 @@ goes to stderr (a log); stdout speaks `stages.prepare.messages` only.
 """
 
 import contextlib
-import ctypes
 import errno
 import faulthandler
 import importlib
@@ -26,19 +25,20 @@ from data.atomic import write_json
 from data.errors import ChainError, ExitCode
 from data.preparation import EMPTY, FACTS, STORE, Preparation
 from data.sealed import durable_files
+from stages.end_with_parent import end_with_parent
 from stages.prepare import messages
 from stages.prepare.frames import frames
 
 PROGRESS_EVERY_S = 0.25
 ALIVE_EVERY_S = 0.5
-PR_SET_PDEATHSIG = 1
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 def main(argv: list[str]) -> NoReturn:
     """Take orders until stdin ends, and with it the process."""
     module, name, parent = argv
-    _end_with(int(parent))
+    # the end of stdin tells too, unless a library holds the lock of the interpreter
+    end_with_parent(int(parent))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1):
         signal.signal(number, signal.SIG_IGN)  # sent to the whole group; the orchestrator decides, and ends us
     out = _claimed_stdout()
@@ -148,16 +148,6 @@ def _disk(error: OSError) -> ChainError:
 
 def _is_ours(error: OSError, out: Path) -> bool:
     return isinstance(error.filename, str) and Path(error.filename).is_relative_to(out)
-
-
-def _end_with(parent: int) -> None:
-    """Die with the orchestrator, whatever we are doing. (The end of stdin tells too, unless a library holds the lock
-    of the interpreter.)
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before we could ask
-        os._exit(0)
 
 
 def _claimed_stdout() -> BinaryIO:

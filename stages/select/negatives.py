@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.atomic import replacing
-from data.errors import ChainError, ExitCode
+from stages.select.tables import columns_of
 
 FILE = "negative.parquet"
 
@@ -39,19 +39,8 @@ def write_negatives(directory: Path, negatives: Negatives) -> None:
 
 def read_negatives(directory: Path) -> Negatives | None:
     """Of a select stage's directory; None where its rule gives none. Raises ChainError (76) when it is damaged."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     path = directory / FILE
     if not path.is_file():
         return None
-    try:
-        table = pq.read_table(path, partitioning=None)
-        return Negatives(table["id"].to_numpy().astype(np.uint64), table["label"].to_numpy().astype(np.int16))
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise ChainError(
-            f"{path} cannot be read",
-            str(error),
-            "make it again: rerun RUN --from the select step of this round",
-            ExitCode.DAMAGED,
-        ) from error
+    columns = columns_of(path, {"id": np.dtype(np.uint64), "label": np.dtype(np.int16)})
+    return Negatives(columns["id"], columns["label"])

@@ -7,6 +7,7 @@ import numpy as np
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from stages.select.tables import columns_of
 
 DTYPES: dict[str, np.dtype] = {
     "ids": np.dtype(np.uint64),
@@ -94,23 +95,12 @@ def write_selection(path: Path, selection: Selection) -> None:
 
 def read_selection(path: Path) -> Selection:
     """Read `selection.parquet`. Raises ChainError: 66 when it is not there, 76 when it cannot be read."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     if not path.is_file():
         raise ChainError(
             f"{path} is missing", "it holds the pseudo-labels of a round", "run the chain again", ExitCode.MISSING
         )
-    try:
-        table = pq.read_table(path, partitioning=None)
-        return Selection(**{name: table[_column(name)].to_numpy().astype(dtype) for name, dtype in DTYPES.items()})
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise ChainError(
-            f"{path} cannot be read",
-            str(error),
-            "make it again: rerun RUN --from the select step of this round",
-            ExitCode.DAMAGED,
-        ) from error
+    columns = columns_of(path, {_column(name): dtype for name, dtype in DTYPES.items()})
+    return Selection(**{name: columns[_column(name)] for name in DTYPES})
 
 
 def _column(name: str) -> str:
