@@ -1,0 +1,1 @@
+"""`report`: what a chain believes, on one page that needs nothing else."""
