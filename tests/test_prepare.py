@@ -59,7 +59,7 @@ def test_from_slides_to_a_chain_that_reads_them(desk: Path, capsys: pytest.Captu
     reader = load_config(desk / "chain.yaml").data.sources[0]
     records = list(reader.records())
     assert len(records) == 32
-    assert {"x_px", "y_px", "mpp", "tissue"} <= set(records[0].numbers)
+    assert {"x_px", "y_px", "side_px", "mpp", "tissue"} <= set(records[0].numbers)
 
 
 def test_set_changes_a_setting_and_what_it_touches_is_made_again(

@@ -34,8 +34,8 @@ class Taker:
         """Raises BadPatch for one that cannot be read."""
         config, one = self._config, self._one
         pixels = self._reader.patch(place.x_px, place.y_px)
-        numbers = {"x_px": float(place.x_px), "y_px": float(place.y_px), "mpp": self._reader.plan.mpp,
-                   "tissue": place.tissue}  # fmt: skip
+        numbers = {"x_px": float(place.x_px), "y_px": float(place.y_px), "side_px": self._reader.plan.side_px,
+                   "mpp": self._reader.plan.mpp, "tissue": place.tissue}  # fmt: skip
         left_out = None
         if config.quality.measure:
             quality = measure(pixels)._asdict()

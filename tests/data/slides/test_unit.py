@@ -56,7 +56,8 @@ def test_a_grid_of_patches_with_their_places_and_qualities(slide, slides_config,
     assert facts["slide_mpp"] == facts["mpp"] == 0.5
     assert facts["tissue_mm2"] == pytest.approx((SIDE * 0.5 / 1000) ** 2, abs=1e-4)
     assert json.loads(json.dumps(facts, allow_nan=False)) == facts
-    assert set(store.numbers) == {"x_px", "y_px", "mpp", "tissue", "sharpness", "stain_h", "stain_e"}
+    assert set(store.numbers) == {"x_px", "y_px", "side_px", "mpp", "tissue", "sharpness", "stain_h", "stain_e"}
+    assert (store.numbers["side_px"] == 64).all()
     reader = SlideReader(path, plan_reading(inspect(path), 0.5, 64), fast=False)
     for row in range(len(store)):
         x, y = (int(store.numbers[name][row]) for name in ("x_px", "y_px"))
