@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data import fault
+
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
@@ -15,10 +17,15 @@ def replacing(path: Path) -> Iterator[Path]:
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)  # also drops a symlink planted under the temporary name
     try:
+        fault.point("file.begin")
         yield part
+        fault.written("file.written", part)
         fsync_file(part)
+        fault.point("file.synced")
         part.replace(path)
+        fault.point("file.renamed")
         fsync_dir(path.parent)
+        fault.point("file.durable")
     except BaseException:
         part.unlink(missing_ok=True)
         raise

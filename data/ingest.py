@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from data import fault
 from data.bad_patch import BadPatch
 from data.config import DataConfig
 from data.cores import cores
@@ -177,8 +178,10 @@ def _pass(
                     break
             else:
                 add(item, result)
-            if progress is not None and (done % CHUNK == 0 or done == len(listed)):
-                progress(done, len(listed))
+            if done % CHUNK == 0 or done == len(listed):
+                fault.point("ingest.chunk")
+                if progress is not None:
+                    progress(done, len(listed))
     if quarantine is not None:
         write_quarantine(quarantine, bad)
     check_limit(bad, len(listed), config.quarantine_limit, table_name, seen=done)

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data import fault
 from data.atomic import canonical_json, fsync_dir, fsync_file, sha256_file
 
 RECORD = "stage.json"
@@ -27,6 +28,7 @@ def durable_files(directory: Path) -> Files:
         fsync_file(path)
         files[path.relative_to(directory).as_posix()] = (sha256_file(path), path.stat().st_size)
     fsync_dir(directory)
+    fault.point("seal.synced")
     return files
 
 

@@ -11,6 +11,7 @@ from typing import IO
 
 import numpy as np
 
+from data import fault
 from data.atomic import replacing
 from data.hdf5 import fixed_text, h5py
 from data.modes import CHANNELS, DTYPE, Mode
@@ -136,7 +137,9 @@ def writing_store(path: Path, mode: Mode, size_px: int, depth: int = 1) -> Itera
     with tempfile.TemporaryFile(dir=path.parent, buffering=1 << 20) as spool, replacing(path) as part:
         writer = StoreWriter(mode, size_px, depth, spool)
         yield writer
+        fault.point("store.spooled")
         writer.write(part)
+        fault.written("store.mid_write", part)
         _drop_from_cache(part)
         PatchStore(part).verify()
 

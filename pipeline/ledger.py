@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from data import fault
+
 LOG = logging.getLogger("patchchain")
 PACKAGES = ("torch", "pytorch-lightning", "timm", "albumentations", "numpy")
 
@@ -22,7 +24,9 @@ def append(path: Path, event: str, **facts: Any) -> None:
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            fault.point("ledger.append")
             os.write(descriptor, (b"\n" if torn else b"") + line.encode() + b"\n")
+            fault.written("ledger.appended", path)
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from data import fault
 from data.errors import ChainError, ExitCode
 
 LOG = logging.getLogger("patchchain")
@@ -74,6 +75,7 @@ def held(path: Path, verb: str, patience_s: float = 0.0) -> Iterator[int]:
         if before is not None:
             LOG.info(f"the previous {before.verb} (pid {before.pid}) died; taking over")
         try:
+            fault.point("lock.taken")
             yield descriptor
         finally:
             os.ftruncate(descriptor, 0)  # ended in an orderly way, whatever the outcome

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from data import fault
 from data.atomic import canonical_json, fsync_dir, write_json
 from data.errors import ChainError, ExitCode
 from data.sealed import RECORD
@@ -125,11 +126,15 @@ class RunDir:
             shutil.rmtree(root / "out")  # whatever is not sealed is begun anew; checkpoints lie in work/
         for folder in ("out", "work"):
             (root / folder).mkdir(exist_ok=True)
+        fault.point("stage.begin")
         return Staging(root, False)
 
     def seal(self, step: Step) -> None:
         """Declare the finished work of a step whole."""
-        seal(self.layout.staging(step.address) / "out", step.address, self.recipe(step))
+        fault.point("stage.after_work")
+        out = self.layout.staging(step.address) / "out"
+        seal(out, step.address, self.recipe(step))
+        fault.written("stage.sealed", out / RECORD)
 
     def publish(self, step: Step) -> None:
         """One rename puts a sealed step in place."""
@@ -138,11 +143,15 @@ class RunDir:
             if not (self.layout.root / folder).exists():
                 (self.layout.root / folder).mkdir()
                 fsync_dir((self.layout.root / folder).parent)
+        fault.point("stage.before_rename")
         (root / "out").rename(place)
+        fault.point("stage.renamed")
         fsync_dir(place.parent)
         fsync_dir(root)
+        fault.point("stage.committed")
         self._verified.add(step.address)
         shutil.rmtree(root)
+        fault.point("stage.swept")
 
     def stopped(self, address: str) -> bool:
         """Whether the chain ends at this step."""

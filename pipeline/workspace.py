@@ -5,6 +5,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 
+from data import fault
 from data.atomic import fsync_dir
 from data.errors import ChainError, ExitCode
 
@@ -70,7 +71,9 @@ class Workspace:
         target, n = self.trash / name, 1
         while target.exists():
             target, n = self.trash / f"{name}-{n}", n + 1
+        fault.point("aside.before_rename")
         path.rename(target)
+        fault.point("aside.renamed")
         fsync_dir(path.parent)
         fsync_dir(self.trash)
         if why:

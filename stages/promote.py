@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from data import fault
 from data.atomic import fsync_file, write_json
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
@@ -46,7 +47,9 @@ def run(job: Job) -> str:
     more = [name for name in (FILE, *(path.name for path in snapshots_of(source))) if (source / name).is_file()]
     for name in (*_weights(source), *MODEL_FILES, *more):
         shutil.copyfile(source / name, job.out / name)
+        fault.written("promote.copied", job.out / name)
         fsync_file(job.out / name)
+    fault.point("promote.decided")
     write_json(job.out / "promotion.json", decision)
     if "student" in job.inputs and decision["winner"] == "teacher":
         write_json(job.out / "stop.json", {"reason": "no_gain", "detail": decision["reason"]})

@@ -5,6 +5,7 @@ import logging
 
 import numpy as np
 
+from data import fault
 from data.drawing import draw_without_leaks
 from data.errors import ChainError, ExitCode
 from data.images import Images
@@ -39,6 +40,7 @@ def run(job: Job) -> str:
             LOG.warning(f"{lost:,} slides hold too little stain to normalise: their patches stay as they are")
     normaliser = None if stains is None else stains.normaliser(store)
     mean, std = statistics(Images(store, normaliser), used, config.seed)
+    fault.point("split.drawn")
     write_splits(job.out, drawn, mean, std)
     counts = ", ".join(f"{int((drawn.split == code).sum()):,} {name}" for code, name in enumerate(SPLITS))
     return f"split by {drawn.unit}: {counts}"

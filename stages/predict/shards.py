@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data import fault
 from data.atomic import replacing
 from stages.loading import in_batches
 
@@ -77,6 +78,9 @@ class Shards:
             rows[name] = values
         with replacing(self._path(shard)) as part, part.open("wb") as file:
             np.save(file, rows, allow_pickle=False)
+            file.flush()
+            fault.written("shard.mid_write", part)
+        fault.written("shard.saved", self._path(shard))
 
     def _read(self, shard: int) -> np.ndarray | None:
         try:

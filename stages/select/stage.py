@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from data import fault
 from data.atomic import write_json
 from data.labels import AuditLabels
 from data.splits import load_audit, load_splits
@@ -58,6 +59,7 @@ def run(job: Job) -> str:
     )
     refuse_unmet(job.address, rule, evidence)
     selection = rule.select(evidence)
+    fault.point("select.selected")
     if past is not None:
         selection = continued(selection, past.selection)
     write_selection(job.out / "selection.parquet", selection)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
+from data import fault
 from data.atomic import replacing, sha256_file, write_json
 
 LOG = logging.getLogger("patchchain")
@@ -27,7 +28,10 @@ class WholeFiles(CheckpointIO):
         where.parent.mkdir(parents=True, exist_ok=True)
         with replacing(where) as part:
             torch.save(checkpoint, part)
+            fault.written("ckpt.mid_write", part)
+        fault.written("ckpt.saved", where)
         write_json(_digest_of(where), {"sha256": sha256_file(where)})
+        fault.point("ckpt.digested")
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
         """Read tensors and plain values; never a pickle, whatever the caller or the environment says."""
