@@ -21,8 +21,8 @@ from data.errors import ChainError, ExitCode
 from pipeline.failures import explained, internal
 from pipeline.layout import Layout
 from pipeline.prepare.layout import PreparedLayout
-from pipeline.signals import Ended, watched
 from pipeline.workspace import Workspace
+from stages.signals import Ended, watched
 
 if TYPE_CHECKING:
     from pipeline.record import Stop

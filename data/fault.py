@@ -21,7 +21,7 @@ ANYWHERE = ("kill", "term", "exc", "enospc", "eio", "hang", "oom")
 KINDS = (*ANYWHERE, "torn", "nan")
 
 
-class Injected(Exception):
+class InjectedError(Exception):
     """The error of nobody: what `exc` raises."""
 
 
@@ -94,7 +94,7 @@ def _strike(name: str, kind: str) -> None:
     elif kind == "oom":
         raise MemoryError(f"injected at {name}")
     elif kind == "exc":
-        raise Injected(name)
+        raise InjectedError(name)
 
 
 def _hang() -> NoReturn:

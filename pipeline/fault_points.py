@@ -37,9 +37,9 @@ def _in(path: Path) -> Iterator[FaultPoint]:
         if not (isinstance(node.func.value, ast.Name) and node.func.value.id == "fault"):
             continue
         name = node.args[0]
-        assert isinstance(name, ast.Constant) and isinstance(name.value, str), f"{path}: a point is named in place"
+        assert isinstance(name, ast.Constant), f"{path}: a point is named in place"
         place = f"{path.relative_to(ROOT).as_posix()}:{node.lineno}"
-        yield FaultPoint(name.value, CALLS[node.func.attr], place)
+        yield FaultPoint(str(name.value), CALLS[node.func.attr], place)
 
 
 if __name__ == "__main__":

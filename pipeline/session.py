@@ -22,8 +22,8 @@ from pipeline.plan import Step, course, plan, running_order
 from pipeline.recipe import differences, flat, recipe, settings, shown
 from pipeline.record import Stop
 from pipeline.rundir import RunDir
-from pipeline.signals import Ended, Watch
 from stages.job import Hardware
+from stages.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
 OURS = {"chain.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".config.yaml.part"}

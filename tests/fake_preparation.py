@@ -184,7 +184,7 @@ def main() -> None:
     from pipeline.failures import explained
     from pipeline.prepare.layout import PreparedLayout
     from pipeline.prepare.session import Options, prepare
-    from pipeline.signals import Ended, watched
+    from stages.signals import Ended, watched
     from tests import fake_preparation  # workers import the class by its module, which is not __main__
 
     source, out, pause_s, workers = sys.argv[1:5]

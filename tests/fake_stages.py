@@ -15,8 +15,8 @@ from pipeline.chain_config import ChainConfig
 from pipeline.config import load_config
 from pipeline.layout import Layout
 from pipeline.session import Session
-from pipeline.signals import Watch
 from stages.job import Hardware, Job
+from stages.signals import Watch
 
 CONFIG = """
 seed: 0

@@ -8,7 +8,7 @@ from data.preparation import Preparation, Refusal, Unit
 from pipeline.lock import held
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.settings import refuse_another
-from pipeline.signals import Ended
+from stages.signals import Ended
 
 PATIENCE_S = 10.0  # for workers of a killed start to end
 

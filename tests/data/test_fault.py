@@ -37,7 +37,7 @@ def test_only_the_nth_passage_of_the_named_point_is_struck() -> None:
     fault.point("a")
 
 
-@pytest.mark.parametrize(("kind", "error"), [("eio", OSError), ("oom", MemoryError), ("exc", fault.Injected)])
+@pytest.mark.parametrize(("kind", "error"), [("eio", OSError), ("oom", MemoryError), ("exc", fault.InjectedError)])
 def test_every_error_is_raised_as_it_would_be(kind: str, error: type[Exception]) -> None:
     fault.arm(f"a@1@{kind}")
     with pytest.raises(error):

@@ -15,8 +15,8 @@ from pipeline.plan import plan
 from pipeline.record import Stop
 from pipeline.rundir import RunDir
 from pipeline.session import Session
-from pipeline.signals import Ended, watched
 from stages.job import Job
+from stages.signals import Ended, watched
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, everything, session
 
 TWO = CONFIG.replace("rounds: 1", "rounds: 2")
