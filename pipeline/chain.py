@@ -68,7 +68,7 @@ class Chain:
             round=step.round,
             seed=self.rundir.config.seed,
             section=self.rundir.config.section_of(step).model_dump(mode="json"),
-            inputs={role: layout.place(address) for role, address in step.inputs.items()},
+            inputs=self.rundir.inputs(step),
             out=staging.out,
             work=staging.work,
             log=layout.log(step.address),

@@ -27,6 +27,26 @@ class Layout(Workspace):
         """Left behind by a first start that too many unreadable patches ended."""
         return self.root / "quarantine.csv"
 
+    @property
+    def reviews(self) -> Path:
+        """What people said of patches; see `pipeline.review.holding`."""
+        return self.root / "reviews"
+
+    @property
+    def holds(self) -> Path:
+        """From which step on each review holds."""
+        return self.reviews / "holds.json"
+
+    @property
+    def reviews_lock(self) -> Path:
+        """Held for moments by whoever begins a step or puts a review in place."""
+        return self.root / "reviews.lock"
+
+    @property
+    def exports(self) -> Path:
+        """Where patches to be reviewed are written, unless elsewhere is asked for."""
+        return self.root / "exports"
+
     def place(self, address: str) -> Path:
         """The directory of a finished step."""
         return self.root / address
@@ -62,4 +82,6 @@ class Layout(Workspace):
 
     def remedy(self, address: str) -> str:
         """See Workspace."""
+        if address.startswith("reviews/"):
+            return "remove its directory: it cannot be made again, and steps made from it are then refused by name"
         return f"make this step and all after it again: {self.rerun(address)}"

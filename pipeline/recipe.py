@@ -32,13 +32,13 @@ class Science(Protocol):
 
 
 def recipe(step: Step, config: Science, digests: Mapping[str, str]) -> Recipe:
-    """`digests`: role -> content digest of that input (see `data.sealed`)."""
+    """`digests`: role -> content digest of each input (see `data.sealed`), the reviews that hold among them."""
     return {
         "kind": step.kind,
         "version": KINDS[step.kind].version,
         "seed": config.seed,
         "section": config.section_of(step).recipe(),
-        "inputs": {role: digests[role] for role in step.inputs},
+        "inputs": dict(digests),
     }
 
 

@@ -20,6 +20,7 @@ from pipeline.layout import Layout
 from pipeline.plan import Step, course
 from pipeline.recipe import Recipe, Science, differences, recipe, shown
 from pipeline.record import Record, damaged, faults, read_record, seal, stop_of
+from pipeline.review.holding import digest_of, inputs_at, settled
 
 LOG = logging.getLogger("patchchain")
 
@@ -58,11 +59,7 @@ class RunDir:
             return False
         record = self.matching(step)
         if step.address not in self._verified:
-            place = self.layout.place(step.address)
-            if found := faults(place, record):
-                more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-                raise damaged(self.layout, step.address, f"{step.address}/{found[0]}{more}")
-            self._verified.add(step.address)
+            self._verify(step.address, record)
         return True
 
     def matching(self, step: Step) -> Record:
@@ -101,10 +98,26 @@ class RunDir:
             role: read_record(self.layout.place(address), address, self.layout).digest
             for role, address in step.inputs.items()
         }
-        return recipe(step, self.config, digests)
+        said = {role: digest_of(self.layout, address) for role, address in inputs_at(self.layout, step).items()}
+        return recipe(step, self.config, digests | said)
+
+    def inputs(self, step: Step) -> dict[str, Path]:
+        """Role -> directory of all that a step is made from: other steps, and the reviews that hold at it."""
+        said = inputs_at(self.layout, step)
+        for address in said.values():
+            if address not in self._verified:
+                self._verify(address, read_record(self.layout.place(address), address, self.layout))
+        return {role: self.layout.place(address) for role, address in (step.inputs | said).items()}
 
     def staging(self, step: Step) -> Staging:
-        """The folder to work in: gone on with if the recipe is the same, else set aside and begun anew."""
+        """The folder to work in: gone on with if the recipe is the same, else set aside and begun anew.
+
+        A review that is imported meanwhile finds the step begun, or waits and finds it so.
+        """
+        with settled(self.layout):
+            return self._staging(step)
+
+    def _staging(self, step: Step) -> Staging:
         root = self.layout.staging(step.address)
         wanted = self.recipe(step)
         if root.exists():
@@ -170,6 +183,12 @@ class RunDir:
             published = self.layout.staging(address)
             if published.exists():
                 shutil.rmtree(published)
+
+    def _verify(self, address: str, record: Record) -> None:
+        if found := faults(self.layout.place(address), record):
+            more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+            raise damaged(self.layout, address, f"{address}/{found[0]}{more}")
+        self._verified.add(address)
 
     def _is_whole(self, step: Step, out: Path, wanted: Recipe) -> bool:
         if not (out / RECORD).exists():

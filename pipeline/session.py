@@ -21,12 +21,14 @@ from pipeline.lock import held
 from pipeline.plan import Step, course, plan, running_order
 from pipeline.recipe import differences, flat, recipe, settings, shown
 from pipeline.record import Stop
+from pipeline.review.holding import hold_from
 from pipeline.rundir import RunDir
 from stages.job import Hardware
 from stages.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
-OURS = {"chain.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".config.yaml.part"}
+OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash"}
+OURS |= {".config.yaml.part"}
 REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
 
 
@@ -74,6 +76,8 @@ class Session:
             self._say_changes(before, config)
             # the configuration first: killed after it, `resume` refuses by recipe and names this command again
             self._write(config)
+            for said in hold_from(self.layout, address.strip("/")):
+                LOG.info(f"{said} is honoured from {address.strip('/')} on")
             doomed = set(self.layout.standing()) - {step.address for step in kept}
             for gone in sorted(doomed, key=running_order, reverse=True):
                 self.layout.set_aside(self.layout.place(gone), f"{gone} is made again")
@@ -154,7 +158,7 @@ def _forget(layout: Layout, made_root: bool) -> None:
         LOG.info(f"the patches and reasons are in {layout.quarantine}")
     for path in (layout.stagings, layout.logs, layout.trash):
         shutil.rmtree(path, ignore_errors=True)
-    for path in (layout.config, layout.ledger, layout.lock):
+    for path in (layout.config, layout.ledger, layout.lock, layout.reviews_lock):
         path.unlink(missing_ok=True)
     for folder in ("rounds", "data"):
         with contextlib.suppress(OSError):

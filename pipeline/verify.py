@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 
 from data.errors import ChainError
+from data.review_words import ROLE
 from pipeline.layout import Layout
 from pipeline.plan import Step, course
 from pipeline.record import Record, damaged, faults, read_record
+from pipeline.review.holding import addresses, digest_of, inputs_at
 from pipeline.status import rounds_of, stop_at
 from pipeline.text_table import size
 
@@ -30,20 +32,33 @@ def verify(layout: Layout) -> Iterator[str]:
         except ChainError as error:
             found.append(error)
             continue
-        wrong = faults(layout.place(step.address), record) + _other_inputs(step, record, records)
+        wrong = faults(layout.place(step.address), record) + _other_inputs(layout, step, record, records)
         if wrong:
             found += [damaged(layout, step.address, f"{step.address}/{fault}") for fault in wrong]
         else:
             total = sum(n_bytes for _, n_bytes in record.files.values())
             yield f"ok  {step.address:<20}{len(record.files)} files, {size(total)}"
+    for address in addresses(layout):
+        try:
+            record = read_record(layout.place(address), address, layout)
+        except ChainError as error:
+            found.append(error)
+            continue
+        wrong = faults(layout.place(address), record)
+        found += [damaged(layout, address, f"{address}/{fault}") for fault in wrong]
+        if not wrong:
+            yield f"ok  {address:<20}{len(record.files)} files"
     if found:
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise ChainError(first.what + more, first.why, first.todo, first.code)
 
 
-def _other_inputs(step: Step, record: Record, records: dict[str, Record]) -> list[str]:
+def _other_inputs(layout: Layout, step: Step, record: Record, records: dict[str, Record]) -> list[str]:
     made_from = record.recipe.get("inputs", {})
+    said = {role: digest_of(layout, address) for role, address in inputs_at(layout, step).items()}
+    if said != {role: digest for role, digest in made_from.items() if role.startswith(ROLE)}:
+        return ["stage.json: made from other reviews than hold at it"]
     return [
         f"stage.json: made from another {address}"
         for role, address in step.inputs.items()

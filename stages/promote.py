@@ -18,6 +18,7 @@ from data import fault
 from data.atomic import fsync_file, write_json
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
+from data.reviewed import names_in
 from stages.job import Job
 from stages.judged import FILE, Judged, read_judged
 from stages.paired import METRICS, MIN_GROUPS, compare
@@ -32,7 +33,8 @@ MODEL_FILES = ("model.json", "metrics.json")
 def run(job: Job) -> str:
     """Copy the winner's model and say why it won. Stops the chain with `no_gain` when the teacher wins.
 
-    inputs: teacher, and student where one was trained.
+    inputs: teacher, and student where one was trained; reviews that this student did not know. With these a teacher
+    that wins does not end the chain: its next student has more to learn from.
     """
     section = PromoteConfig.model_validate_json(json.dumps(job.section))
     if "student" in job.inputs:
@@ -42,6 +44,9 @@ def run(job: Job) -> str:
             LOG.warning(f"{job.address}: {decision['undecided']}")
     else:
         decision = {"winner": "teacher", "reason": "no student was trained after this teacher"}
+    news = bool(names_in(job.inputs))
+    if news and decision["winner"] == "teacher":
+        decision["reason"] += "; the chain goes on, for people have labelled patches that the student did not know"
     source = job.inputs[decision["winner"]]
     # what the winner has beside its model: its answers on validation, its earlier states
     more = [name for name in (FILE, *(path.name for path in snapshots_of(source))) if (source / name).is_file()]
@@ -51,7 +56,7 @@ def run(job: Job) -> str:
         fsync_file(job.out / name)
     fault.point("promote.decided")
     write_json(job.out / "promotion.json", decision)
-    if "student" in job.inputs and decision["winner"] == "teacher":
+    if "student" in job.inputs and decision["winner"] == "teacher" and not news:
         write_json(job.out / "stop.json", {"reason": "no_gain", "detail": decision["reason"]})
     return f"{job.address}: {decision['winner']} of the round before ({decision['reason']})"
 

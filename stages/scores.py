@@ -34,6 +34,15 @@ class Scores:
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
 
+    def without(self, ids: np.ndarray) -> "Scores":
+        """Of all other patches than `ids`."""
+        rest = ~np.isin(self.ids, ids)
+        if rest.all():
+            return self
+        deviation = None if self.deviation is None else self.deviation[rest]
+        opinions = None if self.opinions is None else np.ascontiguousarray(self.opinions[:, rest])
+        return Scores(self.ids[rest], self.log_probs[rest], deviation, opinions)
+
     def others(self) -> list["Scores"]:
         """What each earlier state of the teacher says of the same patches."""
         return [Scores(self.ids, each) for each in self.opinions] if self.opinions is not None else []

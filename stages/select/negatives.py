@@ -21,6 +21,11 @@ class Negatives:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def without(self, ids: np.ndarray) -> "Negatives":
+        """The rows of other patches than `ids`."""
+        rest = ~np.isin(self.ids, ids)
+        return Negatives(self.ids[rest], self.label[rest])
+
     @staticmethod
     def of(ids: np.ndarray, label: np.ndarray) -> "Negatives":
         """From rows in any order."""

@@ -10,7 +10,7 @@ from stages.job import Job
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
 from stages.select.calibrate import rows_of
-from stages.select.selection import Selection, read_selection
+from stages.select.selection import Selection, read_selection, without
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,16 @@ class Past:
         return Scores(ids, self.pool.log_probs[rows_of(self.pool, ids)])
 
 
-def read_past(job: Job) -> Past | None:
-    """From the inputs `previous` and `previous_predict`; None in the first round. Raises ChainError (66, 76)."""
+def read_past(job: Job, gone: np.ndarray) -> Past | None:
+    """From the inputs `previous` and `previous_predict`; None in the first round. Raises ChainError (66, 76).
+
+    gone: ids of patches that were pool then and are not now; what was selected of them is left out.
+    """
     if "previous" not in job.inputs:
         return None
     before = job.inputs["previous"]
     return Past(
-        selection=read_selection(before / "selection.parquet"),
+        selection=without(read_selection(before / "selection.parquet"), gone),
         belief=Belief.load(before),
         quality=json.loads((before / "quality.json").read_text()),
         pool=read_scores(job.inputs["previous_predict"] / "scores.h5", "pool"),

@@ -60,6 +60,12 @@ class Selection:
         return Selection(**{name: column[order].astype(DTYPES[name]) for name, column in columns.items()})
 
 
+def without(selection: Selection, ids: np.ndarray) -> Selection:
+    """The rows of other patches than `ids`."""
+    rest = ~np.isin(selection.ids, ids)
+    return selection if rest.all() else Selection(**{name: getattr(selection, name)[rest] for name in DTYPES})
+
+
 def continued(selection: Selection, previous: Selection) -> Selection:
     """The selection with `first_round` taken over from the round before, where it kept the same (id, label)."""
     held, at = _find(selection, previous)

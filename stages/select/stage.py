@@ -1,6 +1,7 @@
 """Stage `select`: decide from stored scores which patches of the pool to believe. Seconds, no model."""
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import numpy as np
 from data import fault
 from data.atomic import write_json
 from data.labels import AuditLabels
+from data.reviewed import REJECTED, Reviewed, honoured, left_out, names_in, reviews_in
 from data.splits import load_audit, load_splits
 from data.store import PatchStore
 from data.table import PatchTable
@@ -21,7 +23,7 @@ from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut
 from stages.select.figures import Beliefs, Kept
 from stages.select.negatives import write_negatives
-from stages.select.past import read_past
+from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
 from stages.select.selection import Selection, continued, same, write_selection
@@ -30,20 +32,25 @@ LOG = logging.getLogger("patchchain")
 
 
 def run(job: Job) -> str:
-    """Inputs: predict, splits, store; from the second round on previous and previous_predict.
+    """Inputs: predict, splits, store, the reviews that hold; from the second round on previous and previous_predict.
 
     Writes selection.parquet, quality.json and, where the chain has nothing more to learn, stop.json.
+    Reviewed patches are no longer pool: no rule sees them, and no pseudo-label is theirs.
     The hidden truth of the pool is read after the selection is made, for quality.json alone.
     """
     rule = parse_rule(job.section)
-    splits = load_splits(job.inputs["splits"])
-    pool = read_scores(job.inputs["predict"] / "scores.h5", "pool")
+    drawn = load_splits(job.inputs["splits"])
+    scored = read_scores(job.inputs["predict"] / "scores.h5", "pool")
     validation = read_scores(job.inputs["predict"] / "scores.h5", "validation")
-    refuse_unusable(job.address, splits, pool, validation)
+    refuse_unusable(job.address, drawn, scored, validation)
+    reviewed = reviews_in(job.inputs, drawn.classes)
+    splits, pool = honoured(drawn, reviewed), scored.without(reviewed.ids)
+    if lost := left_out(drawn, reviewed):
+        LOG.warning(f"{job.address}: {lost:,} reviewed patches are left out: the splits hold them out by now")
 
     labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
     belief = fit_belief(rule, pool, validation, splits.validation, labelled, job.round)
-    past = read_past(job)
+    past = read_past(job, reviewed.ids)
     table = PatchStore(job.inputs["store"] / "patches.h5").table()
     opinions = [belief.of(one) for one in pool.others()]
     evidence = Evidence(
@@ -85,17 +92,24 @@ def run(job: Job) -> str:
     quality = record(rule, evidence, belief, beliefs, validation, negatives, before, unit)
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
+    if len(reviewed):
+        quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)
-    if stop := stop_reason(selection, None if past is None else past.selection, len(pool)):
+    if stop := stop_reason(selection, None if past is None else past.selection, len(pool), _news(quality, past)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
 
 
-def stop_reason(selection: Selection, previous: Selection | None, pool: int) -> tuple[str, str] | None:
-    """Why no student is worth training on this selection: (reason, detail), or None. Pure."""
+def stop_reason(
+    selection: Selection, previous: Selection | None, pool: int, news: bool = False
+) -> tuple[str, str] | None:
+    """Why no student is worth training on this selection: (reason, detail), or None. Pure.
+
+    news: people have labelled patches since the round before, so that there is more to learn than the selection.
+    """
     if not (selection.copies > 0).any():
         return "nothing_selected", f"the rule kept none of {pool:,} pool patches"
-    if previous is None:
+    if previous is None or news:
         return None
     if same(selection, previous):
         return "no_change", "the same patches, labels and copies were kept as in the round before"
@@ -116,13 +130,28 @@ def _places(table: PatchTable, ids: np.ndarray) -> tuple[str | None, np.ndarray]
     return None, np.full(len(ids), -1, np.int64)
 
 
+def _reviewed(reviewed: Reviewed, names: list[str], classes: Sequence[str]) -> dict[str, Any]:
+    counts = np.bincount(reviewed.label[reviewed.label != REJECTED], minlength=len(classes))
+    return {
+        "reviews": names,
+        "labels": dict(zip(classes, counts.tolist(), strict=True)),
+        "rejected": int((reviewed.label == REJECTED).sum()),
+    }
+
+
+def _news(quality: dict[str, Any], past: Past | None) -> bool:
+    before = {} if past is None else past.quality
+    return quality.get("reviewed", {}).get("reviews", []) != before.get("reviewed", {}).get("reviews", [])
+
+
 def _kept(selection: Selection, pool: Scores) -> Kept:
     return Kept(rows_of(pool, selection.ids), selection.label, selection.confidence)
 
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     truth = np.full(len(pool), -1, np.int16)
-    truth[rows_of(pool, audit.ids)] = audit.label
+    there = np.isin(audit.ids, pool.ids)
+    truth[rows_of(pool, audit.ids[there])] = audit.label[there]
     return truth
 
 

@@ -4,7 +4,9 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.errors import ChainError, ExitCode
 from data.images import Images
+from data.reviewed import honoured, reviews_in
 from data.splits import Splits, load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
@@ -12,7 +14,7 @@ from stages.job import Job
 from stages.scores import read_scores
 from stages.select.belief import Belief
 from stages.select.negatives import read_negatives
-from stages.select.selection import Selection, read_selection
+from stages.select.selection import Selection, read_selection, without
 from stages.train.batches import Examples
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.examples import given_examples, pseudo_examples
@@ -44,8 +46,13 @@ class Task:
 
 
 def read_task(job: Job) -> Task:
-    """Inputs: store, splits; of a student also select, predict and teacher. All joined by patch id."""
-    splits = load_splits(job.inputs["splits"])
+    """Inputs: store, splits, the reviews that hold; of a student also select, predict and teacher.
+
+    All joined by patch id. A reviewed patch teaches what people said of it, or nothing, never a pseudo-label.
+    """
+    drawn = load_splits(job.inputs["splits"])
+    reviewed = reviews_in(job.inputs, drawn.classes)
+    splits = honoured(drawn, reviewed)
     store = PatchStore(job.inputs["store"] / "patches.h5")
     images = Images(store, load_normaliser(job.inputs["splits"], store))
     text, classes = json.dumps(job.section), len(splits.classes)
@@ -53,15 +60,23 @@ def read_task(job: Job) -> Task:
         section = TeacherConfig.model_validate_json(text)
         return Task(section, splits, images, given_examples(splits.labelled, classes, section.label_smoothing))
     student = StudentConfig.model_validate_json(text)
-    kept = read_selection(job.inputs["select"] / "selection.parquet")
+    kept = without(read_selection(job.inputs["select"] / "selection.parquet"), reviewed.ids)
+    if not len(kept):
+        raise ChainError(
+            f"{job.address}: every patch that was selected has been reviewed since",
+            "a student learns from pseudo-labels, and none is left",
+            "select again: rerun RUN --from the select step of this round",
+            ExitCode.MISMATCH,
+        )
     pool = read_scores(job.inputs["predict"] / "scores.h5", "pool")
+    negatives = read_negatives(job.inputs["select"])
     soft = Belief.load(job.inputs["select"]).of(pool) if student.soft_labels else None
     return Task(
         student,
         splits,
         images,
         given_examples(splits.labelled, classes, student.label_smoothing),
-        pseudo_examples(kept, classes, pool.ids, soft, read_negatives(job.inputs["select"])),
+        pseudo_examples(kept, classes, pool.ids, soft, negatives and negatives.without(reviewed.ids)),
         kept,
         job.inputs.get("teacher"),
     )
