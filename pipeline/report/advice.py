@@ -1,0 +1,35 @@
+"""What an alarm, or the end of a chain, means and what to do about it."""
+
+ADVICE = (
+    ("collapse", "Look at the gallery of the class that grows. Set select.rule: top_k or balanced with a smaller k, or "
+     "select.align: labelled, then rerun from this round's select."),
+    ("class ", "Compare the class's surest patches with its labels. If the pool truly has that share, nothing is wrong; "
+     "if not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
+    ("agreement between rounds falls", "The chain is changing its mind: look at the flipped patches. The model of the "
+     "round before may be the better one; fewer rounds, or select.rule: agreement, keep what is stable."),
+    ("five ", "A few slides or patients teach the student. Look at them below: stain, artefacts, a rare tissue? Set "
+     "select.k lower, or leave the slides out."),
+    ("the predicted class of", "More than half of the pool changed sides. Look at the flip table: two classes that swap "
+     "are often one class under two names."),
+    ("the temperature is at its limit", "Confidence says little here. Add validation labels, or train the teacher "
+     "for fewer steps or with more noise."),
+)  # fmt: skip
+OTHERWISE = "Look at the galleries of this round before you believe it."
+
+STOPS = {
+    "max_rounds": "All rounds that were asked for were run.",
+    "pool_exhausted": "Every pool patch is used: another round would train on the same set.",
+    "no_change": "The same patches were kept under the same labels as in the round before: it has settled.",
+    "no_gain": "Validation says that the last student is no better than its teacher: the teacher is the result.",
+    "nothing_selected": "No pool patch was sure enough. Lower the bar of select.rule, or add labels.",
+}
+
+
+def advice(alarm: str) -> str:
+    """What to do about an alarm of quality.json."""
+    return next((words for beginning, words in ADVICE if alarm.startswith(beginning)), OTHERWISE)
+
+
+def meaning(reason: str) -> str:
+    """What a named stop means."""
+    return STOPS.get(reason, "")

@@ -1,0 +1,174 @@
+"""A run directory as the report reads it: what stands, round by round, in arrays. Reads committed files only."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from data.errors import ChainError, ExitCode
+from data.labels import AuditLabels
+from data.splits import Splits, load_audit, load_splits
+from data.store import PatchStore
+from data.table import PatchTable
+from pipeline.inspect_run import findings
+from pipeline.layout import Layout
+from pipeline.plan import FINAL, SPLITS, STORE, at
+from pipeline.status import rounds_of
+from pipeline.yaml_text import read_yaml
+from stages.scores import Scores, read_scores
+from stages.select.belief import Belief
+from stages.select.selection import Selection, read_selection
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run directory holds. found: the document of `inspect --json`, where every figure of it comes from."""
+
+    layout: Layout
+    found: dict[str, Any]
+    config: dict[str, Any]
+
+    @staticmethod
+    def open(layout: Layout) -> "Run":
+        """Raises ChainError: 66 where there is no run directory, 76 where a committed file cannot be read."""
+        rounds_of(layout)
+        return Run(layout, findings(layout), dict(read_yaml(layout.config).value))
+
+    @property
+    def drawn(self) -> bool:
+        """Whether patches are stored and split: before that there is nothing to show."""
+        return self.layout.stands(STORE) and self.layout.stands(SPLITS)
+
+    @cached_property
+    def store(self) -> PatchStore:
+        """Patches by row."""
+        return PatchStore(self.layout.place(STORE) / "patches.h5")
+
+    @cached_property
+    def table(self) -> PatchTable:
+        """Whose every patch is, in the order of the store."""
+        return self.store.table()
+
+    @cached_property
+    def splits(self) -> Splits:
+        """Who is in which split, without the truth of the pool."""
+        return load_splits(self.layout.place(SPLITS))
+
+    @cached_property
+    def audit(self) -> AuditLabels:
+        """Hidden truth of the pool, where a source knows it: shown, and marked as audit."""
+        return load_audit(self.layout.place(SPLITS))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """In order."""
+        return self.splits.classes
+
+    @property
+    def seed(self) -> int:
+        """Of the chain; samples of the report are keyed by it."""
+        return int(self.config.get("seed", 0))
+
+    @property
+    def numbers(self) -> list[int]:
+        """Rounds that have a selection."""
+        return [int(one["round"]) for one in self.found["rounds"]]
+
+    def rounds(self) -> Iterator["Round"]:
+        """Each with a selection, in order; only one is in memory beside the one before."""
+        for number in self.numbers:
+            yield self.round(number)
+
+    def round(self, number: int) -> "Round":
+        """Raises ChainError: 66 where the round has no selection, 76 where a file of it cannot be read."""
+        if number not in self.numbers:
+            raise ChainError(
+                f"{self.layout.root}: round {number} has no selection",
+                f"rounds with one: {', '.join(map(str, self.numbers)) or 'none yet'}",
+                "see `status` for what is done",
+                ExitCode.MISSING,
+            )
+        predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
+        pool = read_scores(predict / "scores.h5", "pool")
+        belief = Belief.load(select)
+        selection = read_selection(select / "selection.parquet")
+        return Round(number, self.found["rounds"][self.numbers.index(number)], belief, pool, selection, self.layout)
+
+    def metrics(self, address: str) -> dict[str, Any]:
+        """metrics.json of a model; empty where it does not stand."""
+        path = self.layout.place(address) / "metrics.json"
+        content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+        return content
+
+    def latest_model(self) -> str | None:
+        """Address of the newest model that stands: final, else the last student, else the last teacher."""
+        if self.layout.stands(FINAL):
+            return FINAL
+        standing = [a for a in self.layout.standing() if a.rpartition("/")[2] in ("teacher", "student")]
+        return standing[-1] if standing else None
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round. found: its part of `inspect --json`; pool: what its teacher says; selection: what was kept of it."""
+
+    number: int
+    found: dict[str, Any]
+    belief: Belief
+    pool: Scores
+    selection: Selection
+    layout: Layout
+
+    @cached_property
+    def predicted(self) -> np.ndarray:
+        """(P,) int16, the class most believed in."""
+        return self.belief.best(self.pool).astype(np.int16)
+
+    @cached_property
+    def confidence(self) -> np.ndarray:
+        """(P,) float32, calibrated probability of that class."""
+        return np.concatenate([part.max(axis=1) for part in self._believed()] or [np.empty(0, np.float32)])
+
+    @cached_property
+    def margin(self) -> np.ndarray:
+        """(P,) float32, how much more it is believed in than the second."""
+        parts = [np.partition(part, -2, axis=1)[:, -2:] for part in self._believed()]
+        return np.concatenate([part[:, 1] - part[:, 0] for part in parts] or [np.empty(0, np.float32)])
+
+    @cached_property
+    def kept_rows(self) -> np.ndarray:
+        """(M,) rows of the pool, one a row of the selection."""
+        return np.searchsorted(self.pool.ids, self.selection.ids)
+
+    @cached_property
+    def kept(self) -> np.ndarray:
+        """(P,) bool."""
+        inside = np.zeros(len(self.pool), bool)
+        inside[self.kept_rows] = True
+        return inside
+
+    @cached_property
+    def first_round(self) -> np.ndarray:
+        """(P,) int16, since when a patch is kept without a break under its label; -1: it is not kept."""
+        first = np.full(len(self.pool), -1, np.int16)
+        first[self.kept_rows] = self.selection.first_round
+        return first
+
+    def probs(self, rows: np.ndarray) -> np.ndarray:
+        """(M, C) float32 of some pool rows."""
+        return self.belief.of(Scores(self.pool.ids[rows], self.pool.log_probs[rows]))
+
+    def held_out(self, part: str) -> Scores:
+        """What the teacher of the round says of `validation` or `test`."""
+        return read_scores(self.layout.place(at(self.number, "predict")) / "scores.h5", part)
+
+    def _believed(self) -> Iterator[np.ndarray]:
+        # in pieces: a pool of millions has more classes than memory
+        for start in range(0, len(self.pool), PIECE):
+            yield self.probs(np.arange(start, min(start + PIECE, len(self.pool))))
+
+
+PIECE = 1 << 18

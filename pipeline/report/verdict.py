@@ -1,0 +1,171 @@
+"""Did it work? Every model of the chain on validation and test, with intervals, and the answer in one sentence."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data.keys import generator
+from pipeline.layout import Layout
+from pipeline.plan import FINAL, at
+from pipeline.report.run import Run
+from pipeline.text_table import percent
+from stages.judged import Judged, groups_of, read_judged
+from stages.paired import METRICS, MIN_GROUPS, compare
+from stages.quality import confusion
+
+DRAWS = 1000
+SPLITS = ("validation", "test")
+METRIC = "balanced_accuracy"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A share with its 95 % interval; low and high are None where it is not known."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Model:
+    """One model that was, or would be, the result. after: rounds before it; address: of its directory."""
+
+    name: str
+    after: int
+    address: str
+    figures: dict[str, Figure]
+    metrics: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """kind: good, bad, open, none; sentence: for everybody; ceiling: figures of a run with all labels."""
+
+    metric: str
+    models: list[Model]
+    kind: str
+    sentence: str
+    ceiling: dict[str, float | None]
+
+
+def verdict(run: Run, all_labels: Layout | None) -> Verdict:
+    """Read the models that stand and judge them. all_labels: a finished run on all labels, for comparison."""
+    metric = _metric(run)
+    models = _models(run, metric)
+    ceiling: dict[str, float | None] = {}
+    if all_labels is not None:
+        top = Run.open(all_labels).metrics(FINAL)
+        ceiling = {split: (top.get(split) or {}).get(metric) for split in SPLITS}
+    kind, sentence = _sentence(run, models, metric)
+    return Verdict(metric, models, kind, sentence, ceiling)
+
+
+def bootstrap(metric: str, judged: Judged, *keys: int | str) -> tuple[float, float]:
+    """95 % percentile interval of a metric over whole groups (patches where there are under five groups)."""
+    classes = judged.log_probs.shape[1]
+    group = np.unique(judged.group, return_inverse=True)[1]
+    if group.max(initial=0) + 1 < MIN_GROUPS:
+        group = np.arange(len(judged))
+    # a group enters only through its confusion matrix, and equal ones are one kind drawn several times
+    cell = judged.label.astype(np.int64) * classes + judged.predicted
+    if len(np.unique(group)) == len(judged):
+        contents, times = np.unique(cell, return_counts=True)
+        tables = np.eye(classes * classes, dtype=np.int64)[contents]
+    else:
+        tables = np.zeros((int(group.max()) + 1, classes * classes), np.int64)
+        np.add.at(tables, (group, cell), 1)
+        times = np.ones(len(tables), np.int64)
+    drawn = generator("report", *keys).multinomial(times.sum(), times / times.sum(), size=DRAWS) @ tables
+    values = [METRICS[metric](counts.reshape(classes, classes)) for counts in drawn]
+    low, high = np.nanquantile(values, (0.025, 0.975))
+    return float(low), float(high)
+
+
+def _metric(run: Run) -> str:
+    asked = (run.config.get("promote") or {}).get("metric", METRIC)
+    return asked if asked in METRICS else METRIC
+
+
+def _models(run: Run, metric: str) -> list[Model]:
+    addresses = [at(number, "teacher") for number in range(int(run.config["rounds"]) + 1)]
+    standing = [address for address in addresses if run.layout.stands(address)]
+    places = [(address, int(address.split("/")[1])) for address in standing]
+    if run.layout.stands(FINAL):
+        places.append((FINAL, len(standing)))
+    elif standing and run.layout.stands(last := standing[-1].replace("teacher", "student")):
+        places.append((last, len(standing)))
+    found: list[Model] = []
+    spread: tuple[float, float] | None = None
+    for address, after in places:
+        metrics = run.metrics(address)
+        spread = _test_spread(run, after, metric) or spread
+        figures = {"validation": _validation(run, address, metric, metrics), "test": _test(metric, metrics, spread)}
+        found.append(Model(_name(address, after), after, address, figures, metrics))
+    return found
+
+
+def _name(address: str, after: int) -> str:
+    if address == FINAL:
+        return "final model"
+    return "labels only" if after == 0 else f"after round {after - 1}"
+
+
+def _validation(run: Run, address: str, metric: str, metrics: dict[str, Any]) -> Figure:
+    value = (metrics.get("validation") or {}).get(metric)
+    judged = read_judged(run.layout.place(address)) if value is not None else None
+    return Figure(value) if judged is None else Figure(value, *bootstrap(metric, judged, "validation"))
+
+
+def _test(metric: str, metrics: dict[str, Any], spread: tuple[float, float] | None) -> Figure:
+    value = (metrics.get("test") or {}).get(metric)
+    if value is None or spread is None:
+        return Figure(value)
+    return Figure(value, max(0.0, value + spread[0]), min(1.0, value + spread[1]))
+
+
+def _test_spread(run: Run, number: int, metric: str) -> tuple[float, float] | None:
+    """How far the interval reaches below and above the figure, from the scores of a round's teacher on test."""
+    if number not in run.numbers or not len(given := run.splits.test):
+        return None
+    scores = run.round(number).held_out("test")
+    log_probs = scores.log_probs[np.searchsorted(scores.ids, given.ids)].astype(np.float32)
+    judged = Judged(given.ids, log_probs, given.label, groups_of(run.table, given.ids))
+    low, high = bootstrap(metric, judged, "test")
+    point = METRICS[metric](confusion(judged.label, judged.predicted, log_probs.shape[1]))
+    return low - point, high - point
+
+
+def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
+    words = metric.replace("_", " ")
+    if not models:
+        return "none", "No model is finished yet."
+    first, last = models[0], models[-1]
+    on_test = ""
+    if (value := last.figures["test"].value) is not None:
+        on_test = f" On test it is {percent(value)}"
+        before = first.figures["test"].value
+        on_test += f", with labels only {percent(before)}." if last is not first and before is not None else "."
+    if last.figures["validation"].value is None:
+        return "open", f"There are no validation labels, so nothing here can say whether the rounds helped.{on_test}"
+    if last is first:
+        return "none", f"Labels only so far: validation {words} {percent(last.figures['validation'].value)}.{on_test}"
+    before, after = (read_judged(run.layout.place(model.address)) for model in (first, last))
+    assert before is not None
+    assert after is not None
+    classes = before.log_probs.shape[1]
+    pair = compare(metric, before.label, before.predicted, after.predicted, before.group, classes, 0.0, run.seed)
+    change = (
+        f"validation {words} {percent(first.figures['validation'].value)} with labels only, "
+        f"{percent(last.figures['validation'].value)} now ({100 * pair.difference:+.1f} points, 95 % interval "
+        f"{100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
+    )
+    if not math.isfinite(pair.difference):
+        return "open", f"It cannot be told whether the rounds helped: {change}.{on_test}"
+    if pair.low > 0:
+        return "good", f"The rounds helped: {change}.{on_test}"
+    if pair.high < 0:
+        return "bad", f"The rounds made it worse: {change}.{on_test}"
+    return "open", f"It is not shown that the rounds helped: {change}; more validation labels would tell.{on_test}"

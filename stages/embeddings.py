@@ -1,0 +1,63 @@
+"""How a finished network sees patches: what goes into its classifier, for maps and for labels that look wrong."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from data.images import Images
+from data.splits import load_splits
+from data.stain_normaliser import load_normaliser
+from data.store import PatchStore
+from stages.ensemble import Ensemble
+from stages.loading import in_batches, to_tensor
+from stages.networks import load_network
+from stages.predict.scoring import normalise
+
+BATCH = 64
+
+
+def embed(model: Path, store: Path, splits: Path, ids: np.ndarray, seconds: float) -> np.ndarray:
+    """Embeddings of the first M of `ids` (N,), as many as `seconds` allow but at least one batch: (M, D) float32.
+
+    model, store, splits: directories of finished steps. Clean patches, eval mode; of an ensemble the first member.
+    On a GPU where there is one. Raises ChainError as reading the three does.
+    """
+    network, card = load_network(model)
+    mean, std = card.mean, card.std
+    if isinstance(network, Ensemble):
+        network, mean, std = network.members[0], list(card.members[0].mean), list(card.members[0].std)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    network = network.to(device).eval()
+    patches = PatchStore(store / "patches.h5")
+    assert len(load_splits(splits).classes) == len(card.classes)
+    images = Images(patches, load_normaliser(splits, patches))
+    rows = patches.rows(ids)
+    statistics = [torch.tensor(values, device=device).view(-1, 1, 1) for values in (mean, std)]
+    found: list[np.ndarray] = []
+    seen: list[torch.Tensor] = []
+    hook = _classifier(network).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    until = time.monotonic() + seconds
+    try:
+        with torch.inference_mode():
+            for batch in in_batches(len(rows), BATCH):
+                image = to_tensor([images.image(int(rows[index])) for index in batch]).to(device)
+                network(normalise(image, *statistics))
+                found.append(_flat(seen.pop()).float().cpu().numpy())
+                if time.monotonic() > until:
+                    break
+    finally:
+        hook.remove()
+    return np.concatenate(found) if found else np.empty((0, 1), np.float32)
+
+
+def _classifier(network: torch.nn.Module) -> torch.nn.Module:
+    name = vars(network)["pretrained_cfg"]["classifier"]
+    # a distilled transformer has two
+    return network.get_submodule(name if isinstance(name, str) else name[0])
+
+
+def _flat(features: torch.Tensor) -> torch.Tensor:
+    # a convolution as classifier is given a map, (B, D, H, W)
+    return features.flatten(2).mean(2) if features.ndim > 2 else features
