@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
+from data.printable import printable, printable_lines
 from pipeline.failures import explained, internal
 from pipeline.layout import Layout
 from pipeline.prepare.layout import PreparedLayout
@@ -38,7 +39,7 @@ def example(args: argparse.Namespace) -> None:
     from pipeline.example import example as chosen
 
     with watched():
-        print(draw_example(chosen(args.kind, args.seed, args.patients), args.directory))
+        _show([draw_example(chosen(args.kind, args.seed, args.patients), args.directory)])
 
 
 def check(args: argparse.Namespace) -> None:
@@ -51,10 +52,10 @@ def check(args: argparse.Namespace) -> None:
     config = load_either(args.config, args.set)
     if config.prepare is not None:
         for line in of_inputs(config.prepare):
-            print(line, flush=True)
+            _show([line])
     if isinstance(config, ChainConfig):
         for line in of_chain(config):
-            print(line, flush=True)
+            _show([line])
 
 
 def prepare(args: argparse.Namespace) -> None:
@@ -113,7 +114,7 @@ def inspect(args: argparse.Namespace) -> None:
     from pipeline.inspect_run import findings, text
 
     found = findings(Layout(args.run), args.round)
-    _show([json.dumps(found, indent=1)] if args.json else text(found))
+    _show(json.dumps(found, indent=1).splitlines() if args.json else text(found))
 
 
 def verify(args: argparse.Namespace) -> None:
@@ -128,14 +129,14 @@ def verify(args: argparse.Namespace) -> None:
 
         found = lines(Layout(args.run))
     for line in found:
-        print(line, flush=True)
+        _show([line])
 
 
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of a configuration, for editors."""
     from pipeline.config import schema as document
 
-    _show([json.dumps(document(), indent=1)])
+    _show(json.dumps(document(), indent=1).splitlines())
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -178,7 +179,8 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
 
 
 def _show(lines: Sequence[str]) -> None:
-    print("\n".join(lines))
+    # names of files and classes are strangers': nothing in them commands the terminal
+    print("\n".join(map(printable, lines)), flush=True)
 
 
 def _workspace(args: argparse.Namespace) -> Workspace | None:
@@ -192,7 +194,7 @@ def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | N
         with contextlib.suppress(OSError):
             root.logs.mkdir(exist_ok=True)
             with (root.logs / "error.log").open("a", encoding="utf-8") as log:
-                traceback.print_exception(unexpected or error, file=log)
+                log.write(printable_lines("".join(traceback.format_exception(unexpected or error))) + "\n")
     print("\n".join(error.lines()), file=sys.stderr)
     return error.code
 
@@ -211,8 +213,6 @@ class _Screen(logging.Handler):
     """Lines on stderr; looked up each time, so that a progress bar can print them above itself."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        from pipeline.text_table import printable
-
         with contextlib.suppress(OSError, ValueError):
             mark = "warning: " if record.levelno >= logging.WARNING else ""
             print(f"{mark}{printable(record.getMessage())}", file=sys.stderr, flush=True)

@@ -2,6 +2,8 @@
 
 from enum import IntEnum
 
+from data.printable import printable
+
 
 class ExitCode(IntEnum):
     """Stable, documented process exit codes (README, "Exit codes")."""
@@ -44,5 +46,5 @@ class ChainError(Exception):
 
 def _one_line(text: str) -> str:
     # file and class names are the user's (or an attacker's): no terminal escapes, no extra lines
-    shown = "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    shown = printable(text)
     return shown if len(shown) <= 400 else shown[:397] + "..."

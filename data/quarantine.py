@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from data.printable import harmless
 
 
 class Quarantined(NamedTuple):
@@ -20,7 +21,7 @@ class Quarantined(NamedTuple):
 def write_quarantine(path: Path, rows: Sequence[Quarantined]) -> None:
     """Write `source,key,reason`, the header always there.
 
-    Cells that a spreadsheet would run as a formula get a leading '.
+    For people: nothing reads it back, and no name in it reaches a terminal or a spreadsheet as a command.
     """
     with replacing(path) as part, part.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -53,11 +54,6 @@ def check_limit(
         f"all are named in {table}: mend or remove them, or raise {setting}",
         ExitCode.BAD_DATA,
     )
-
-
-def harmless(cell: str) -> str:
-    """A text as a cell of a CSV: what a spreadsheet would run as a formula begins with '."""
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\t", "\r")) else cell
 
 
 def _short(text: str) -> str:

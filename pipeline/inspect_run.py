@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ChainError, ExitCode
+from data.printable import printable
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, at
 from pipeline.status import rounds_of, stopped_at
-from pipeline.text_table import count, percent, printable, table
+from pipeline.text_table import count, percent, table
 
 # heading -> field of quality.json; shares are printed as per cent
 SHARES = {

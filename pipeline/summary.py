@@ -3,10 +3,11 @@
 import json
 from typing import Any
 
+from data.printable import printable
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, at
 from pipeline.record import Stop
-from pipeline.text_table import count, percent, printable, table
+from pipeline.text_table import count, percent, table
 
 HEAD = (
     "round",

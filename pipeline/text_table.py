@@ -3,6 +3,8 @@
 import shutil
 from collections.abc import Sequence
 
+from data.printable import printable
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int] = (0,)) -> list[str]:
     """Lines of a table; the columns numbered in `left` are text, the others figures.
@@ -17,11 +19,6 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], left: Sequence[int
             lines.append("")
         lines += ["  " + "  ".join(_fitted(row, widths, left, block)).rstrip() for row in cells]
     return lines
-
-
-def printable(text: str) -> str:
-    """Control characters spelled out."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def percent(share: float | None, digits: int = 1) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
+from data.printable import PrintableFormatter
 from pipeline.failures import explained, internal
 from stages.job import Job
 from stages.registry import KINDS
@@ -41,7 +42,7 @@ def logged_to(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     root = logging.getLogger()
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(PrintableFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     level, own_level = root.level, LOG.level
     root.addHandler(handler)
     root.setLevel(logging.INFO)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from data.atomic import write_bytes
 from data.prepared import THUMBNAIL
+from data.printable import printable
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.page import STYLE, TEMPLATE
 from pipeline.prepare.rows import Cell, Row, cells, columns
-from pipeline.text_table import printable
 
 if TYPE_CHECKING:
     import jinja2

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data.atomic import write_bytes
-from data.quarantine import harmless
+from data.printable import harmless
 from pipeline.prepare.rows import Cell, Row, cells, columns
-from pipeline.text_table import printable
 
 
 def write_table(path: Path, rows: Sequence[Row]) -> bool:
@@ -33,4 +32,4 @@ def _text(rows: Sequence[Row]) -> str:
 
 
 def _harmless(cell: Cell) -> Cell:
-    return harmless(printable(cell)) if isinstance(cell, str) else cell
+    return harmless(cell) if isinstance(cell, str) else cell

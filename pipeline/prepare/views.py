@@ -6,11 +6,12 @@ from typing import Any
 
 from data.errors import ChainError
 from data.prepared import FACTS, read_index
+from data.printable import printable
 from pipeline import ledger, lock
 from pipeline.prepare.layout import PreparedLayout, address
 from pipeline.prepare.settings import kind_of
 from pipeline.record import damaged, faults, read_record
-from pipeline.text_table import duration, printable, size
+from pipeline.text_table import duration, size
 
 SHOWN = 20
 

@@ -15,11 +15,18 @@ def test_the_table_always_has_its_header_and_quotes_what_needs_it(tmp_path):
         assert list(csv.reader(file))[1] == ["main", 'a,"b".png', "bad, very"]
 
 
-@pytest.mark.parametrize("cell", ["=1+1", "+1", "-1", "@x", "\t=1"])
-def test_no_cell_is_a_formula(tmp_path, cell):
+@pytest.mark.parametrize(
+    ("cell", "shown"), [("=1+1", "=1+1"), ("+1", "+1"), ("-1", "-1"), ("@x", "@x"), ("\t=1", "\\x09=1"), ("＝1", "＝1")]
+)
+def test_no_cell_is_a_formula(tmp_path, cell, shown):
     write_quarantine(tmp_path / "q.csv", [Quarantined("main", cell, cell)])
     with (tmp_path / "q.csv").open(newline="") as file:
-        assert list(csv.reader(file))[1] == ["main", f"'{cell}", f"'{cell}"]
+        assert list(csv.reader(file))[1] == ["main", f"'{shown}", f"'{shown}"]
+
+
+def test_no_cell_commands_a_terminal(tmp_path):
+    write_quarantine(tmp_path / "q.csv", [Quarantined("main", "\x1b[2Ja.png", "two\nlines")])
+    assert (tmp_path / "q.csv").read_text() == "source,key,reason\nmain,\\x1b[2Ja.png,two\\x0alines\n"
 
 
 def test_the_limit_is_a_share_that_may_be_reached_but_not_passed():
