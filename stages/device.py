@@ -1,4 +1,4 @@
-"""From hardware flags to Lightning's trainer arguments."""
+"""From hardware flags to Lightning's trainer arguments, for one process and for the ranks of a training."""
 
 import logging
 import os
@@ -6,14 +6,22 @@ import warnings
 from typing import Any
 
 import torch
+from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from pytorch_lightning.strategies import DDPStrategy
 
 from data.errors import ChainError, ExitCode
+from stages.distributed import local_rank, rank, world_size
 from stages.job import Hardware
+
+LOG = logging.getLogger("patchchain")
 
 
 def prepare(hardware: Hardware) -> dict[str, Any]:
-    """Set torch's threads and return what every `Trainer` here is built with: one device, quiet, our samplers."""
+    """Set torch's threads and return what every `Trainer` here is built with: one device, quiet, our samplers.
+
+    A rank gets the device of its number. Raises ChainError (2) where there is no such device.
+    """
     if hardware.threads:  # else torch's own choice, which heeds OMP_NUM_THREADS and a scheduler's share of cores
         torch.set_num_threads(hardware.threads)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # devices and tips: not news to our users
@@ -28,9 +36,11 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
             ExitCode.USAGE,
         )
     use_cuda = cuda and hardware.device != "cpu"
+    if use_cuda:
+        torch.cuda.set_device(local_rank() % torch.cuda.device_count())
     return {
         "accelerator": "gpu" if use_cuda else "cpu",
-        "devices": 1,
+        "devices": [local_rank() % torch.cuda.device_count()] if use_cuda else 1,
         "precision": "bf16-mixed" if hardware.precision == "bf16" else "32-true",
         "enable_progress_bar": False,
         "enable_model_summary": False,
@@ -38,6 +48,73 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
         # inside a SLURM job Lightning would take over SIGUSR1 and requeue by itself
         "plugins": [LightningEnvironment()],
     }
+
+
+def in_ranks(flags: dict[str, Any], frozen_later: bool) -> dict[str, Any]:
+    """The arguments of `prepare` for a training that all ranks of a started process group do together.
+
+    frozen_later: parameters that are trained now are frozen in a later phase, so that not all have gradients then.
+    """
+    if world_size() == 1:
+        return flags
+    # buffers are not sent around: every rank has the statistics of the whole batch, and averages weights by itself
+    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=frozen_later)
+    return flags | {"num_nodes": world_size(), "strategy": strategy, "plugins": [Ranks()]}
+
+
+def backend(hardware: Hardware) -> str:
+    """How ranks speak: NCCL where each has a GPU of its own, else gloo."""
+    use_cuda = torch.cuda.is_available() and hardware.device != "cpu"
+    if use_cuda and torch.cuda.device_count() < hardware.devices:
+        LOG.warning(f"{hardware.devices} processes share {torch.cuda.device_count()} GPU(s): this is for trying out")
+        return "gloo"
+    return "nccl" if use_cuda else "gloo"
+
+
+class Ranks(ClusterEnvironment):
+    """Ranks that are started by whoever set RANK and WORLD_SIZE; to Lightning each is a machine with one device."""
+
+    @property
+    def creates_processes_externally(self) -> bool:
+        """Lightning starts none."""
+        return True
+
+    @property
+    def main_address(self) -> str:
+        """Where ranks meet."""
+        return os.environ["MASTER_ADDR"]
+
+    @property
+    def main_port(self) -> int:
+        """See `main_address`."""
+        return int(os.environ["MASTER_PORT"])
+
+    @staticmethod
+    def detect() -> bool:
+        """Never guessed: it is given to every Trainer."""
+        return False
+
+    def world_size(self) -> int:
+        """All ranks."""
+        return world_size()
+
+    def set_world_size(self, size: int) -> None:
+        """It is as it is."""
+
+    def global_rank(self) -> int:
+        """Of this process."""
+        return rank()
+
+    def set_global_rank(self, rank: int) -> None:
+        """It is as it is."""
+
+    def local_rank(self) -> int:
+        """The only one of its machine, as far as Lightning knows."""
+        return 0
+
+    def node_rank(self) -> int:
+        """See the class."""
+        return rank()
 
 
 def loader_workers(hardware: Hardware) -> int:

@@ -18,6 +18,11 @@ class Hardware:
     workers: int = 0  # loader processes
     threads: int = 0  # CPU threads of torch; 0: as torch finds them
     loggers: tuple[str, ...] = ()  # beside CSV and TensorBoard: wandb, mlflow
+    devices: int = 1  # processes on each machine, one a device
+    nodes: int = 1  # machines
+    strategy: str = "ddp"  # ddp | fsdp
+    accumulate: int = 1  # pieces of a step whose gradients are added, where a whole one does not fit
+    hang_timeout_s: float = 1800.0  # a process that comes no further for so long has hung
 
 
 @dataclass(frozen=True)

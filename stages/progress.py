@@ -9,6 +9,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from stages import heartbeat
+
 LOG = logging.getLogger("patchchain")
 FILE_EVERY_S = 2.0
 LINE_EVERY_S = 30.0
@@ -57,6 +59,7 @@ class StageProgress:
 
     def advance(self, count: float, note: str = "", items: int | None = None) -> None:
         """`count` more units done; `items` patches so far in this process, where the unit is not patches."""
+        heartbeat.tick()
         self.done += count
         now = time.monotonic()
         elapsed = max(now - self._begun, 1e-6)

@@ -1,5 +1,6 @@
 """Labelling in shards: each written once and whole, keyed by patch id, merged with every id exactly once."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -7,7 +8,10 @@ import numpy as np
 
 from data import fault
 from data.atomic import replacing
+from stages import heartbeat
 from stages.loading import in_batches
+
+LOOK_EVERY_S = 0.5
 
 
 class Shards:
@@ -43,17 +47,28 @@ class Shards:
         """The shards that are not on disk, or not whole, or not of these patches."""
         return [shard for shard in range(len(self)) if self._read(shard) is None]
 
+    def wait(self, shards: list[int]) -> None:
+        """Return when other ranks have written `shards`; who watches the ranks ends the wait when one of them dies."""
+        left = list(shards)
+        while left := [shard for shard in left if not self._path(shard).exists() or self._read(shard) is None]:
+            heartbeat.tick()
+            time.sleep(LOOK_EVERY_S)
+
     def batches(self, shards: list[int]) -> list[range]:
         """The batches of `shards`, as indices into ids, in order."""
         return [self._batches[k] for shard in shards for k in self._runs[shard]]
 
-    def add(self, index: np.ndarray, found: Mapping[str, np.ndarray]) -> None:
-        """Take a scored batch (in the order of `batches`); its shard is written when its last batch has come."""
+    def add(self, index: np.ndarray, found: Mapping[str, np.ndarray]) -> bool:
+        """Take a scored batch (in the order of `batches`); its shard is written when its last batch has come.
+
+        Returns whether it was: then nothing waits.
+        """
         self._open.append(found)
         shard = int(np.searchsorted(self._ends, index[-1], side="right"))
         if index[-1] + 1 == self._ends[shard]:
             self._write(shard, {name: np.concatenate([part[name] for part in self._open]) for name in found})
             self._open = []
+        return not self._open
 
     def merged(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         """All shards as ids (N,) ascending and columns (N, ...) float16; asserts that each id is there once."""

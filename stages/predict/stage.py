@@ -1,16 +1,23 @@
-"""The predict stage: one pass of the teacher over pool, validation and test. Resumes from its last shard."""
+"""The predict stage: one pass of the teacher over pool, validation and test. Resumes by shard.
+
+Ranks say nothing to each other while they label: each writes the shards that are its own by their number, and the
+first one, when all are there, merges them.
+"""
 
 import json
 
 import numpy as np
 from safetensors.torch import load_file
 
+from data import fault
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
 from data.splits import load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
+from stages.distributed import is_first, rank, world_size
+from stages import signals
 from stages.job import Job
 from stages.networks import load_network, network_of
 from stages.predict.config import PredictConfig
@@ -44,17 +51,21 @@ def run(job: Job) -> str:
     columns = asked.columns(len(card.classes))
     shards = Shards(job.work / "shards", store.ids[rows], columns, section.batch_size, section.shard_batches)
     missing = shards.missing()
-    batches = shards.batches(missing)
-    done = len(rows) - sum(len(batch) for batch in batches)
-    if done:
-        LOG.info(f"{job.address}: {len(shards) - len(missing)} of {len(shards)} shards already done")
-    with StageProgress(job.address, len(rows), "patches", job.work, done) as bar:
+    own = [shard for shard in missing if shard % world_size() == rank()]
+    batches = shards.batches(own)
+    left, left_own = (sum(map(len, found)) for found in (shards.batches(missing), batches))
+    if left < len(rows):
+        LOG.info(f"{job.address}: labelling: {len(shards) - len(missing)}/{len(shards)} shards already done")
+    with StageProgress(job.address, len(rows), "patches", job.work if is_first() else None, len(rows) - left) as bar:
 
         def keep(index: np.ndarray, found: dict[str, np.ndarray]) -> None:
+            if fault.poisoned("predict.scores"):
+                found["log_probs"][:] = np.nan
             for values in found.values():
                 _refuse_non_finite(values, job.address)
-            shards.add(index, found)
-            bar.advance(len(index))
+            if shards.add(index, found) and signals.asked():
+                raise signals.Ended(signals.code(), "saved after a shard")
+            bar.advance(len(index) * left / left_own)  # the other ranks are taken to be as fast
 
         score(
             network,
@@ -66,7 +77,13 @@ def run(job: Job) -> str:
             asked=asked,
             batches=batches,
             hardware=job.hardware,
+            name=job.address,
+            sink_asks=True,
         )
+    if not is_first():
+        return ""
+    shards.wait(missing)
+    fault.point("predict.scored")
     ids, merged = shards.merged()
     write_scores(
         job.out / "scores.h5",

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset, Sampler
 from data.images import Drawer, Images
 from data.keys import generator, seed_of
 from stages.loading import to_tensor
+from stages.train.share import Share
 
 
 @dataclass(frozen=True)
@@ -73,13 +74,19 @@ def draw(size: int, seed: int, start: int, count: int) -> np.ndarray:
 
 
 class Steps(Sampler[list[Item]]):
-    """The items of each step from `start` to `stop`; made anew for every stretch between two validations."""
+    """One process's items of each step from `start` to `stop`; made anew for every stretch between two validations.
 
-    def __init__(self, sizes: list[int], counts: list[int], seed: int, start: int, stop: int) -> None:
+    Each step's are drawn whole, then dealt, so that the same patches are drawn whatever the number of devices.
+    """
+
+    def __init__(
+        self, sizes: list[int], counts: list[int], seed: int, start: int, stop: int, share: Share | None = None
+    ) -> None:
         self.sizes, self.counts, self.seed, self.start, self.stop = sizes, counts, seed, start, stop
+        self.share = share or Share()
 
     def __len__(self) -> int:
-        return self.stop - self.start
+        return (self.stop - self.start) * self.share.accumulate
 
     def __iter__(self) -> Iterator[list[Item]]:
         for step in range(self.start, self.stop):
@@ -88,7 +95,8 @@ class Steps(Sampler[list[Item]]):
                 first = step * count
                 drawn = draw(size, seed_of(self.seed, "stream", stream), first, count)
                 items += [Item(stream, int(index), first + i) for i, index in enumerate(drawn)]
-            yield items
+            for piece in range(self.share.accumulate):
+                yield [items[place] for place in self.share.places(len(items), piece)]
 
 
 class TrainingPatches(Dataset[Batch]):

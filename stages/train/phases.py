@@ -10,6 +10,7 @@ from data.keys import seed_of
 from stages.init.groups import classifier_of, count_stages, stages_of
 from stages.train.batches import Examples, Steps, TrainingPatches
 from stages.train.config import Finetune, StudentConfig, TrainConfig
+from stages.train.share import Share
 
 
 @dataclass(frozen=True)
@@ -28,10 +29,10 @@ class Phase:
     size_px: int | None = None
     frozen_stages: int | None = None
 
-    def items(self, start: int, stop: int) -> Steps:
+    def items(self, start: int, stop: int, share: Share | None = None) -> Steps:
         """What steps [start, stop) of the training draw; both lie in this phase."""
         sizes = [len(stream.ids) for stream in self.patches.streams]
-        return Steps(sizes, self.counts, self.patches.seed, start - self.start, stop - self.start)
+        return Steps(sizes, self.counts, self.patches.seed, start - self.start, stop - self.start, share)
 
 
 def phases_of(section: TrainConfig, images: Images, given: Examples, pseudo: Examples | None, seed: int) -> list[Phase]:

@@ -5,7 +5,8 @@ from typing import Any
 
 from data.atomic import fsync_file, write_json
 from data.keys import seed_of
-from stages.device import prepare
+from stages.device import backend, prepare
+from stages.distributed import is_first, joined
 from stages.ensemble import Ensemble
 from stages.job import Job
 from stages.networks import save_weights
@@ -17,16 +18,21 @@ from stages.train.measuring import measure
 from stages.train.member import Trained, desks, keep, kept, train_member
 from stages.train.task import Task, read_task
 
+MARGIN_S = 60.0  # a rank that hangs is named by its heartbeat before the others give up waiting for it
+
 
 def run(job: Job) -> str:
     """Train the network of `job` and write model.safetensors, model.json, metrics.json and validation.h5.
 
     The last, only where there is a validation split, is what the finished model says of each of its patches. Beside
     them snapshot-1.safetensors, ... where earlier states are to be kept. An ensemble's networks are trained one after
-    the other and written as model-0.safetensors, model-1.safetensors, ...
+    the other and written as model-0.safetensors, model-1.safetensors, ... Of several ranks the first one writes.
     """
     task = read_task(job)
-    trained = train_all(job, task)
+    with joined(backend(job.hardware), job.hardware.hang_timeout_s + MARGIN_S):
+        trained = train_all(job, task)
+    if not is_first():
+        return ""
     for i, one in enumerate(trained):
         save_weights(one.network, job.out / file_of(i, len(trained)))
     _publish_snapshots(job, task)
@@ -54,7 +60,7 @@ def train_all(job: Job, task: Task) -> list[Trained]:
             seed = seed_of(job.seed, job.address)
             seed = seed_of(seed, "member", i) if i else seed  # the first is the teacher that stands alone otherwise
             one = train_member(task, section, desk, seed, flags, job.hardware)
-            if len(sections) > 1:
+            if len(sections) > 1 and is_first():
                 keep(one, desk)
         found.append(one)
     return found
