@@ -1,8 +1,6 @@
 """overview.html: every thumbnail and the table on one page that needs nothing else."""
 
 import base64
-import functools
-import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +10,9 @@ from data.printable import printable
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.page import STYLE, TEMPLATE
 from pipeline.prepare.rows import Cell, Row, cells, columns
+from pipeline.web_page import file_bytes, rendered
 
 if TYPE_CHECKING:
-    import jinja2
-
     from stages.prepare.previews import Previews
 
 
@@ -24,31 +21,21 @@ def write_overview(layout: PreparedLayout, title: str, words: str, rows: Sequenc
     good = [row for row in rows if row.good]
     small = previews.of([layout.unit(row.name) / THUMBNAIL for row in good])
     images = {row.name: image for row, image in zip(good, small, strict=True)}
-    write_bytes(layout.overview, page(title, words, rows, images).encode("utf-8", "backslashreplace"))
+    write_bytes(layout.overview, file_bytes(page(title, words, rows, images)))
 
 
 def page(title: str, words: str, rows: Sequence[Row], images: dict[str, bytes | None]) -> str:
     """The page as HTML. images: name of a unit -> JPEG."""
-    from markupsafe import Markup
-
     head = columns(rows)
-    digest = base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
-    return _template().render(
-        policy=f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'",
-        title=printable(title),
+    return rendered(
+        printable(title),
+        STYLE,
+        TEMPLATE,
         words=printable(words),
-        style=Markup(STYLE),  # noqa: S704 our own text
         cards=[_card(row, images.get(row.name)) for row in rows],
         head=[printable(name) for name in head],
         rows=[{"failed": row.status == "failed", "cells": [_shown(cell) for cell in cells(row, head)]} for row in rows],
     )
-
-
-@functools.cache
-def _template() -> "jinja2.Template":
-    import jinja2
-
-    return jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(TEMPLATE)
 
 
 def _card(row: Row, image: bytes | None) -> dict[str, Any]:
