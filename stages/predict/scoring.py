@@ -1,5 +1,6 @@
 """Score patches with a finished network: eval mode, no noise, the same code for pool, validation and test."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -8,11 +9,14 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 
+from data import fault
 from data.images import Images
 from data.keys import seed_of
+from stages import signals
 from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
+from stages.memory import sizes_named
 from stages.predict.mc_dropout import deviation
 
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
@@ -71,6 +75,7 @@ class _Scorer(pl.LightningModule):
     def predict_step(
         self, batch: tuple[torch.Tensor, torch.Tensor], *_: Any
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        fault.point("predict.batch")
         image, index = batch
         image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
         found = {"log_probs": log_probs(self.network, image, self.asked.views)}
@@ -86,6 +91,9 @@ class _Scorer(pl.LightningModule):
 class _ToSink(pl.Callback):
     def __init__(self, sink: Sink) -> None:
         self.sink = sink
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        signals.take_back()
 
     def on_predict_batch_end(
         self,
@@ -111,20 +119,25 @@ def score(
     asked: Asked,
     batches: list[range],
     hardware: Hardware,
+    name: str = "scoring",
+    sink_asks: bool = False,
 ) -> None:
     """Give `sink(index (B,), {name: (B, ...) float32})` for each of `batches`, in order; they index into `rows`.
 
-    Names and shapes are those of `asked.columns`.
+    Names and shapes are those of `asked.columns`. name: for people; sink_asks: the sink looks for signals by itself.
+    Raises ChainError (71) when memory does not suffice.
     """
     if not batches:
         return
     dataset = PlainPatches(images, rows)
     trainer = pl.Trainer(**prepare(hardware), logger=False, enable_checkpointing=False, callbacks=[_ToSink(sink)])
-    trainer.predict(
-        _Scorer(network, mean, std, asked),
-        loader(dataset, batches, loader_workers(hardware), seed=0),
-        return_predictions=False,
-    )
+    scorer = _Scorer(network, mean, std, asked)
+    sizes = f"batches of {max(map(len, batches)):,} patches of {images.kind.size_px} px ({images.kind.shown})"
+    with (
+        sizes_named(name, sizes, "set predict.batch_size lower"),
+        signals.between_batches() if sink_asks else contextlib.nullcontext(),
+    ):
+        trainer.predict(scorer, loader(dataset, batches, loader_workers(hardware), seed=0), return_predictions=False)
 
 
 def score_all(

@@ -16,8 +16,8 @@ from data.keys import seed_of
 from data.splits import load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
-from stages.distributed import is_first, rank, world_size
 from stages import signals
+from stages.distributed import is_first, rank, world_size
 from stages.job import Job
 from stages.networks import load_network, network_of
 from stages.predict.config import PredictConfig

@@ -16,7 +16,7 @@ from data import fault
 from data.atomic import replacing, sha256_file, write_json
 
 LOG = logging.getLogger("patchchain")
-KEEP = 2
+KEEP = 2  # where the newest does not verify, the one before does
 
 
 class WholeFiles(CheckpointIO):
@@ -32,6 +32,8 @@ class WholeFiles(CheckpointIO):
         fault.written("ckpt.saved", where)
         write_json(_digest_of(where), {"sha256": sha256_file(where)})
         fault.point("ckpt.digested")
+        for old in _by_step(where.parent)[KEEP:]:
+            self.remove_checkpoint(old)
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
         """Read tensors and plain values; never a pickle, whatever the caller or the environment says."""
@@ -45,16 +47,27 @@ class WholeFiles(CheckpointIO):
 
 
 def newest_verified(directory: Path) -> Path | None:
-    """The checkpoint of the highest step whose digest matches; says which ones it passed over.
+    """The checkpoint of the highest step whose digest matches; says which ones it passed over, and removes them.
 
     Ordered by the step in the name, never by modification time.
     """
-    for path in sorted(directory.glob("step-*.ckpt"), reverse=True):
-        digest = _digest_of(path)
-        if digest.is_file() and json.loads(digest.read_text()).get("sha256") == sha256_file(path):
+    for path in _by_step(directory):
+        if _verifies(path):
             return path
-        LOG.info(f"checkpoint {path.name} is unfinished or damaged: going back to the one before")
+        LOG.warning(f"checkpoint {path.name} is unfinished or damaged: going back to the one before")
+        WholeFiles().remove_checkpoint(path)
     return None
+
+
+def _by_step(directory: Path) -> list[Path]:
+    return sorted(directory.glob("step-*.ckpt"), reverse=True)
+
+
+def _verifies(path: Path) -> bool:
+    try:
+        return bool(json.loads(_digest_of(path).read_bytes())["sha256"] == sha256_file(path))
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _digest_of(path: Path) -> Path:

@@ -7,13 +7,19 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from stages import signals
+from stages.memory import sizes_named
 from stages.networks import save_weights
 from stages.progress import LOG, StageProgress
 from stages.snapshots import snapshot_steps
-from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
+from stages.train.checkpoint import WholeFiles, newest_verified
 from stages.train.config import TrainConfig
 from stages.train.loggers import loggers
 from stages.train.module import Training
+from stages.train.stopping import StopBetweenSteps
+
+
+TODO = "use --batch-size auto, or set batch_size lower"
 
 
 @dataclass(frozen=True)
@@ -34,9 +40,7 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
         dirpath=checkpoints,
         filename="step-{step:09d}",
         auto_insert_metric_name=False,
-        monitor="step",
-        mode="max",
-        save_top_k=KEEP,
+        save_top_k=-1,  # WholeFiles keeps the newest ones
         every_n_epochs=1,
         save_on_train_epoch_end=True,
         enable_version_counter=False,
@@ -54,9 +58,10 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
             gradient_clip_val=section.clip_norm or None,
             log_every_n_steps=10,
             logger=loggers(desk.log, desk.name, desk.loggers),
-            callbacks=[_Shown(bar), keep, *([_Snapshots(section, desk.work)] if section.snapshots else [])],
+            callbacks=[StopBetweenSteps(checkpoints, total), _Shown(bar), keep, *([_Snapshots(section, desk.work)] if section.snapshots else [])],
         )
-        trainer.fit(training, ckpt_path=newest, weights_only=True)
+        with sizes_named(desk.name, training.sizes, TODO), signals.between_batches():
+            trainer.fit(training, ckpt_path=newest, weights_only=True)
     assert training.global_step == total, f"stopped at step {training.global_step} of {total}"
 
 

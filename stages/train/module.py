@@ -9,6 +9,7 @@ import torch
 from timm.utils.model_ema import ModelEmaV3
 from torch.utils.data import DataLoader
 
+from data import fault
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
@@ -18,6 +19,7 @@ from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
+from stages.progress import LOG
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups
@@ -53,7 +55,7 @@ class Training(pl.LightningModule):
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         self.history: list[dict[str, float]] = []
-        self._losses: list[float] = []
+        self.losses: list[float] = []  # of the present stretch
         self._scored: list[torch.Tensor] = []
 
     # --- batches -------------------------------------------------------------------------------------
@@ -82,6 +84,12 @@ class Training(pl.LightningModule):
         patches = PlainPatches(images, images.store.rows(ids))
         batches = in_batches(len(ids), 4 * self.section.batch_size)
         return loader(patches, batches, self.workers, seed=0)
+
+    @property
+    def sizes(self) -> str:
+        """Of what a step holds in memory, in words."""
+        kind = self.validation[0].kind
+        return f"{self.section.backbone} and steps of {sum(self.phase.counts):,} patches of {kind.size_px} px ({kind.shown})"
 
     # --- training ------------------------------------------------------------------------------------
 
@@ -112,18 +120,35 @@ class Training(pl.LightningModule):
         loss: torch.Tensor = each.mean()
         if len(counts) > 1:
             loss = each[batch.labelled].mean() + counts[1] / counts[0] * each[~batch.labelled].mean()
+        fault.point("train.step")
+        if fault.poisoned("train.loss"):
+            loss = loss * math.nan
         value = float(loss.detach())
         if not math.isfinite(value):
-            ids = ", ".join(id_text(int(i)) for i in batch.patch_id[:3].cpu().numpy().view(np.uint64))
-            raise ChainError(
-                f"{self.address}: the loss became {value} at step {self.global_step}",
-                f"learning rate {self._lr():.3g}, patches {ids}, ...",
-                "lower lr or set clip_norm; the last checkpoint and all finished stages are untouched",
-                ExitCode.DIVERGED,
-            )
-        self._losses.append(value)
+            raise self._diverged(f"the loss became {value}", batch)
+        self._batch = batch
+        self.losses.append(value)
         self.log_dict({"loss": value, "lr": self._lr()})
         return loss
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Raises ChainError (3) before a gradient that is not finite reaches the weights and a checkpoint."""
+        gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
+        if fault.poisoned("train.gradient"):
+            gradients[0].fill_(math.nan)
+        norm = torch.nn.utils.get_total_norm(gradients)
+        if not math.isfinite(float(norm)):
+            raise self._diverged(f"the gradient became {float(norm)}", self._batch)
+
+    def _diverged(self, what: str, batch: Batch) -> ChainError:
+        ids = [id_text(int(i)) for i in batch.patch_id.cpu().numpy().view(np.uint64)]
+        LOG.debug(f"{self.address}: the patches of step {self.global_step}: {', '.join(ids)}")
+        return ChainError(
+            f"{self.address}: {what} at step {self.global_step}",
+            f"learning rate {self._lr():.3g}, patches {', '.join(ids[:3])}, ... (all of them are in the log)",
+            "lower lr or set clip_norm; the last checkpoint and all finished stages are untouched",
+            ExitCode.DIVERGED,
+        )
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Averaged weights follow every step; early in a phase they follow closely (decay warm-up)."""
@@ -153,9 +178,9 @@ class Training(pl.LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """One line of history for each stretch between validations."""
-        if not self._losses:
-            return  # resumed from a checkpoint that was written at the end of a stretch: Lightning ends it once more
-        entry: dict[str, float] = {"step": self.global_step, "loss": float(np.mean(self._losses)), "lr": self._lr()}
+        if not self.losses or self.next_stop(self.global_step - 1) != self.global_step:
+            return  # resumed from a checkpoint: Lightning ends what came before it once more
+        entry: dict[str, float] = {"step": self.global_step, "loss": float(np.mean(self.losses)), "lr": self._lr()}
         if self._scored:
             _, _, label = self.validation
             classes = [str(k) for k in range(self._scored[0].shape[1])]
@@ -163,7 +188,7 @@ class Training(pl.LightningModule):
             entry |= {f"validation_{key}": found[key] for key in ("accuracy", "balanced_accuracy", "nll")}
             self.log_dict({key: value for key, value in entry.items() if key.startswith("validation_")})
         self.history.append(entry)
-        self._losses, self._scored = [], []
+        self.losses, self._scored = [], []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history is part of what the stage publishes, so it travels with the checkpoint."""
