@@ -132,6 +132,27 @@ def verify(args: argparse.Namespace) -> None:
         _show([line])
 
 
+def review(args: argparse.Namespace) -> None:
+    """Export patches of RUN for people to label, or import what they said."""
+    layout = Layout(args.run)
+    if args.action == "export":
+        from pipeline.review.exporting import export, said
+
+        _show(said(export(layout, args.round, args.n, args.out, args.pick), layout))
+        return
+    from pipeline.review.importing import import_review
+
+    _show(import_review(layout, args.file, args.by, args.revise, args.dry_run))
+
+
+def serve(args: argparse.Namespace) -> None:
+    """The report of RUN, live, and a page to label patches by keyboard, on this computer alone."""
+    from pipeline.review.server import serve as on
+
+    with watched():
+        on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
+
+
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of a configuration, for editors."""
     from pipeline.config import schema as document
@@ -259,6 +280,7 @@ def _parser() -> argparse.ArgumentParser:
         (inspect, [directory]),
         (rerun, [directory]),
         (verify, [directory]),
+        (serve, [directory]),
         (schema, []),
     ):
         words = (verb.__doc__ or "").partition("\n")[0]
@@ -274,12 +296,40 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="student.steps=300")
         if verb in (run, resume, rerun):
             _add_hardware(sub)
+    _add_review(verbs)
     at_verb = verbs.choices
+    _add_asked(at_verb["serve"])
+    at_verb["serve"].add_argument("--port", type=_whole, default=0, metavar="P", help="0: any that is free")
+    at_verb["serve"].add_argument("--by", default="", metavar="NAME", help="who labels; the page asks otherwise")
     _add_workers(at_verb["prepare"])
     at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
     at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
     at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
     return parser
+
+
+def _add_review(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    words = (review.__doc__ or "").partition("\n")[0]
+    actions = verbs.add_parser("review", help=words, description=words).add_subparsers(
+        dest="action", required=True, metavar="ACTION"
+    )
+    out = actions.add_parser("export", help="the patches that tell most, as pictures and a sheet to fill in")
+    back = actions.add_parser("import", help="take the labels of a filled-in sheet, all of them or none")
+    for sub in (out, back):
+        sub.set_defaults(verb=review)
+        sub.add_argument("run", type=Path, metavar="RUN")
+    _add_asked(out)
+    out.add_argument("--out", type=Path, metavar="DIR", help="a new folder; otherwise one in RUN/exports")
+    out.add_argument("--pick", choices=["informative", "random"], default="informative")
+    back.add_argument("file", type=Path, metavar="FILE", help="review.csv of an export")
+    back.add_argument("--by", required=True, metavar="NAME", help="who labelled")
+    back.add_argument("--revise", action="store_true", help="labels of earlier reviews may be changed")
+    back.add_argument("--dry-run", action="store_true", help="check everything, say what it would do, write nothing")
+
+
+def _add_asked(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument("--round", type=int, metavar="R", help="from 0; otherwise the newest with a selection")
+    sub.add_argument("--n", type=_some, default=200, metavar="N", help="how many patches (200)")
 
 
 def _add_hardware(sub: argparse.ArgumentParser) -> None:

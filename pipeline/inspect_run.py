@@ -8,6 +8,8 @@ from data.errors import ChainError, ExitCode
 from data.printable import printable
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, at
+from pipeline.review.told import lines as reviewed
+from pipeline.review.told import told
 from pipeline.status import rounds_of, stopped_at
 from pipeline.text_table import count, percent, table
 
@@ -69,6 +71,7 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
     return {
         "run": str(layout.root),
         "rounds": shown,
+        "reviews": told(layout),
         "stop": {"reason": stop.reason, "detail": stop.detail} if stop else None,
     }
 
@@ -76,12 +79,13 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
 def text(found: dict[str, Any]) -> list[str]:
     """The same for people: a table a round."""
     if not found["rounds"]:
-        return [f"{found['run']}: no round has a selection yet"]
+        return [f"{found['run']}: no round has a selection yet", *reviewed(found["reviews"])]
     lines: list[str] = []
     for one in found["rounds"]:
         lines += [*_round(one), ""]
     unit = next((one["quality"].get("unit") for one in found["rounds"] if one["quality"].get("unit")), None)
     lines += [line.format(unit=f"{unit}s" if unit else "slides or patients (unknown here)") for line in LEGEND]
+    lines += reviewed(found["reviews"])
     if found["stop"]:
         lines.append(f"stopped: {found['stop']['reason']} ({found['stop']['detail']})")
     return lines

@@ -48,6 +48,12 @@ def addresses(layout: Layout) -> list[str]:
     return [f"reviews/{path.name}" for path in sorted(layout.reviews.glob("[0-9][0-9][0-9][0-9]")) if path.is_dir()]
 
 
+def next_address(layout: Layout) -> str:
+    """Of a review that is put in place. Under `settled`."""
+    last = max((int(address[-4:]) for address in addresses(layout)), default=-1)
+    return f"reviews/{last + 1:04d}"
+
+
 def reviews(layout: Layout) -> list[Review]:
     """All in place, the earliest first. Raises ChainError (76) when what is written of one cannot be read."""
     starts = holds(layout)

@@ -141,7 +141,8 @@ def _reviewed(reviewed: Reviewed, names: list[str], classes: Sequence[str]) -> d
 
 def _news(quality: dict[str, Any], past: Past | None) -> bool:
     before = {} if past is None else past.quality
-    return quality.get("reviewed", {}).get("reviews", []) != before.get("reviewed", {}).get("reviews", [])
+    now, then = (one.get("reviewed", {}).get("reviews", []) for one in (quality, before))
+    return bool(now != then)
 
 
 def _kept(selection: Selection, pool: Scores) -> Kept:
