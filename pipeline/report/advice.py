@@ -3,14 +3,14 @@
 ADVICE = (
     ("collapse", "Look at the gallery of the class that grows. Set select.rule: top_k or balanced with a smaller k, or "
      "select.align: labelled, then rerun from this round's select."),
-    ("class ", "Compare the class's surest patches with its labels. If the pool truly has that share, nothing is wrong; "
-     "if not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
+    ("class ", "Compare the class's surest patches with its labels. If the pool has that share, nothing is wrong; if "
+     "not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
     ("agreement between rounds falls", "The chain is changing its mind: look at the flipped patches. The model of the "
      "round before may be the better one; fewer rounds, or select.rule: agreement, keep what is stable."),
     ("five ", "A few slides or patients teach the student. Look at them below: stain, artefacts, a rare tissue? Set "
      "select.k lower, or leave the slides out."),
-    ("the predicted class of", "More than half of the pool changed sides. Look at the flip table: two classes that swap "
-     "are often one class under two names."),
+    ("the predicted class of", "More than half of the pool changed sides. Look at the flip table: two classes that "
+     "swap are often one class under two names."),
     ("the temperature is at its limit", "Confidence says little here. Add validation labels, or train the teacher "
      "for fewer steps or with more noise."),
 )  # fmt: skip

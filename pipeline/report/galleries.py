@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from data.keys import uniform
-from pipeline.report.run import Round
+from pipeline.report.run import Earlier, Round
 
 RARE_SHARE = 0.5  # a rare class is predicted for less than this part of an even share of the pool
 
@@ -20,11 +20,14 @@ class Rule:
 
     title: str
     words: str
-    rows: Callable[[Round, Round | None, int], np.ndarray]
+    rows: Callable[[Round, Earlier | None, int], np.ndarray]
 
 
-def gallery(name: str, now: Round, before: Round | None, seed: int, most: int | None = None) -> np.ndarray:
-    """Rows of the pool that a gallery is about, in its order, at most `most`. before: the round before, if any."""
+def gallery(name: str, now: Round, before: Earlier | None, seed: int, most: int | None = None) -> np.ndarray:
+    """Rows of the pool that a gallery is about, in its order, at most `most`.
+
+    before: the round before, if any, in the order of this one (`Round.at`).
+    """
     rows: np.ndarray = RULES[name].rows(now, before, seed)[:most]
     return rows
 
@@ -54,36 +57,36 @@ def _in_turn(now: Round, rows: np.ndarray, by: np.ndarray) -> np.ndarray:
     return ordered[np.lexsort((label, place))]
 
 
-def _surest(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _surest(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     rows = np.flatnonzero(now.kept)
     return _in_turn(now, rows, -now.confidence[rows])
 
 
-def _least_sure(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _least_sure(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     rows = np.flatnonzero(now.kept)
     return _ordered(now, rows, now.confidence[rows])
 
 
-def _newly_in(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _newly_in(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     if before is None:
         return np.empty(0, np.int64)
     rows = np.flatnonzero(now.kept & ~before.kept)
     return _ordered(now, rows, uniform(now.pool.ids[rows], "gallery", "newly in", now.number, seed))
 
 
-def _flipped(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _flipped(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     if before is None:
         return np.empty(0, np.int64)
-    rows = np.flatnonzero(now.predicted != before.predicted)
+    rows = np.flatnonzero((now.predicted != before.predicted) & (before.predicted >= 0))
     return _ordered(now, rows, -np.minimum(now.confidence[rows], before.confidence[rows]))
 
 
-def _rejected_rare(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _rejected_rare(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     rows = np.flatnonzero(~now.kept & np.isin(now.predicted, rare_classes(now)))
     return _ordered(now, rows, -now.confidence[rows])
 
 
-def _nearest_other(now: Round, before: Round | None, seed: int) -> np.ndarray:
+def _nearest_other(now: Round, before: Earlier | None, seed: int) -> np.ndarray:
     rows = np.flatnonzero(now.kept)
     return _ordered(now, rows, now.margin[rows])
 

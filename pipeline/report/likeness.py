@@ -56,12 +56,12 @@ def likeness(run: Run, most: int, seconds: float) -> Likeness | None:
         return None
     from stages.embeddings import embed
 
-    ids = sample(run.splits.labelled.ids, run.splits.pool, most, run.seed)
+    ids = sample(run.given.labelled.ids, run.given.pool, most, run.seed)
     places = [run.layout.place(address) for address in (model, STORE, SPLITS)]
     features = embed(places[0], places[1], places[2], ids, seconds)
     cut = len(features) < len(ids)
     ids = ids[: len(features)]
-    given = run.splits.labelled
+    given = run.given.labelled
     at = np.minimum(np.searchsorted(given.ids, ids), len(given) - 1)
     labelled = given.ids[at] == ids
     label = np.where(labelled, given.label[at], -1).astype(np.int16)

@@ -10,17 +10,24 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.labels import AuditLabels
+from data.review_words import FILE, ROLE
+from data.reviewed import Reviewed, honoured, read_reviews
 from data.splits import Splits, load_audit, load_splits
 from data.store import PatchStore
 from data.table import PatchTable
 from pipeline.inspect_run import findings
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, SPLITS, STORE, at
+from pipeline.record import read_record
+from pipeline.report.owners import Owners, owners
+from pipeline.review.holding import addresses
 from pipeline.status import rounds_of
 from pipeline.yaml_text import read_yaml
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
 from stages.select.selection import Selection, read_selection
+
+PIECE = 1 << 18  # rows at a time
 
 
 @dataclass(frozen=True)
@@ -62,6 +69,21 @@ class Run:
         """Hidden truth of the pool, where a source knows it: shown, and marked as audit."""
         return load_audit(self.layout.place(SPLITS))
 
+    @cached_property
+    def slides(self) -> Owners:
+        """Of every row of the store."""
+        return owners(self.table, "slide")
+
+    @cached_property
+    def patients(self) -> Owners:
+        """Of every row of the store."""
+        return owners(self.table, "patient")
+
+    @cached_property
+    def sites(self) -> Owners:
+        """Of every row of the store."""
+        return owners(self.table, "site")
+
     @property
     def classes(self) -> tuple[str, ...]:
         """In order."""
@@ -93,9 +115,22 @@ class Run:
             )
         predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
         pool = read_scores(predict / "scores.h5", "pool")
+        pool = pool.without(self._reviewed(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
         selection = read_selection(select / "selection.parquet")
-        return Round(number, self.found["rounds"][self.numbers.index(number)], belief, pool, selection, self.layout)
+        found = self.found["rounds"][self.numbers.index(number)]
+        return Round(number, found, belief, pool, selection, self.store, self.layout)
+
+    @cached_property
+    def given(self) -> Splits:
+        """The splits with every review that is in place: what is labelled now, and what is pool."""
+        files = [self.layout.place(address) / FILE for address in addresses(self.layout)]
+        return honoured(self.splits, read_reviews(files, self.classes))
+
+    def _reviewed(self, address: str) -> Reviewed:
+        inputs = read_record(self.layout.place(address), address, self.layout).recipe["inputs"]
+        roles = sorted(role for role in inputs if role.startswith(ROLE))
+        return read_reviews([self.layout.reviews / role.removeprefix(ROLE) / FILE for role in roles], self.classes)
 
     def metrics(self, address: str) -> dict[str, Any]:
         """metrics.json of a model; empty where it does not stand."""
@@ -120,7 +155,13 @@ class Round:
     belief: Belief
     pool: Scores
     selection: Selection
+    store: PatchStore
     layout: Layout
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """(P,) rows of the store."""
+        return self.store.rows(self.pool.ids)
 
     @cached_property
     def predicted(self) -> np.ndarray:
@@ -161,6 +202,17 @@ class Round:
         """(M, C) float32 of some pool rows."""
         return self.belief.of(Scores(self.pool.ids[rows], self.pool.log_probs[rows]))
 
+    def at(self, ids: np.ndarray) -> "Earlier":
+        """What this round said of the pool `ids` (P',) of another."""
+        rows = np.minimum(np.searchsorted(self.pool.ids, ids), max(len(self.pool) - 1, 0))
+        there = self.pool.ids[rows] == ids if len(self.pool) else np.zeros(len(ids), bool)
+        return Earlier(
+            self.number,
+            np.where(there, self.predicted[rows], -1),
+            np.where(there, self.confidence[rows], np.nan),
+            there & self.kept[rows],
+        )
+
     def held_out(self, part: str) -> Scores:
         """What the teacher of the round says of `validation` or `test`."""
         return read_scores(self.layout.place(at(self.number, "predict")) / "scores.h5", part)
@@ -171,4 +223,11 @@ class Round:
             yield self.probs(np.arange(start, min(start + PIECE, len(self.pool))))
 
 
-PIECE = 1 << 18
+@dataclass(frozen=True)
+class Earlier:
+    """A round before, in the order of another's pool. predicted: (P,) -1 where it was no pool; kept: (P,) bool."""
+
+    number: int
+    predicted: np.ndarray
+    confidence: np.ndarray
+    kept: np.ndarray
