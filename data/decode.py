@@ -25,6 +25,9 @@ JPEG = b"\xff\xd8\xff"
 PNG = b"\x89PNG\r\n\x1a\n"
 TIFF = (b"II*\x00", b"MM\x00*")
 BMP = b"BM"
+# each costs time on its own, however few pixels there are: 256 MiB of empty ones took a minute
+MAX_CHUNKS = 100_000  # of a PNG; 8 KiB of pixels each make the largest patch
+MAX_SCANS = 200  # of a progressive JPEG; usual are ten
 # what Pillow raises on hostile bytes, warnings among them (see strict_pillow); out of memory stays an error of ours
 PILLOW_ERRORS = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOFError, ArithmeticError, LookupError,
                  TypeError, AttributeError, RuntimeError, AssertionError, Warning)  # fmt: skip
@@ -85,6 +88,9 @@ def pixel_digest(pixels: np.ndarray, mode: Mode) -> tuple[int, int]:
 
 
 def _jpeg(content: bytes) -> Decoded:
+    # the mark of a scan cannot occur in its data, where 255 is always followed by 0
+    if content.count(b"\xff\xda") > MAX_SCANS:
+        raise BadPatch(f"JPEG of more than {MAX_SCANS} scans: save it again")
     try:
         height, width, colours, _ = simplejpeg.decode_jpeg_header(content, strict=True)
         _refuse_size(height, width)
@@ -113,8 +119,11 @@ def _png(content: bytes) -> np.ndarray:
 
 def _check_png_chunks(content: bytes) -> None:
     """Every chunk whole with the right checksum, from IHDR to IEND: Pillow accepts a file cut in its last chunks."""
-    at, kind = len(PNG), b""
+    at, kind, chunks = len(PNG), b"", 0
     while kind != b"IEND":
+        chunks += 1
+        if chunks > MAX_CHUNKS:
+            raise BadPatch(f"PNG of more than {MAX_CHUNKS:,} chunks: save it again")
         if at + 12 > len(content):
             raise BadPatch("truncated PNG")
         (length,) = struct.unpack_from(">I", content, at)
@@ -145,8 +154,9 @@ def _tiff(content: bytes) -> np.ndarray:
         where, sizes = (273, 279) if 273 in tags else (324, 325)
         if any(a + n > len(content) for a, n in zip(tags[where], tags[sizes], strict=True)):
             raise BadPatch("truncated TIFF")
-        if image.n_frames != 1:
-            raise BadPatch(f"TIFF with {image.n_frames} pages: save one image a file")
+        # not n_frames: Pillow counts n pages in n^2 steps
+        if tags.next:
+            raise BadPatch("TIFF with several pages: save one image a file")
         return _load(image)
 
 

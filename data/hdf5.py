@@ -5,6 +5,7 @@ does not have. `open_file` and `dataset` refuse each of these by name before any
 """
 
 import contextlib
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -18,14 +19,16 @@ os.environ["HDF5_PLUGIN_PRELOAD"] = "::"
 import h5py as h5py
 
 from data.errors import ChainError, ExitCode
+from data.hdf5_texts import isolated_texts
 
 # and if something imported h5py before us: no folder to look for plugins in
 for _ in range(h5py.h5pl.size()):
     h5py.h5pl.remove(0)
 
 FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
-BOMB_BYTES = 8 << 30
-BOMB_RATIO = 1000
+BOMB_BYTES = 16 << 20
+BOMB_RATIO = 1000  # deflate gives 1,032 at most: what declares more holds nothing, or one value over and over
+CHUNK_BYTES = 1 << 30
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
@@ -131,11 +134,13 @@ def read(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
 
 def read_texts(data: h5py.Dataset) -> list[str]:
     """A one-dimensional dataset of texts or whole numbers, as texts. Raises ChainError (65)."""
-    values = read(data, 0, len(data)) if data.ndim == 1 else None
-    if values is None or values.dtype.kind not in "iuSO":
+    if data.ndim != 1 or data.dtype.kind not in "iuSO":
         raise _refused(data.file, data.name, f"texts or whole numbers are expected, not {data.dtype} {data.shape}")
+    if data.dtype.kind == "O":
+        return isolated_texts(Path(data.file.filename), data.name, len(data))
     try:
-        return [value.decode() if isinstance(value, bytes) else str(value) for value in values.tolist()]
+        values = read(data, 0, len(data)).tolist()
+        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
     except UnicodeDecodeError as error:
         raise _refused(data.file, data.name, "its texts are not UTF-8") from error
 
@@ -152,9 +157,14 @@ def _check(file: h5py.File, name: str, data: h5py.Dataset, code: ExitCode) -> No
     text = h5py.check_string_dtype(data.dtype) is not None
     if data.dtype.kind not in "biufS" and not text:
         raise _refused(file, name, f"its type {data.dtype} is neither numbers nor text", code)
-    declared, stored = data.size * data.dtype.itemsize if data.size else 0, data.id.get_storage_size()
+    # a shape with a zero in it declares nothing and can still claim 2^60 rows
+    declared = math.prod(max(1, side) for side in data.shape or (0,)) * data.dtype.itemsize
+    stored = data.id.get_storage_size()
     if declared > BOMB_BYTES and declared > BOMB_RATIO * stored:
         raise _refused(file, name, f"it declares {declared:,} bytes and stores {stored:,}", code)
+    chunk = math.prod(data.chunks or (0,)) * data.dtype.itemsize
+    if chunk > CHUNK_BYTES:
+        raise _refused(file, name, f"one of its chunks has {chunk:,} bytes, and is read whole or not at all", code)
 
 
 def _refused(file: h5py.File, name: str, why: str, code: ExitCode = ExitCode.BAD_DATA) -> ChainError:

@@ -13,8 +13,8 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 
-BOMB_BYTES = 8 << 30
-BOMB_RATIO = 1000
+BOMB_BYTES = 16 << 20
+BOMB_RATIO = 1000  # deflate gives 1,032 at most, and then of one value over and over
 ZIP_ERRORS = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 # what NumPy's parser of array headers raises besides
 HEADER_ERRORS = (*ZIP_ERRORS, SyntaxError, tokenize.TokenError, TypeError, LookupError, ArithmeticError)

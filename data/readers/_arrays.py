@@ -6,29 +6,37 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import ChainError, ExitCode
+from data.modes import MAX_SIZE_PX
 
 
 def check_images(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
     """Bytes of one image of an array (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or uint16. Else ChainError (65)."""
-    if not (len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))) or dtype.str[1:] not in ("u1", "u2"):
+    right = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
+    if not right or dtype.str[1:] not in ("u1", "u2") or not all(1 <= side <= MAX_SIZE_PX for side in shape[1:3]):
         raise ChainError(
             f"{path}: {name!r} is no array of patches: {dtype} {shape}",
-            "patches are (N, H, W), (N, H, W, 1) or (N, H, W, 3), 8 or 16 bits without sign",
+            "patches are (N, H, W), (N, H, W, 1) or (N, H, W, 3), 8 or 16 bits without sign, "
+            f"of 1 to {MAX_SIZE_PX} px a side",
             "write them so",
             ExitCode.BAD_DATA,
         )
     return math.prod(shape[1:]) * dtype.itemsize
 
 
-def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[str, str] | None) -> list[str]:
-    """Labels of any shape squeezable to (N,), as texts; a negative number means no label. Else ChainError (65)."""
-    if values.size != n or max(values.shape, default=1) != n:
+def check_labels(path: Path, name: str, shape: tuple[int, ...], n: int) -> None:
+    """Before labels are read: there is one a patch, in any shape squeezable to (N,). Else ChainError (65)."""
+    if not shape or math.prod(shape) != n or max(shape) != n:
         raise ChainError(
-            f"{path}: {name!r} has the shape {values.shape} for {n} patches",
+            f"{path}: {name!r} has the shape {shape} for {n} patches",
             "there must be exactly one label a patch",
             "write one label a patch, or name the right array",
             ExitCode.BAD_DATA,
         )
+
+
+def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[str, str] | None) -> list[str]:
+    """Labels as `check_labels` wants them, as texts; a negative number means no label. Else ChainError (65)."""
+    check_labels(path, name, values.shape, n)
     flat = values.reshape(-1)
     if flat.dtype.kind in "iub":
         texts = ["" if value < 0 else str(int(value)) for value in flat.tolist()]

@@ -1,6 +1,8 @@
 """What readers of image files share. Not a reader: names that begin with `_` are not discovered."""
 
+import os
 import re
+import stat
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -89,10 +91,17 @@ def is_image(key: str) -> bool:
 def read_image_file(path: Path) -> bytes:
     """A file's bytes. Raises BadPatch when it is too large or unreadable."""
     try:
-        with path.open("rb") as file:
+        # a pipe would be waited for, and a device never ends
+        with open(path, "rb", opener=_at_once) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise BadPatch("not a regular file")
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise BadPatch(f"cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
         raise BadPatch(f"larger than {MAX_FILE_BYTES >> 20} MiB: no patch")
     return content
+
+
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)

@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from data.blocks import Blocks
 from data.errors import ChainError, ExitCode
-from data.readers._arrays import check_images, label_texts
+from data.readers._arrays import check_images, check_labels, label_texts
 from data.readers.base import Reader, Record
 
 if TYPE_CHECKING:
@@ -46,12 +46,14 @@ class Hdf5(Reader):
         with open_file(beside) as file:
             if self.y is not None:
                 data = dataset(file, self.y)
-                values = read(data, 0, data.shape[0]) if data.ndim else np.empty(0, data.dtype)
+                check_labels(beside, self.y, data.shape, n)
+                varying = data.dtype.kind == "O"
+                values = np.array(read_texts(data)) if varying else read(data, 0, data.shape[0])
                 labels = label_texts(beside, self.y, values, n, self.label_names)
             if self.patient is not None:
-                patients = self._one_each(beside, self.patient, read_texts(dataset(file, self.patient)), n)
+                patients = self._one_each(beside, self.patient, dataset(file, self.patient), n)
             if self.slide is not None:
-                slides = self._one_each(beside, self.slide, read_texts(dataset(file, self.slide)), n)
+                slides = self._one_each(beside, self.slide, dataset(file, self.slide), n)
         for row, (label, patient, slide) in enumerate(zip(labels, patients, slides, strict=True)):
             yield Record(str(row), label, patient, slide)
 
@@ -70,8 +72,11 @@ class Hdf5(Reader):
                 self._blocks = Blocks(lambda a, b: read(images, a, b), images.shape[0], row_bytes, multiple=chunk)
             return self._blocks
 
-    def _one_each(self, path: Path, name: str, values: list[str], n: int) -> list[str]:
-        if len(values) != n:
-            raise ChainError(f"{path}: dataset {name!r} has {len(values):,} rows for {n:,} patches",
+    def _one_each(self, path: Path, name: str, data: "h5py.Dataset", n: int) -> list[str]:
+        from data.hdf5 import read_texts
+
+        rows = data.shape[0] if data.shape else 0
+        if rows != n:
+            raise ChainError(f"{path}: dataset {name!r} has {rows:,} rows for {n:,} patches",
                              "there must be one a patch", "name the right dataset", ExitCode.BAD_DATA)  # fmt: skip
-        return values
+        return read_texts(data)

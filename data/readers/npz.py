@@ -11,7 +11,7 @@ from pydantic import Field, PrivateAttr
 
 from data.blocks import Blocks
 from data.npy import NpyMember, open_members
-from data.readers._arrays import check_images, label_texts
+from data.readers._arrays import check_images, check_labels, label_texts
 from data.readers.base import Reader, Record
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
@@ -37,6 +37,7 @@ class Npz(Reader):
                 n = images.shape[0]
                 labels = [""] * n
                 if (given := members.get(f"{split}_labels")) is not None:
+                    check_labels(self.path, given.name, given.shape, n)
                     labels = label_texts(self.path, given.name, given.read_all(), n, self.label_names)
                 for row, label in enumerate(labels):
                     yield Record(f"{split}/{row}", label, split=meaning)

@@ -1,5 +1,7 @@
 import io
 import struct
+import time
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -119,7 +121,7 @@ def test_unusual_images_are_refused_with_a_reason(patch):
         "transparent": _saved(rgb.convert("RGBA").rotate(45)),
         "transparent colour": _saved(rgb, transparency=(1, 2, 3)),
         "animated": _saved(rgb, save_all=True, append_images=[rgb.rotate(90)]),
-        "2 pages": _saved(rgb, "TIFF", save_all=True, append_images=[rgb]),
+        "several pages": _saved(rgb, "TIFF", save_all=True, append_images=[rgb]),
         "compressed as jpeg": _saved(rgb, "TIFF", compression="jpeg"),
         "32": _saved(Image.fromarray(deep), "TIFF"),
         "not a JPEG": b"GIF89a" + b"\0" * 40,
@@ -176,3 +178,55 @@ def test_the_digest_tells_pixels_shapes_and_modes_apart(patch):
 def test_the_digest_does_not_depend_on_byte_order(patch):
     pixels = patch(9, 16, 1, "u2")
     assert pixel_digest(pixels, "grey16") == pixel_digest(pixels.astype(">u2"), "grey16")
+
+
+def _tiff_of(pages):
+    """One image, its directory repeated: 126 bytes a page."""
+    content = _saved(Image.new("RGB", (16, 16)), "TIFF")
+    (first,) = struct.unpack_from("<I", content, 4)
+    end = first + 2 + 12 * struct.unpack_from("<H", content, first)[0]
+    page = content[first:end]
+    out = bytearray(content) + bytes(len(content) % 2)
+    place = end
+    for _ in range(pages - 1):
+        struct.pack_into("<I", out, place, len(out))
+        place = len(out) + len(page)
+        out += page + bytes(4)
+    return bytes(out)
+
+
+def _chunk(kind, body):
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+_HEADER = PNG + _chunk(b"IHDR", struct.pack(">IIBBBBB", 16, 16, 8, 2, 0, 0, 0))
+_PIXELS = _chunk(b"IDAT", zlib.compress(bytes(49) * 16)) + _chunk(b"IEND", b"")
+_LARGE = zlib.compress(bytes(64 << 20), 9)
+
+
+@pytest.mark.parametrize(
+    ("reason", "make"),
+    [
+        ("several pages", lambda: _tiff_of(20_000)),
+        ("chunks", lambda: _HEADER + _chunk(b"teSt", b"") * 200_000 + _PIXELS),
+        ("too large", lambda: _HEADER + _chunk(b"iCCP", b"x\0\0" + _LARGE) + _PIXELS),
+        ("too large", lambda: _HEADER + _chunk(b"zTXt", b"x\0\0" + _LARGE) + _PIXELS),
+        ("too large", lambda: _HEADER + _chunk(b"iTXt", b"x\0\1\0\0\0" + _LARGE) + _PIXELS),
+        ("scans", lambda: _saved(Image.new("L", (64, 64)), "JPEG")[:-2] + b"\xff\xda" * 201),
+    ],
+    ids=["TIFF pages", "PNG chunks", "colour profile", "text", "international text", "JPEG scans"],
+)
+def test_bombs_of_many_or_packed_parts_are_refused_at_once(reason, make):
+    content = make()
+    began = time.process_time()
+    with pytest.raises(BadPatch, match=reason):
+        decode(content)
+    assert time.process_time() - began < 1
+
+
+def test_pixels_packed_beyond_the_image_are_not_unpacked():
+    content = _HEADER + _chunk(b"IDAT", _LARGE) + _chunk(b"IEND", b"")
+    tracemalloc.start()
+    assert decode(content).pixels.shape == (16, 16, 3)
+    assert tracemalloc.get_traced_memory()[1] < 8 << 20
+    tracemalloc.stop()

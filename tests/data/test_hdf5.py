@@ -111,6 +111,22 @@ def test_a_shape_bomb_is_refused(path):
     assert "declares 1,099,511,627,776 bytes" in _refusal(path, "x").why
 
 
+@pytest.mark.parametrize(
+    ("shape", "options", "why"),
+    [
+        ((1 << 25,), {}, "declares 33,554,432 bytes and stores 0"),  # never written
+        ((1 << 60, 0, 3), {}, "declares 3,458,764,513,820,540,928 bytes"),
+        ((1 << 31, 1), {"chunks": (1 << 31, 1)}, "chunks"),
+    ],
+)
+def test_rows_that_are_not_there_are_refused(path, shape, options, why):
+    with h5py.File(path, "w") as file:
+        data = file.create_dataset("x", shape, "u1", **options)
+        if options:  # a chunk of 2 GiB of zeros, packed well below the ratio by hand
+            data.id.write_direct_chunk((0, 0), bytes(1 << 22))
+    assert why in _refusal(path, "x").why
+
+
 def test_unknown_filters_are_refused(path):
     with h5py.File(path, "w") as file:
         file.create_dataset("x", (100,), "i4", chunks=(10,), scaleoffset=4)

@@ -1,9 +1,12 @@
+import os
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
+from data.bad_patch import BadPatch
 from data.errors import ChainError
+from data.readers._files import read_image_file
 from data.readers.folder import Folder
 from data.readers.tree import Tree
 
@@ -60,3 +63,13 @@ def test_a_tree_has_no_labels_and_is_a_pool(folder):
     tree = Tree(path=folder, patient_pattern=r"(p\d)")
     assert tree.part == "pool"
     assert [(r.label, r.patient) for r in tree.records()][:2] == [("", "p0"), ("", "p0")]
+
+
+def test_a_pipe_is_not_waited_for_and_a_device_not_read(folder):
+    os.mkfifo(folder / "A" / "pipe.png")
+    reader = Folder(path=folder)
+    (record,) = [record for record in reader.records() if "pipe" in record.key]
+    with pytest.raises(BadPatch, match="regular"):
+        reader.content(record)
+    with pytest.raises(BadPatch, match="regular"):
+        read_image_file(Path("/dev/zero"))
