@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from stages import signals
+from stages.device import in_ranks
+from stages.distributed import first_says, is_first
 from stages.memory import sizes_named
 from stages.networks import save_weights
 from stages.progress import LOG, StageProgress
@@ -17,7 +19,6 @@ from stages.train.config import TrainConfig
 from stages.train.loggers import loggers
 from stages.train.module import Training
 from stages.train.stopping import StopBetweenSteps
-
 
 TODO = "use --batch-size auto, or set batch_size lower"
 
@@ -35,7 +36,9 @@ class Desk:
 def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig) -> None:
     """Train to the end, from the newest checkpoint that verifies. flags: of `stages.device.prepare`."""
     checkpoints, total = desk.work / "checkpoints", section.total_steps
-    newest = newest_verified(checkpoints)
+    newest = newest_verified(checkpoints) if is_first() else None
+    begun = first_says(int(newest.stem.removeprefix("step-")) if newest else 0)
+    newest = checkpoints / f"step-{begun:09d}.ckpt" if begun else None
     keep = ModelCheckpoint(
         dirpath=checkpoints,
         filename="step-{step:09d}",
@@ -45,20 +48,26 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
-    begun = int(newest.stem.removeprefix("step-")) if newest else 0
     if newest:
         LOG.info(f"{desk.name}: going on from step {begun:,} of {total:,} (verified)")
-    with StageProgress(desk.name, total, "steps", desk.work, begun) as bar:
+    flags = in_ranks(flags, training.frozen_later)
+    with StageProgress(desk.name, total, "steps", desk.work if is_first() else None, begun) as bar:
         trainer = pl.Trainer(
             **flags | {"plugins": [*flags["plugins"], WholeFiles()]},
             max_steps=total,
+            accumulate_grad_batches=training.share.accumulate,
             max_epochs=-1,
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             gradient_clip_val=section.clip_norm or None,
             log_every_n_steps=10,
             logger=loggers(desk.log, desk.name, desk.loggers),
-            callbacks=[StopBetweenSteps(checkpoints, total), _Shown(bar), keep, *([_Snapshots(section, desk.work)] if section.snapshots else [])],
+            callbacks=[
+                StopBetweenSteps(checkpoints, total),
+                _Shown(bar),
+                keep,
+                *([_Snapshots(section, desk.work)] if section.snapshots and is_first() else []),
+            ],
         )
         with sizes_named(desk.name, training.sizes, TODO), signals.between_batches():
             trainer.fit(training, ckpt_path=newest, weights_only=True)
@@ -72,7 +81,9 @@ class _Shown(pl.Callback):
         self.bar, self.patches = bar, 0
 
     def on_train_batch_end(self, trainer: Any, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
-        self.patches += len(batch.patch_id)
+        self.patches += len(batch.patch_id) * module.share.world
+        if not module.stepped(batch_idx):
+            return
         last = module.history[-1] if module.history else {}
         metric = f" validation {last['validation_accuracy']:.3f}" if "validation_accuracy" in last else ""
         self.bar.advance(1, f"loss {float(outputs['loss']):.3f}{metric}", self.patches)

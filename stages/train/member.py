@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from data.atomic import sha256_file, write_json
 from data.keys import seed_of
 from stages.device import loader_workers
+from stages.distributed import rank, world_size
 from stages.job import Hardware
 from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
 from stages.train.config import StudentConfig, TeacherConfig
@@ -18,6 +19,7 @@ from stages.train.fitting import Desk, fit
 from stages.train.module import Training
 from stages.train.noise_check import check_noise
 from stages.train.phases import phases_of, refuse_unfit
+from stages.train.share import Share
 from stages.train.task import Task
 from stages.train.warm import warm_network
 
@@ -60,6 +62,9 @@ def train_member(
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
     phases = phases_of(section, task.images, task.given, task.pseudo, seed)
     check_noise(phases, task.images, task.splits.validation.ids, desk.name)
+    share = Share(rank(), world_size(), hardware.accumulate)
+    for phase in phases:
+        share.refuse_empty(sum(phase.counts), desk.name)
     given = task.splits.validation
     training = Training(
         network,
@@ -70,6 +75,7 @@ def train_member(
         seed,
         loader_workers(hardware),
         (task.images, given.ids, given.label),
+        share,
     )
     fit(desk, training, flags, section)
     return Trained(section, network_kwargs(section, classes, kind), training.finished(), stats, training.history)

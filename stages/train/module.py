@@ -1,5 +1,6 @@
 """One training as Lightning sees it: a step's loss, the averaged weights, validation, nothing about disks."""
 
+import contextlib
 import math
 from typing import Any
 
@@ -14,7 +15,8 @@ from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
 from data.table import id_text
-from stages import quality
+from stages import heartbeat, quality
+from stages.distributed import summed
 from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
@@ -24,6 +26,8 @@ from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups
 from stages.train.phases import Phase, frozen_names, phase_at
+from stages.train.share import Share
+from stages.train.whole_batch import WholeBatch
 
 
 class Training(pl.LightningModule):
@@ -33,6 +37,8 @@ class Training(pl.LightningModule):
     pseudo-labelled part. In a phase of one part it is the mean over that part. Of a patch that comes with
     classes it is not, `negative_loss` is added.
     """
+
+    allow_zero_length_dataloader_with_multiple_devices = True  # of few validation patches some ranks score none
 
     def __init__(
         self,
@@ -44,8 +50,10 @@ class Training(pl.LightningModule):
         seed: int,
         workers: int,
         validation: tuple[Images, np.ndarray, np.ndarray],
+        share: Share | None = None,
     ) -> None:
         super().__init__()
+        self.share = share or Share()
         self.network, self.section, self.phases = network, section, phases
         self.address, self.seed, self.workers, self.validation = address, seed, workers, validation
         self._held = frozenset(name for name, p in network.named_parameters() if not p.requires_grad)
@@ -56,14 +64,14 @@ class Training(pl.LightningModule):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
-        self._scored: list[torch.Tensor] = []
+        self._scored: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     # --- batches -------------------------------------------------------------------------------------
 
     def train_dataloader(self) -> DataLoader[Any]:
         """The batches from the present step to the next validation: made anew for each stretch."""
         start = self.global_step
-        steps = self.phase.items(start, self.next_stop(start))
+        steps = self.phase.items(start, self.next_stop(start), self.share)
         return loader(self.phase.patches, steps, self.workers, seed_of(self.seed, "loader", start))
 
     @property
@@ -77,13 +85,13 @@ class Training(pl.LightningModule):
         return min((step // every + 1) * every, phase_at(self.phases, step).stop)
 
     def val_dataloader(self) -> Any:
-        """Validation patches, in id order; nothing where there is no validation split."""
+        """This rank's batches of validation patches; nothing where there is no validation split."""
         images, ids, _ = self.validation
         if len(ids) == 0:
             return []
         patches = PlainPatches(images, images.store.rows(ids))
         batches = in_batches(len(ids), 4 * self.section.batch_size)
-        return loader(patches, batches, self.workers, seed=0)
+        return loader(patches, batches[self.share.rank :: self.share.world], self.workers, seed=0)
 
     @property
     def sizes(self) -> str:
@@ -111,14 +119,18 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of one step. Raises ChainError (3) the moment it is not finite."""
-        logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
+        with self._as_in_the_whole(batch_idx):
+            logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
         each = -(batch.target * logits.float().log_softmax(1)).sum(1)
         if batch.negative is not None:
             each = each + negative_loss(logits.float(), batch.negative)
         each = each * batch.weight
         counts = self.phase.counts
         loss: torch.Tensor = each.mean()
-        if len(counts) > 1:
+        if self.share.parts > 1:
+            # the same as below, in one sum: a mean of the parts' means would count the patches of small parts more
+            loss = self.share.parts / counts[0] * each.sum()
+        elif len(counts) > 1:
             loss = each[batch.labelled].mean() + counts[1] / counts[0] * each[~batch.labelled].mean()
         fault.point("train.step")
         if fault.poisoned("train.loss"):
@@ -152,8 +164,26 @@ class Training(pl.LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """Averaged weights follow every step; early in a phase they follow closely (decay warm-up)."""
+        if not self.stepped(batch_idx):
+            return
         phase = phase_at(self.phases, self.global_step - 1)  # of the step that was just made
         self.ema.update(self.network, step=self.global_step - phase.start)
+
+    @property
+    def frozen_later(self) -> bool:
+        """Whether a phase freezes more than is frozen from the start."""
+        return any(frozen != self._held for frozen in self._frozen)
+
+    def stepped(self, batch_idx: int) -> bool:
+        """Whether the optimiser made its step after this batch: with --accumulate it waits for the last piece."""
+        return (batch_idx + 1) % self.share.accumulate == 0
+
+    def _as_in_the_whole(self, batch_idx: int) -> contextlib.AbstractContextManager[Any]:
+        if self.share.parts == 1:
+            return contextlib.nullcontext()
+        total = sum(self.phase.counts)
+        places = self.share.places(total, batch_idx % self.share.accumulate)
+        return WholeBatch(places, total, self.share.world)
 
     def configure_optimizers(self) -> Any:
         """AdamW without decay on biases and norms; in each phase linear warm-up, then half a cosine to zero."""
@@ -174,21 +204,33 @@ class Training(pl.LightningModule):
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
         """Score with the averaged weights, as labelling does."""
         image = normalise(batch[0], self._buffer("mean"), self._buffer("std"))
-        self._scored.append(log_probs(self.ema.module.eval(), image, 1).cpu())
+        self._scored.append((batch[1].cpu(), log_probs(self.ema.module.eval(), image, 1).cpu()))
+        heartbeat.tick()
 
     def on_train_epoch_end(self) -> None:
         """One line of history for each stretch between validations."""
         if not self.losses or self.next_stop(self.global_step - 1) != self.global_step:
             return  # resumed from a checkpoint: Lightning ends what came before it once more
-        entry: dict[str, float] = {"step": self.global_step, "loss": float(np.mean(self.losses)), "lr": self._lr()}
-        if self._scored:
-            _, _, label = self.validation
-            classes = [str(k) for k in range(self._scored[0].shape[1])]
-            found = quality.evaluate(torch.cat(self._scored).numpy(), label, classes)
+        loss = float(summed(torch.tensor(float(np.mean(self.losses)), dtype=torch.float64))) / self.share.world
+        entry: dict[str, float] = {"step": self.global_step, "loss": loss, "lr": self._lr()}
+        if (scores := self._scores()) is not None:
+            classes = [str(k) for k in range(scores.shape[1])]
+            found = quality.evaluate(scores, self.validation[2], classes)
             entry |= {f"validation_{key}": found[key] for key in ("accuracy", "balanced_accuracy", "nll")}
             self.log_dict({key: value for key, value in entry.items() if key.startswith("validation_")})
         self.history.append(entry)
         self.losses, self._scored = [], []
+
+    def _scores(self) -> np.ndarray | None:
+        """What all ranks scored, (V, K) float32; None where this stretch had no validation."""
+        count, classes = len(self.validation[1]), self.phases[0].patches.streams[0].target.shape[1]
+        own, seen = torch.zeros(count, classes), torch.zeros(count)
+        for index, scores in self._scored:
+            own[index], seen[index] = scores, 1
+        if count == 0 or not bool((seen := summed(seen)).any()):
+            return None
+        assert bool((seen == 1).all()), "a validation patch was scored twice or not at all"
+        return summed(own).numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history is part of what the stage publishes, so it travels with the checkpoint."""

@@ -89,7 +89,7 @@ def _batch_norm(
         return fused
     over = [axis for axis in range(image.ndim) if axis != 1]
     shape = [1, -1] + [1] * (image.ndim - 2)
-    exact = image.float()
+    exact = image.to(torch.promote_types(image.dtype, torch.float32))
     own = exact.new_tensor([exact.numel() / exact.shape[1]])
     sums = _SummedOverRanks.apply(torch.cat([exact.sum(over), own]))
     count, mean = sums[-1].detach(), sums[:-1] / sums[-1].detach()
