@@ -1,9 +1,11 @@
 """Files are whole or absent: sibling temporary, fsync, replace, fsync of the directory."""
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +15,21 @@ from data import fault
 
 @contextlib.contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Yield a sibling temporary path to write; on success it becomes `path` durably, on failure it is removed."""
+    """Yield a sibling temporary path to write; on success it becomes `path` durably, on failure it is removed.
+
+    While it is written its owner alone may read it; then it has the mode that the umask gives. Raises OSError where
+    something else than the file that was made stands under the temporary name.
+    """
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)  # also drops a symlink planted under the temporary name
+    mode = _made(part)
     try:
         fault.point("file.begin")
         yield part
         fault.written("file.written", part)
+        if not stat.S_ISREG(part.lstat().st_mode):
+            raise OSError(errno.ELOOP, "something else was put in its place while it was written", str(part))
+        part.chmod(mode)
         fsync_file(part)
         fault.point("file.synced")
         part.replace(path)
@@ -29,6 +39,17 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         part.unlink(missing_ok=True)
         raise
+
+
+def _made(part: Path) -> int:
+    """An empty new file, never through a link; returns the mode it is to have in the end."""
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        mode = stat.S_IMODE(os.fstat(descriptor).st_mode)
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
+    return mode
 
 
 def write_bytes(path: Path, content: bytes) -> None:

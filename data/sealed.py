@@ -5,6 +5,7 @@ A directory is whole when its record (`stage.json`) stands in it; the record is 
 
 import hashlib
 import json
+import posixpath
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,12 @@ def content_digest(files: Mapping[str, str]) -> str:
 
 def files_of(record: Mapping[str, Any]) -> Files:
     """The files a record names. Raises ValueError, KeyError, TypeError or AttributeError when it is none."""
-    return {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in record["files"].items()}
+    files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in record["files"].items()}
+    for name in files:
+        # what we write is plain and relative; anything else would have a file elsewhere opened and digested
+        if posixpath.normpath(name) != name or name.startswith(("/", "..")) or not name.isprintable():
+            raise ValueError(f"{name!r} is no file of the directory")
+    return files
 
 
 def sealed_files(directory: Path) -> Files | None:

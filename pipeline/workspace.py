@@ -1,6 +1,7 @@
 """A directory that one program at a time fills: what lies in it whoever fills it, a chain or a preparation."""
 
 import logging
+import os
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,8 @@ from data import fault
 from data.atomic import fsync_dir
 from data.errors import ChainError, ExitCode
 
+# folders that something is made in, beside single steps and units
+WRITTEN = (".staging", ".trash", "logs", "rounds", "data", "units")
 LOG = logging.getLogger("patchchain")
 
 
@@ -53,7 +56,11 @@ class Workspace:
         """How what is committed under this address is made again, in words after "put the file back, or"."""
 
     def make(self) -> None:
-        """Make the directory where it is not there. Raises ChainError (73) when something is in the way."""
+        """Make the directory where it is not there.
+
+        Raises ChainError (73) when something is in the way, or a link would have it written somewhere else.
+        """
+        self._refuse_ways_out()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
@@ -63,6 +70,20 @@ class Workspace:
                 "name another directory",
                 ExitCode.NOT_WRITABLE,
             ) from error
+
+    def _refuse_ways_out(self) -> None:
+        """The directory may come from elsewhere. A finished step may be a link: it is read, and digested, only."""
+        written = [*(self.root / name for name in WRITTEN), *self.root.glob("rounds/*"), self.ledger, self.lock]
+        written += [path for place in (self.stagings, self.logs) for path in place.rglob("*")]
+        real = Path(os.path.realpath(self.root))
+        for path in written:
+            if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
+                raise ChainError(
+                    f"{path} is a link that leads out of {self.root}",
+                    "this program writes there, and would write somewhere else",
+                    "remove the link; to keep a run elsewhere, link or move the whole directory",
+                    ExitCode.NOT_WRITABLE,
+                )
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a directory into the trash by one rename; say so, unless there is nothing to say."""
