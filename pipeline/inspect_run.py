@@ -68,9 +68,11 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
             ExitCode.MISSING,
         )
     stop = stopped_at(layout)
+    final = _read(layout.place(FINAL) / "metrics.json") or {}
     return {
         "run": str(layout.root),
         "rounds": shown,
+        "final": {name: final.get(name) for name in ("validation", "test")} if layout.stands(FINAL) else None,
         "reviews": told(layout),
         "stop": {"reason": stop.reason, "detail": stop.detail} if stop else None,
     }
