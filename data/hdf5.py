@@ -8,7 +8,7 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -130,6 +130,28 @@ def read(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
     except HDF5_ERRORS as error:
         raise damaged(Path(data.file.filename), data.name, error) from error
     return rows
+
+
+def read_arrays(
+    path: Path, names: Sequence[str], code: ExitCode, optional: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Whole datasets of a file of our own, those in `optional` where they are there. Raises ChainError (66, `code`)."""
+    found = {}
+    with open_file(path, code) as file:
+        for name in (*names, *optional):
+            try:
+                data = dataset(file, name, code)
+            except ChainError as error:
+                if error.code == ExitCode.MISSING and name in optional:
+                    continue
+                raise
+            if h5py.check_string_dtype(data.dtype) is not None:
+                raise _refused(file, name, "numbers are expected, not texts", code)
+            try:
+                found[name] = data[:]
+            except HDF5_ERRORS as error:
+                raise damaged(path, name, error, code) from error
+    return found
 
 
 def read_texts(data: h5py.Dataset) -> list[str]:

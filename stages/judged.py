@@ -55,18 +55,17 @@ def write_judged(directory: Path, judged: Judged) -> None:
 
 def read_judged(directory: Path) -> Judged | None:
     """Read validation.h5; None where the chain has no validation split. Raises ChainError (76) when it is damaged."""
-    from data.hdf5 import HDF5_ERRORS, h5py
+    from data.hdf5 import read_arrays
 
     path = directory / FILE
     if not path.is_file():
         return None
     try:
-        with h5py.File(path, "r") as file:
-            return Judged(**{name: file[name][:] for name in COLUMNS})
-    except HDF5_ERRORS as error:
+        return Judged(**read_arrays(path, COLUMNS, ExitCode.DAMAGED))
+    except ChainError as error:
         raise ChainError(
             f"{path} cannot be read",
-            str(error),
+            f"{error.what}: {error.why}",
             "see which step to make again: `verify RUN`",
             ExitCode.DAMAGED,
         ) from error

@@ -9,6 +9,8 @@ import numpy as np
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 
+REQUIRED, MORE = ("ids", "log_probs"), ("deviation", "opinions")
+
 
 @dataclass(frozen=True)
 class Scores:
@@ -73,7 +75,7 @@ def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
 
 def read_scores(path: Path, part: str) -> Scores:
     """Read one part of `scores.h5`. Raises ChainError: 66 when it is not there, 76 when it cannot be read."""
-    from data.hdf5 import HDF5_ERRORS, h5py
+    from data.hdf5 import read_arrays
 
     if not path.is_file():
         raise ChainError(
@@ -83,14 +85,13 @@ def read_scores(path: Path, part: str) -> Scores:
             ExitCode.MISSING,
         )
     try:
-        with h5py.File(path, "r") as file:
-            group = file[part]
-            more = {name: group[name][:] for name in ("deviation", "opinions") if name in group}
-            return Scores(group["ids"][:], group["log_probs"][:], **more)
-    except HDF5_ERRORS as error:
+        required, more = ([f"{part}/{name}" for name in names] for names in (REQUIRED, MORE))
+        found = read_arrays(path, required, ExitCode.DAMAGED, more)
+    except ChainError as error:
         raise ChainError(
             f"{path}: the scores of part {part} cannot be read",
-            str(error),
+            f"{error.what}: {error.why}",
             "make them again: rerun RUN --from the predict step of this round",
             ExitCode.DAMAGED,
         ) from error
+    return Scores(**{name.removeprefix(f"{part}/"): values for name, values in found.items()})

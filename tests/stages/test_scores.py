@@ -1,5 +1,8 @@
 """Scores are whole, repeatable, and joined by id."""
 
+from dataclasses import replace
+
+import h5py
 import numpy as np
 import pytest
 from scipy.special import log_softmax, softmax
@@ -67,3 +70,16 @@ def test_ids_out_of_order_are_our_own_mistake(tmp_path):
     with pytest.raises(AssertionError):
         write_scores(tmp_path / "scores.h5", {"pool": Scores(one.ids[::-1], one.log_probs)})
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["ids", "log_probs", "opinions"])
+def test_a_file_that_points_elsewhere_is_refused(tmp_path, name):
+    write_scores(tmp_path / "elsewhere.h5", {"pool": replace(scores(5), opinions=scores(5).log_probs[None])})
+    write_scores(tmp_path / "scores.h5", {"pool": scores(5)})
+    with h5py.File(tmp_path / "scores.h5", "a") as file:
+        file.pop(f"pool/{name}", None)
+        file[f"pool/{name}"] = h5py.ExternalLink(str(tmp_path / "elsewhere.h5"), f"/pool/{name}")
+    with pytest.raises(ChainError) as refusal:
+        read_scores(tmp_path / "scores.h5", "pool")
+    assert refusal.value.code == ExitCode.DAMAGED
+    assert "link" in refusal.value.why
