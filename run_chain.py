@@ -22,6 +22,7 @@ from data.printable import printable, printable_lines
 from pipeline.failures import explained, internal
 from pipeline.layout import Layout
 from pipeline.prepare.layout import PreparedLayout
+from pipeline.screen import log_to_screen
 from pipeline.workspace import Workspace
 from stages.signals import Ended, watched
 
@@ -147,10 +148,9 @@ def review(args: argparse.Namespace) -> None:
 
 def serve(args: argparse.Namespace) -> None:
     """The report of RUN, live, and a page to label patches by keyboard, on this computer alone."""
-    from pipeline.review.server import serve as on
+    from pipeline.review.web.server import serve as on
 
-    with watched():
-        on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
+    on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
 
 
 def schema(args: argparse.Namespace) -> None:
@@ -163,7 +163,7 @@ def schema(args: argparse.Namespace) -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, do, and turn every outcome into an exit code and at most three lines on stderr."""
     args = _parser().parse_args(argv)
-    _log_to_screen(getattr(args, "quiet", False))
+    log_to_screen(getattr(args, "quiet", False))
     root = _workspace(args)
     try:
         args.verb(args)
@@ -228,24 +228,6 @@ def _ended(code: ExitCode, at: str) -> ChainError:
         "run the same command to go on",
         code,
     )
-
-
-class _Screen(logging.Handler):
-    """Lines on stderr; looked up each time, so that a progress bar can print them above itself."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError, ValueError):
-            mark = "warning: " if record.levelno >= logging.WARNING else ""
-            print(f"{mark}{printable(record.getMessage())}", file=sys.stderr, flush=True)
-
-
-def _log_to_screen(quiet: bool) -> None:
-    logging.raiseExceptions = False  # a log that cannot be written must not end, or clutter, the work
-    screen = _Screen(logging.WARNING if quiet else logging.INFO)
-    for handler in [handler for handler in LOG.handlers if isinstance(handler, _Screen)]:
-        LOG.removeHandler(handler)
-    LOG.addHandler(screen)
-    LOG.setLevel(logging.INFO)
 
 
 def _version() -> str:
