@@ -3,7 +3,7 @@
 import numpy as np
 
 FLIPPED, SUSPECTED = 0.5, 0.5  # beside the margin, which is in [0, 1]: as much as the best half of it
-CANDIDATES = 10  # times as many as are asked for: what diversity may choose from
+CANDIDATES = 10  # times as many as are asked for: among these, no two alike are looked for
 
 
 def worth(margin: np.ndarray, flipped: np.ndarray, suspected: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from data.keys import uniform
 from pipeline.report.run import Round, Run
-from stages.informative import spread, worth
+from stages.informative import CANDIDATES, spread, worth
 from stages.label_errors import suspected
 
 Pick = Literal["informative", "random"]
@@ -31,46 +31,59 @@ def choose(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> list
     Raises ChainError (66) where the round has no selection.
     """
     now = run.round(number)
-    before = run.round(number - 1) if number else None
+    before = _Before.of(run.round(number - 1), now) if number else None
     rows = np.flatnonzero(~np.isin(now.pool.ids, known))
-    flipped, doubted = _changes(now, before)
+    flipped = np.zeros(len(now.pool), bool) if before is None else before.predicted != now.predicted
+    taught = np.full(len(now.pool), -1) if before is None else before.doubted
     if pick == "random":
         drawn = uniform(now.pool.ids[rows], "review", run.seed, number)
         rows = rows[np.argsort(drawn, kind="stable")[:n]]
     else:
-        value = worth(now.margin[rows], flipped[rows], doubted[rows] >= 0)
-        first = np.argsort(-value, kind="stable")[: 10 * n]
-        rows, value = rows[np.sort(first)], value[np.sort(first)]
-        points = np.sqrt(now.probs(rows))  # their distance is Hellinger's
-        if before is not None:
-            points = np.hstack([points, np.sqrt(before.probs(np.searchsorted(before.pool.ids, now.pool.ids[rows])))])
-        rows = rows[spread(points, value, n)]
-    probs = now.probs(rows)
-    was = before.predicted if before is not None else now.predicted
+        value = worth(now.margin[rows], flipped[rows], taught[rows] >= 0)
+        most = np.sort(np.argsort(-value, kind="stable")[: CANDIDATES * n])
+        rows, value = rows[most], value[most]
+        # the distance of these roots is Hellinger's
+        beliefs = [now.probs(rows)] if before is None else [now.probs(rows), before.probs(rows)]
+        rows = rows[spread(np.sqrt(np.hstack(beliefs)), value, n)]
     return [
         Chosen(
             int(now.pool.ids[row]),
             int(now.predicted[row]),
-            p,
-            _why(run.classes, p, int(was[row]) if flipped[row] else -1, int(doubted[row]), number),
+            probs,
+            _why(run.classes, probs, int(before.predicted[row]) if before else -1, int(taught[row]), number),
         )
-        for row, p in zip(rows, probs, strict=True)
+        for row, probs in zip(rows.tolist(), now.probs(rows), strict=True)
     ]
 
 
-def _changes(now: Round, before: Round | None) -> tuple[np.ndarray, np.ndarray]:
-    """(P,) bool, another class than a round ago; (P,) the class it was taught as and now hardly looks like, else -1."""
-    flipped, doubted = np.zeros(len(now.pool), bool), np.full(len(now.pool), -1, np.int64)
-    if before is None:
-        return flipped, doubted
-    assert np.array_equal(now.pool.ids, before.pool.ids), "a chain scores the same pool in every round"
-    flipped = now.predicted != before.predicted
-    # the teacher of this round learnt these labels and still believes otherwise: confident learning on them
-    taught = before.kept_rows
-    if len(taught):
-        found, _ = suspected(now.probs(taught), before.selection.label.astype(np.int64))
-        doubted[taught[found]] = before.selection.label[found]
-    return flipped, doubted
+@dataclass(frozen=True)
+class _Before:
+    """The round before, in terms of this round's pool, which may be smaller: reviewed patches have left it.
+
+    predicted: (P,) class; doubted: (P,) the class a patch was taught as and no longer looks like, -1: none.
+    """
+
+    round: Round
+    at: np.ndarray
+    predicted: np.ndarray
+    doubted: np.ndarray
+
+    @staticmethod
+    def of(before: Round, now: Round) -> "_Before":
+        at = np.searchsorted(before.pool.ids, now.pool.ids)
+        assert np.array_equal(before.pool.ids[at], now.pool.ids), "a pool only ever loses patches"
+        doubted = np.full(len(now.pool), -1, np.int64)
+        kept = before.selection
+        row = np.searchsorted(now.pool.ids, kept.ids)
+        there = np.flatnonzero(now.pool.ids[np.minimum(row, len(now.pool) - 1)] == kept.ids)
+        if len(there):
+            # the teacher of this round learnt these labels and believes otherwise: confident learning on them
+            found, _ = suspected(now.probs(row[there]), kept.label[there].astype(np.int64))
+            doubted[row[there][found]] = kept.label[there][found]
+        return _Before(before, at, before.predicted[at], doubted)
+
+    def probs(self, rows: np.ndarray) -> np.ndarray:
+        return self.round.probs(self.at[rows])
 
 
 def _why(classes: Sequence[str], probs: np.ndarray, was: int, taught: int, number: int) -> str:
@@ -78,6 +91,6 @@ def _why(classes: Sequence[str], probs: np.ndarray, was: int, taught: int, numbe
     said = [f"{classes[first]} {probs[first]:.2f}, {classes[second]} {probs[second]:.2f}"]
     if taught >= 0:
         said.append(f"taught as {classes[taught]} in round {number - 1}")
-    elif was >= 0:
+    elif was not in (-1, first):
         said.append(f"{classes[was]} in round {number - 1}")
     return "; ".join(said)

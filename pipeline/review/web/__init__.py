@@ -1,0 +1,1 @@
+"""`serve`: the report, live, and a page for labelling by keyboard; on this computer alone."""

@@ -1,0 +1,18 @@
+"""What nobody foresaw, as the three lines that people see; its traceback is in the run's log."""
+
+import contextlib
+import traceback
+
+from data.errors import ChainError
+from pipeline.failures import explained, internal
+from pipeline.layout import Layout
+
+
+def refusal(error: Exception, layout: Layout) -> ChainError:
+    """Of any error."""
+    log = layout.logs / "error.log"
+    with contextlib.suppress(OSError):
+        layout.logs.mkdir(exist_ok=True)
+        with log.open("a", encoding="utf-8") as file:
+            traceback.print_exception(error, file=file)
+    return explained(error, "serve") or internal(error, "serve", log)

@@ -1,0 +1,58 @@
+"""`serve`: the web application on 127.0.0.1, until Ctrl-C."""
+
+import errno
+from collections.abc import Callable
+
+from data.errors import ChainError, ExitCode
+from pipeline.layout import Layout
+from pipeline.status import rounds_of
+
+HERE = "127.0.0.1"
+
+
+def serve(layout: Layout, port: int, number: int | None, n: int, by: str, say: Callable[[str], None]) -> None:
+    """Answer until interrupted. port: 0 is any free one; number, n: what the labelling page asks about.
+
+    Raises ChainError: 66 for no run directory or where Werkzeug is missing, 69 for a port that is taken.
+    """
+    try:
+        from werkzeug.serving import WSGIRequestHandler, make_server
+    except ModuleNotFoundError:
+        raise ChainError(
+            "serve needs the package werkzeug",
+            "it is installed with the extra `serve` only",
+            "python -m pip install 'patchchain[serve]'",
+            ExitCode.MISSING,
+        ) from None
+    from pipeline.review.web.app import App
+    from pipeline.review.web.desk import Desk
+    from pipeline.review.web.live import Live
+
+    class Silent(WSGIRequestHandler):
+        """Says nothing of requests: their addresses hold the token."""
+
+        def log(self, type: str, message: str, *args: object) -> None:
+            """Nowhere."""
+
+    rounds_of(layout)
+    app = App(Live(layout), Desk(layout, number, n), by, port)
+    try:
+        server = make_server(HERE, port, app, threaded=True, request_handler=Silent)
+    except (OSError, OverflowError, SystemExit) as error:
+        taken = not isinstance(error, OSError) or error.errno == errno.EADDRINUSE
+        raise ChainError(
+            f"port {port} cannot be used",
+            "another program answers there" if taken else str(error),
+            "leave --port out, or name another",
+            ExitCode.IN_USE,
+        ) from None
+    app.port = server.port
+    say(f"http://{HERE}:{server.port}/{app.token}/       the report, live")
+    say(f"http://{HERE}:{server.port}/{app.token}/label  label patches")
+    say("for this computer and whoever knows the address; Ctrl-C ends it")
+    try:
+        server.serve_forever()
+    except KeyboardInterrupt:
+        say("ended")
+    finally:
+        server.server_close()
