@@ -13,7 +13,8 @@ from pipeline.report.verdict import Verdict
 from pipeline.text_table import count, percent
 
 WIDTH, HEIGHT = 340.0, 230.0
-LEFT, RIGHT, TOP, BOTTOM = 44.0, 10.0, 14.0, 34.0
+LEFT, RIGHT, TOP, BOTTOM = 44.0, 18.0, 14.0, 34.0
+FIRM = 0.01  # of the patches: bins with fewer are not joined by the line
 MOST_POINTS = 400  # of a learning curve
 MOST_PLACES = 1500  # dots of slides or patients
 
@@ -131,8 +132,10 @@ def reliability_chart(before: Reliability, after: Reliability) -> Markup:
     for found, way in ((before, "t"), (after, "v")):
         full = np.flatnonzero(found.count)
         points = [(frame.x(float(found.confidence[k])), frame.y(float(found.accuracy[k]))) for k in full]
-        if points:
-            parts.append(curve(points, f"line {way}"))
+        # a bin of two or three patches says little: it has its dot, and no line
+        firm = [point for point, k in zip(points, full, strict=True) if found.count[k] >= FIRM * found.count.sum()]
+        if firm:
+            parts.append(curve(firm, f"line {way}"))
         most = max(int(found.count.max()), 1)
         for (x, y), k in zip(points, full, strict=True):
             radius = 2 + 5 * float(np.sqrt(found.count[k] / most))

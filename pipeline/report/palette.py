@@ -1,11 +1,12 @@
 """Colours of classes: one list for the page and for GeoJSON, to be told apart on tissue, on white and on black.
 
-After Okabe and Ito (2008), with mid tones in place of black so that they hold in both colour schemes.
+After Okabe and Ito (2008), with mid tones in place of black so that they hold in both colour schemes,
+and without its pink, which is the colour of the tissue.
 """
 
 COLOURS = (
-    (0, 114, 178), (213, 94, 0), (0, 158, 115), (204, 121, 167), (230, 159, 0), (86, 180, 233), (139, 95, 191),
-    (166, 118, 29), (181, 48, 79), (128, 136, 144),
+    (0, 114, 178), (213, 94, 0), (0, 158, 115), (86, 180, 233), (230, 159, 0), (150, 180, 30), (181, 48, 79),
+    (139, 95, 191), (150, 105, 40), (128, 136, 144),
 )  # fmt: skip
 # from little to much, for confidence and for rounds
 STEPS = ((158, 154, 200), (107, 131, 190), (49, 130, 160), (44, 150, 110), (150, 170, 40))

@@ -133,13 +133,8 @@ def _flips(now: Round, before: Earlier, names: list[str]) -> Flips:
     highest = max(int(off.max()), 1)
     order = np.argsort(-off, axis=None, kind="stable")[:MOST_FLIPS]
     pairs = [divmod(int(k), len(names)) for k in order if off.flat[k]]
-    rows = [
-        (
-            names[a],
-            [(int(table[a, b]), 0 if a == b else int(np.ceil(9 * off[a, b] / highest))) for b in range(len(names))],
-        )
-        for a in range(len(names))
-    ]
+    shade = np.ceil(9 * off / highest).astype(int)
+    rows = [(name, list(zip(table[a].tolist(), shade[a].tolist(), strict=True))) for a, name in enumerate(names)]
     return Flips(
         names if len(names) <= MOST_CLASSES else [],
         rows if len(names) <= MOST_CLASSES else [],
@@ -150,11 +145,20 @@ def _flips(now: Round, before: Earlier, names: list[str]) -> Flips:
 
 def _shares(run: Run, now: Round) -> list[PlaceShares]:
     found = []
+    before: np.ndarray | None = None
     for owner in (run.slides, run.patients, run.sites):
-        shares = measures.shares(owner.code[now.rows], now.kept)
-        if len(shares.code) > 1:
+        code = owner.code[now.rows]
+        shares = measures.shares(code, now.kept)
+        # where every patient has one slide, the second chart would be the first again
+        if len(shares.code) > 1 and (before is None or not _alike(before, code)):
             found.append(_place_shares(owner, shares))
+            before = code
     return found
+
+
+def _alike(one: np.ndarray, other: np.ndarray) -> bool:
+    pairs = len(np.unique(np.stack([one, other]), axis=1).T)
+    return pairs == len(np.unique(one)) == len(np.unique(other))
 
 
 def _place_shares(owner: Owners, shares: Shares) -> PlaceShares:

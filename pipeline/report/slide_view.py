@@ -44,7 +44,7 @@ class SlideView:
 
 @dataclass(frozen=True)
 class SlidesView:
-    """total: slides with pool patches; rule: which are shown; volume: of CT; exact: whether the squares' side is known."""
+    """total: slides with pool patches and places; volume: of CT; exact: whether the squares' side is known."""
 
     slides: list[SlideView]
     total: int

@@ -1,0 +1,258 @@
+"""The page of a run, and the files beside it: `write_report` is what the verb `report` does."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data.atomic import write_bytes
+from data.errors import ChainError, ExitCode
+from data.names import shortened
+from pipeline.inspect_run import SHARES
+from pipeline.layout import PROGRAM, Layout
+from pipeline.report.advice import advice, meaning
+from pipeline.report.cards import Cards, said
+from pipeline.report.charts import rounds_chart
+from pipeline.report.facts import fact, pointer, resolved
+from pipeline.report.likeness import Likeness, likeness
+from pipeline.report.map_view import MapView, map_view
+from pipeline.report.palette import colour_class, css
+from pipeline.report.places import Places, places
+from pipeline.report.round_view import RoundView, round_view
+from pipeline.report.run import Round, Run
+from pipeline.report.slide_view import SlidesView, slides_view
+from pipeline.report.suspect_view import SuspectsView, suspects_view
+from pipeline.report.suspects import Suspects, suspects
+from pipeline.report.tables import write_tables
+from pipeline.report.verdict import Model, Verdict, verdict
+from pipeline.review.holding import reviews
+from pipeline.text_table import count, percent, size
+from pipeline.web_page import file_bytes, rendered
+
+HERE = Path(__file__).parent
+PAGE = "report.html"
+MOST_ALARMS = 20  # at the top; each round has its own
+# the page holds the first round and the last ones: with their galleries, and with their charts alone
+MOST_GALLERIES, MOST_ROUNDS = 8, 20
+GALLERY, FAR, DOUBTED = 12, 24, 24  # patches
+# heading, path in a class's figures, kind, whether it is an audit
+COLUMNS = (
+    ("predicted", "/predicted", "count", False),
+    ("kept", "/kept", "count", False),
+    *((heading, f"/{field}", "percent", False) for heading, field in SHARES.items()),
+)
+AUDIT = (
+    ("precision", "/audit/precision", "percent", True),
+    ("recall", "/audit/recall", "percent", True),
+)
+
+
+@dataclass(frozen=True)
+class Options:
+    """embed: patches on the map, 0 for no map; seconds: for their embeddings, about; all_labels: a run to compare."""
+
+    embed: int = 2000
+    seconds: float = 45.0
+    all_labels: Path | None = None
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that page and tables are made of."""
+
+    run: Run
+    verdict: Verdict
+    likeness: Likeness | None
+    suspects: list[Suspects]
+    places: Places | None
+    last: Round | None
+
+
+def write_report(layout: Layout, page: Path | None = None, options: Options | None = None) -> str:
+    """Write the page (RUN/report.html unless said otherwise) and, beside it, a folder of its name with the tables.
+
+    Returns a line for people. Reads committed files only, so it may be asked for while the chain runs. Raises
+    ChainError: 66 where there is no run directory, 76 where a committed file cannot be read, 73 for a place that
+    cannot be written.
+    """
+    target = page or layout.root / PAGE
+    folder = target.with_suffix("")
+    if folder == target:
+        raise ChainError(
+            f"--out {shortened(str(target))} has no ending",
+            "the tables are written into a folder of the page's name without it",
+            f"name the page, for instance {shortened(str(target))}.html",
+            ExitCode.USAGE,
+        )
+    found = gathered(layout, options or Options())
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise ChainError(
+            f"{folder} cannot be made: {error.strerror}",
+            "the tables of the report are written there",
+            "name another page with --out",
+            ExitCode.NOT_WRITABLE,
+        ) from error
+    files = write_tables(found.run, found.verdict, found.likeness, found.suspects, found.places, found.last, folder)
+    html = file_bytes(page_of(found, files, folder.name))
+    write_bytes(target, html)
+    return f"{target}: {size(len(html))}; its tables: {folder}"
+
+
+def build_page(layout: Layout, options: Options | None = None) -> str:
+    """The page alone, as HTML, without writing anything: for who serves it. Raises what `write_report` raises."""
+    return page_of(gathered(layout, options or Options()), [], "")
+
+
+def gathered(layout: Layout, options: Options) -> Findings:
+    """Read, and look once at the patches that the map is made of."""
+    run = Run.open(layout)
+    top = Layout(options.all_labels) if options.all_labels else None
+    if not run.drawn:
+        return Findings(
+            run, Verdict("", [], "none", "Nothing to show yet: no patch is stored.", {}), None, [], None, None
+        )
+    judged = verdict(run, top)
+    seen = likeness(run, options.embed, options.seconds)
+    last = run.round(run.numbers[-1]) if run.numbers else None
+    return Findings(run, judged, seen, suspects(run, seen), places(run.store, run.table), last)
+
+
+def page_of(found: Findings, files: list[tuple[str, str]], folder: str) -> str:
+    """The page as HTML. files: (name, what it holds) in the folder beside it."""
+    run = found.run
+    cards = Cards(run.store, run.table, run.classes) if run.drawn else None
+    rounds: list[RoundView] = []
+    first: Round | None = None
+    before: Round | None = None
+    if cards is not None:
+        detailed = _chosen(run.numbers, MOST_ROUNDS)
+        pictured = _chosen(run.numbers, MOST_GALLERIES)
+        for now in run.rounds():
+            first = first or now
+            if now.number in detailed:
+                earlier = None if before is None else before.at(now.pool.ids)
+                rounds.append(round_view(run, now, earlier, cards, GALLERY if now.number in pictured else 0))
+            before = now
+    slides: SlidesView | None = None
+    if found.places is not None and first is not None and found.last is not None:
+        slides = slides_view(run, found.places, first, found.last)
+    map_: MapView | None = None
+    doubted: list[SuspectsView] = []
+    if cards is not None:
+        map_ = map_view(run, found.likeness, found.last, cards, FAR) if found.likeness is not None else None
+        doubted = [suspects_view(run, one, cards, DOUBTED) for one in found.suspects]
+    return rendered(
+        f"Report of {said(run.layout.root.absolute().name)}",
+        (HERE / "report.css").read_text(encoding="utf-8") + css(),
+        (HERE / "report.html").read_text(encoding="utf-8"),
+        **_words(found),
+        **_helpers(found),
+        rounds=rounds,
+        left_out=_left_out(run, rounds),
+        rounds_chart=rounds_chart(found.verdict),
+        slides=slides,
+        map=map_,
+        suspects=doubted,
+        files=files,
+        folder=said(folder),
+    )
+
+
+def _words(found: Findings) -> dict[str, Any]:
+    run = found.run
+    names = [said(name, 40) for name in run.classes] if run.drawn else []
+    stop = run.found["stop"]
+    truth = any(one["quality"]["total"].get("audit") for one in run.found["rounds"])
+    alarms = [
+        (one["round"], said(alarm, 300)) for one in run.found["rounds"] for alarm in one["quality"].get("alarms", [])
+    ]
+    unit = next((one["quality"]["unit"] for one in run.found["rounds"] if one["quality"].get("unit")), "place")
+    key = [("v", "validation"), ("t", "test")]
+    if found.verdict.ceiling:
+        key.append(("soft", "dotted: all labels"))
+    return {
+        "name": f"What {said(run.layout.root.absolute().name)} believes",
+        "about": _about(run),
+        "verdict": found.verdict,
+        "metric": found.verdict.metric.replace("_", " ").capitalize(),
+        "model_key": [*key, ("soft", "dashed: labels only")],
+        "stop": meaning(stop["reason"]) or " " if stop else "",
+        "alarms": [(number, what, advice(what)) for number, what in alarms[-MOST_ALARMS:]],
+        "truth": truth,
+        "unit": unit,
+        "raw_classes": list(run.classes) if run.drawn else [],
+        "class_names": names,
+        "columns": COLUMNS + (AUDIT if truth else ()),
+        "overlay_key": [
+            *((colour_class(code), name) for code, name in enumerate(names)),
+            ("sure", "filled: at least 90 % sure"),
+            ("unsure", "pale: less sure"),
+            ("changed", "other class than in the first round"),
+        ],
+        "reviews": [
+            (
+                review.address,
+                review.holds_from,
+                said("; ".join(f"{k}: {v}" for k, v in sorted(review.about.items())), 300),
+            )
+            for review in reviews(run.layout)
+        ],
+    }
+
+
+def _about(run: Run) -> str:
+    if not run.drawn:
+        return ""
+    splits = run.given
+    parts = [
+        f"{count(len(splits.labelled))} labelled patches of {len(run.classes)} classes",
+        f"{count(len(splits.pool))} in the pool",
+        f"{count(len(splits.validation))} validation, {count(len(splits.test))} test",
+    ]
+    for owner in (run.patients, run.slides):
+        known = len(set(owner.code[owner.code >= 0].tolist()))
+        if known:
+            parts.append(f"{count(known)} {owner.kind}s")
+    return "; ".join(parts) + "."
+
+
+def _helpers(found: Findings) -> dict[str, Any]:
+    document = found.run.found
+
+    def model_fact(model: Model, split: str, metric: str) -> Any:
+        path = _path_of(found.run, model.address)
+        if path is not None:
+            return fact(document, f"{path}/{split}/{metric}", "percent")
+        return percent((model.metrics.get(split) or {}).get(metric))
+
+    return {
+        "fact": lambda path, kind: fact(document, path, kind),
+        "has": lambda path: resolved(document, path) is not None,
+        "model_fact": model_fact,
+        "pointer": pointer,
+        "percent": percent,
+        "count": count,
+        "colour": colour_class,
+    }
+
+
+def _path_of(run: Run, address: str) -> str | None:
+    """Where `inspect --json` has the figures of a model."""
+    if address == "final":
+        return "/final"
+    _, number, name = address.split("/")
+    return f"/rounds/{run.numbers.index(int(number))}/{name}" if int(number) in run.numbers else None
+
+
+def _chosen(numbers: list[int], most: int) -> set[int]:
+    return set(numbers if len(numbers) <= most else [numbers[0], *numbers[-(most - 1) :]])
+
+
+def _left_out(run: Run, rounds: list[RoundView]) -> str:
+    words = []
+    if len(rounds) < len(run.numbers):
+        words.append(f"The first and the last {MOST_ROUNDS - 1} of {len(run.numbers)} rounds are shown")
+    if len(rounds) > MOST_GALLERIES:
+        words.append(f"galleries are drawn for the first and the last {MOST_GALLERIES - 1}")
+    return "; ".join(words) + f"; all figures: {PROGRAM} inspect {said(str(run.layout.root))}" if words else ""
