@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from data.atomic import write_json
+from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
 from stages.volume_networks import is_volume_network
 
 ENSEMBLE = "ensemble"
+SHAPE = {"num_classes", "in_chans", "img_size", "channels", "depth"}  # see `networks.network_kwargs`
 
 
 @dataclass(frozen=True)
@@ -58,10 +60,25 @@ class ModelCard:
 
     @staticmethod
     def load(path: Path) -> "ModelCard":
-        """Read what `save` wrote."""
-        plain = json.loads(path.read_text())
-        members = [MemberCard(**member) for member in plain.pop("members", [])]
-        return ModelCard(**plain, members=members)
+        """Read what `save` wrote. Raises ChainError (76) for anything that asks for more than a network's shape."""
+        try:
+            plain = json.loads(path.read_text())
+            members = [MemberCard(**member) for member in plain.pop("members", [])]
+            card = ModelCard(**plain, members=members)
+            # timm would also take paths and addresses of weights here
+            asked = card.timm_kwargs.keys() | {name for member in card.members for name in member.timm_kwargs}
+            if strange := asked - SHAPE:
+                raise ValueError(f"timm_kwargs holds {sorted(strange)[0]!r}")
+            if strangers := [one.file for one in card.members if Path(one.file).name != one.file]:
+                raise ValueError(f"{strangers[0]!r} is no file beside it")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise ChainError(
+                f"{path} is no description of a model of this program",
+                str(error),
+                "see which step to make again: `verify RUN`",
+                ExitCode.DAMAGED,
+            ) from error
+        return card
 
 
 def input_words(

@@ -29,6 +29,8 @@ def create(name: str, timm_kwargs: dict[str, Any], key: str) -> torch.nn.Module:
     """timm.create_model with errors a user can read. `key` is the configuration key to name."""
     volume = is_volume_network(name)
     try:
+        if not volume and not timm.is_model(name):  # a name such as hf-hub:... would be looked up in a network
+            raise ValueError("no model is registered under this name")
         model: torch.nn.Module = (create_volume_network if volume else timm.create_model)(name, **timm_kwargs)
     except TypeError as error:
         raise ChainError(

@@ -29,7 +29,8 @@ class Init(Section):
         Digested(),
         Field(
             strict=False,
-            description="a local safetensors file with the pretrained weights, under timm's names; null: timm fetches",
+            description="a local safetensors file, or PyTorch checkpoint of nothing but tensors, with the pretrained "
+            "weights under timm's names; null: timm fetches",
         ),
     ] = None
     stages: Annotated[

@@ -1,4 +1,4 @@
-"""The pretrained tensors: read from a safetensors file, or taken from a network that timm has filled."""
+"""The pretrained tensors: read from a file, or taken from a network that timm has filled."""
 
 import logging
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from data.errors import ChainError, ExitCode
+from stages.init.foreign import foreign_tensors, is_foreign
 from stages.init.inflate import inflated, is_flat
 from stages.volume_networks import adapt_first
 
@@ -26,9 +27,10 @@ class Donor:
 
 
 def donor_from_file(path: Path, key: str) -> Donor:
-    """Read a safetensors file. Names that all begin with a wrapper's, such as `module.`, lose it, which is said.
+    """Read a safetensors file, or a checkpoint of tensors alone (see foreign.py).
 
-    Raises ChainError, naming `key`: 66 when the file is missing, 65 when it is not a safetensors file.
+    Names that all begin with a wrapper's, such as `module.`, lose it, which is said. Raises ChainError, naming `key`:
+    66 when the file is missing, 65 when it is neither.
     """
     tensors = _read(path, key)
     unwrapped, wrapper = unwrap(tensors)
@@ -69,6 +71,8 @@ def fitted(donor: Donor, model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 def _read(path: Path, key: str) -> dict[str, torch.Tensor]:
     try:
+        if is_foreign(path):
+            return foreign_tensors(path, key)
         tensors: dict[str, torch.Tensor] = load_file(path)
         return tensors
     except FileNotFoundError as error:
@@ -77,6 +81,6 @@ def _read(path: Path, key: str) -> dict[str, torch.Tensor]:
         raise ChainError(
             f"{key}: {path} is not a safetensors file",
             str(error),
-            "convert the weights to safetensors; pickled checkpoints are not read",
+            "convert the weights to safetensors; of PyTorch's files those of tensors alone are read",
             ExitCode.BAD_DATA,
         ) from error

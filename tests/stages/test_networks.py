@@ -1,5 +1,7 @@
 """Networks: loaded whole or refused by name, and usable without this program."""
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -120,3 +122,36 @@ def test_a_pretrained_network_keeps_its_own_normalisation_and_a_random_one_the_d
     assert normalisation(pretrained, rgb, ([], [])) == (list(cfg.mean), list(cfg.std))
     assert normalisation(pretrained, NetworkInput("grey8", 32), ([], []))[0] == pytest.approx([sum(cfg.mean) / 3])
     assert normalisation(TeacherConfig(backbone=NAME), rgb, ([0.1], [0.2])) == ([0.1], [0.2])
+
+
+@pytest.mark.parametrize("name", ["hf-hub:somebody/something", "local-dir:/somewhere", "https://example.org/x", "../x"])
+def test_a_backbone_is_a_registered_name_and_never_an_address(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.getaddrinfo", lambda *_: pytest.fail("looked up in a network"))
+    monkeypatch.setattr(timm, "create_model", lambda *_, **__: pytest.fail("given to timm"))
+    with pytest.raises(ChainError, match="no model") as caught:
+        create(name, {"num_classes": 2}, "teacher.backbone")
+    assert caught.value.code == ExitCode.MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"timm_kwargs": {"num_classes": 2, "checkpoint_path": "/somewhere/evil.pth"}}, "checkpoint_path"),
+        ({"timm_kwargs": {"num_classes": 2, "pretrained": True}}, "pretrained"),
+        ({"timm_kwargs": {"num_classes": 2, "pretrained_cfg": {"url": "https://example.org"}}}, "pretrained_cfg"),
+        ({"members": [{"name": "x", "timm_kwargs": {}, "mean": [], "std": [], "file": "../../w"}]}, "'../../w'"),
+        ({"members": [{"name": "x", "timm_kwargs": {}, "mean": [], "std": [], "file": "/w"}]}, "'/w'"),
+        ({"more": 1}, "more"),
+        ({"timm_kwargs": []}, "keys|timm_kwargs|list"),
+    ],
+)
+def test_a_card_asks_for_a_networks_shape_and_nothing_else(tmp_path: Path, change: dict, why: str) -> None:
+    card = {"name": NAME, "timm_kwargs": {"num_classes": 2}, "classes": ["a", "b"], "size_px": 32, "mode": "rgb8",
+            "mean": [0.5], "std": [0.5], "weights": "w", "input": "i"}  # fmt: skip
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    assert ModelCard.load(tmp_path / "model.json").name == NAME
+    (tmp_path / "model.json").write_text(json.dumps(card | change))
+    with pytest.raises(ChainError) as caught:
+        ModelCard.load(tmp_path / "model.json")
+    assert caught.value.code == ExitCode.DAMAGED
+    assert re.search(why, caught.value.why)
