@@ -118,6 +118,16 @@ def inspect(args: argparse.Namespace) -> None:
     _show(json.dumps(found, indent=1).splitlines() if args.json else text(found))
 
 
+def report(args: argparse.Namespace) -> None:
+    """Write what RUN believes as one HTML page, with tables beside it."""
+    from pipeline.report.build import Options, log_to, write_report
+
+    layout = Layout(args.run)
+    _show([write_report(layout, args.out, Options(embed=args.embed, all_labels=args.all_labels))])
+    if args.logger:
+        _show([log_to(layout, tuple(args.logger))])
+
+
 def verify(args: argparse.Namespace) -> None:
     """Check every committed byte of a run or of a prepared directory."""
     prepared = PreparedLayout(args.run)
@@ -260,6 +270,7 @@ def _parser() -> argparse.ArgumentParser:
         (resume, [directory]),
         (status, [directory]),
         (inspect, [directory]),
+        (report, [directory]),
         (rerun, [directory]),
         (verify, [directory]),
         (serve, [directory]),
@@ -287,6 +298,7 @@ def _parser() -> argparse.ArgumentParser:
     at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
     at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
     at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
+    _add_report(at_verb["report"])
     return parser
 
 
@@ -312,6 +324,16 @@ def _add_review(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _add_asked(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--round", type=int, metavar="R", help="from 0; otherwise the newest with a selection")
     sub.add_argument("--n", type=_some, default=200, metavar="N", help="how many patches (200)")
+
+
+def _add_report(sub: argparse.ArgumentParser) -> None:
+    sub.add_argument(
+        "--out", type=Path, metavar="FILE", help="the page (RUN/report.html); tables in a folder beside it"
+    )
+    sub.add_argument("--embed", type=_whole, default=2000, metavar="N", help="patches on the map (2000; 0: no map)")
+    sub.add_argument("--all-labels", type=Path, metavar="RUN", help="a finished run on all labels, drawn as a line")
+    loggers = ["tensorboard", "wandb", "mlflow"]
+    sub.add_argument("--logger", action="append", default=[], choices=loggers, help="also log figures by round")
 
 
 def _add_hardware(sub: argparse.ArgumentParser) -> None:

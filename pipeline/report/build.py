@@ -7,7 +7,7 @@ from typing import Any
 from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
 from data.names import shortened
-from pipeline.inspect_run import SHARES
+from pipeline.inspect_run import SHARES, findings
 from pipeline.layout import PROGRAM, Layout
 from pipeline.report.advice import advice, meaning
 from pipeline.report.cards import Cards, said
@@ -19,6 +19,7 @@ from pipeline.report.palette import colour_class, css
 from pipeline.report.places import Places, places
 from pipeline.report.round_view import RoundView, round_view
 from pipeline.report.run import Round, Run
+from pipeline.report.series import series
 from pipeline.report.slide_view import SlidesView, slides_view
 from pipeline.report.suspect_view import SuspectsView, suspects_view
 from pipeline.report.suspects import Suspects, suspects
@@ -97,6 +98,19 @@ def write_report(layout: Layout, page: Path | None = None, options: Options | No
     html = file_bytes(page_of(found, files, folder.name))
     write_bytes(target, html)
     return f"{target}: {size(len(html))}; its tables: {folder}"
+
+
+def log_to(layout: Layout, asked: tuple[str, ...]) -> str:
+    """Give the figures by round to loggers: tensorboard (with CSV, always), wandb, mlflow. Returns a line for people.
+
+    Raises ChainError (2) for one whose package is not installed.
+    """
+    from stages.round_log import log_rounds
+
+    log = layout.logs / "rounds-log"
+    log.mkdir(parents=True, exist_ok=True)
+    log_rounds(log, series(findings(layout)), tuple(name for name in asked if name != "tensorboard"))
+    return f"figures by round: {log}"
 
 
 def build_page(layout: Layout, options: Options | None = None) -> str:

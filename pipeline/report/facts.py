@@ -30,9 +30,14 @@ def shown(value: Any, kind: str) -> str:
     """As the page has it. kind: count, percent, number, text."""
     if value is None:
         return "-"
-    if kind == "text":
-        return said(str(value), 400)
-    return {"count": count, "percent": percent, "number": lambda v: f"{v:.2f}"}[kind](value)
+    match kind:
+        case "count":
+            return count(value)
+        case "percent":
+            return percent(value)
+        case "number":
+            return f"{value:.2f}"
+    return said(str(value), 400)
 
 
 def fact(document: Any, path: str, kind: str) -> Markup:

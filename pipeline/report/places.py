@@ -46,13 +46,14 @@ def places(store: PatchStore, table: PatchTable) -> Places | None:
         rows = rows[np.argsort(code[rows], kind="stable")]
         if not len(rows):
             continue
-        columns = [np.asarray(numbers[name])[rows] for name in names]
+        x, y = (np.asarray(numbers[name])[rows] for name in names[:2])
         if kind == VOLUME:
-            side = store.size_px * columns[3]
-            return Places(kind, rows, code[rows], columns[0] - side / 2, columns[1] - side / 2, columns[2], side, True)
+            z, spacing = (np.asarray(numbers[name])[rows] for name in names[2:])
+            side = store.size_px * spacing
+            return Places(kind, rows, code[rows], x - side / 2, y - side / 2, z, side, True)
         exact = "side_px" in numbers and bool(np.isfinite(numbers["side_px"][rows]).all())
-        side = np.asarray(numbers["side_px"])[rows] if exact else _steps(code[rows], *columns)
-        return Places(kind, rows, code[rows], *columns, np.zeros(len(rows)), side, exact)
+        side = np.asarray(numbers["side_px"])[rows] if exact else _steps(code[rows], x, y)
+        return Places(kind, rows, code[rows], x, y, np.zeros(len(rows)), side, exact)
     return None
 
 

@@ -146,8 +146,8 @@ def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
     on_test = ""
     if (value := last.figures["test"].value) is not None:
         on_test = f" On test it is {percent(value)}"
-        before = first.figures["test"].value
-        on_test += f", with labels only {percent(before)}." if last is not first and before is not None else "."
+        alone = first.figures["test"].value
+        on_test += f", with labels only {percent(alone)}." if last is not first and alone is not None else "."
     if last.figures["validation"].value is None:
         return "open", f"There are no validation labels, so nothing here can say whether the rounds helped.{on_test}"
     if last is first:
