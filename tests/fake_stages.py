@@ -37,7 +37,10 @@ class FakeLauncher:
     def launch(self, job: Job, lock_fd: int) -> str:
         self.launched.append(job.address)
         assert not list(job.out.iterdir()), "a stage begins with an empty out"
-        inputs = {role: digest(where / "result.json") for role, where in job.inputs.items()}
+        inputs = {
+            role: digest(where / ("labels.parquet" if role.startswith("review_") else "result.json"))
+            for role, where in job.inputs.items()
+        }
         result = {"section": job.section, "seed": job.seed, "address": job.address, "inputs": inputs}
         for half in ("first", "second"):  # a stage in two halves, each checkpointed
             checkpoint = job.work / f"{half}.json"

@@ -14,16 +14,18 @@ import contextlib
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from data.atomic import write_json
+from data.atomic import fsync_dir, write_json
 from data.errors import ChainError, ExitCode
 from data.review_words import FILE, ROLE
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, Step, at, running_order
-from pipeline.record import read_record
+from pipeline.record import read_record, seal
 
 ABOUT = "review.json"
 NAMES = ("teacher", "predict", "select", "student")
@@ -108,9 +110,22 @@ def first_round_to_come(layout: Layout) -> int:
     return number
 
 
-def hold(layout: Layout, address: str, start: str) -> None:
-    """Write from where a review holds, before it is put in place. Under `settled`."""
+def publish(layout: Layout, address: str, start: str, fill: Callable[[Path], None]) -> None:
+    """Put a review in place by one rename. Under `settled`.
+
+    address: `next_address`; start: of the first step that honours it; fill: writes its files into a directory.
+    """
+    layout.reviews.mkdir(exist_ok=True)
+    place = layout.place(address)
+    part = place.with_name(f".{place.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
+    part.mkdir()
+    fill(part)
+    seal(part, address, {"kind": "review"})
+    # before the rename: from where a review holds means nothing until it is there
     write_json(layout.holds, holds(layout) | {address: start})
+    part.rename(place)
+    fsync_dir(layout.reviews)
 
 
 def hold_from(layout: Layout, start: str) -> list[str]:

@@ -1,16 +1,16 @@
 """`review import`: a sheet that people filled in becomes labels of the chain, all of it or nothing."""
 
 import difflib
-import shutil
 import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from data.atomic import fsync_dir, write_json
+from data.atomic import write_json
 from data.errors import ChainError, ExitCode
 from data.names import shortened
 from data.printable import harmless, printable
@@ -21,8 +21,7 @@ from data.store import PatchStore
 from data.table import id_text
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import SPLITS, STORE, at
-from pipeline.record import seal
-from pipeline.review.holding import ABOUT, addresses, first_round_to_come, hold, next_address, settled
+from pipeline.review.holding import ABOUT, addresses, first_round_to_come, next_address, publish, settled
 from pipeline.review.later import outlook
 from pipeline.review.sheet import Row, check_of, read_sheet, reject_word, words
 
@@ -70,18 +69,18 @@ def import_review(layout: Layout, path: Path, by: str, revise: bool = False, dry
         lines = [*_told(address, said, splits.classes, who), *outlook(layout, start, said.rounds)]
         if dry:
             return ["dry run, nothing is written:", *lines]
-        _publish(layout, address, start, said, splits.classes, who)
+
+        def fill(directory: Path) -> None:
+            write_review(directory / FILE, said.new, splits.classes)
+            write_json(directory / ABOUT, _about(said, splits.classes, who))
+
+        publish(layout, address, start, fill)
     return lines
 
 
-def _publish(layout: Layout, address: str, start: str, said: Said, classes: Sequence[str], who: str) -> None:
-    layout.reviews.mkdir(exist_ok=True)
-    place = layout.place(address)
-    part = place.with_name(f".{place.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of an import that was killed
-    part.mkdir()
-    write_review(part / FILE, said.new, classes)
-    about = {
+def _about(said: Said, classes: Sequence[str], who: str) -> dict[str, Any]:
+    """The content of review.json."""
+    return {
         "by": who,
         "at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "rounds": list(said.rounds),
@@ -91,11 +90,6 @@ def _publish(layout: Layout, address: str, start: str, said: Said, classes: Sequ
         "corrected": said.corrected,
         "revised": said.revised,
     }
-    write_json(part / ABOUT, about)
-    seal(part, address, {"kind": "review"})
-    hold(layout, address, start)  # first: an entry without its review means nothing
-    part.rename(place)
-    fsync_dir(layout.reviews)
 
 
 def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Reviewed, revise: bool) -> Said:

@@ -4,7 +4,8 @@ STYLE = """
 main { max-width: 76rem; margin: 0 auto; }
 nav { display: flex; gap: 1rem; flex-wrap: wrap; margin-bottom: 1rem; }
 a { color: var(--accent); }
-pre { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere;
+  background: var(--card); border: 1px solid var(--line); border-radius: .4rem; padding: .6rem; }
 iframe { width: 100%; height: 80vh; border: 1px solid var(--line); border-radius: .4rem; background: var(--back); }
 .error { color: var(--bad); }
 .desk { display: grid; gap: 1rem; grid-template-columns: minmax(0, 1fr) minmax(0, 1fr); }
