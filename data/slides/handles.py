@@ -18,6 +18,7 @@ import openslide
 
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
+from data.slides.index_files import refuse_ways_out
 
 MOST_OPEN = 16  # a pyramid's handle holds tens of files and megabytes
 CACHE_BYTES = 64 << 20  # of all together: two rows of 256 px tiles in a strip of 16,384 px (see order.py)
@@ -132,6 +133,7 @@ def open_slide(path: Path, cache: openslide.OpenSlideCache | None = None) -> ope
     try:
         if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
             raise OSError(errno.EINVAL, "it is no file")
+        refuse_ways_out(path)
         handle = openslide.OpenSlide(path)
         if cache is not None:
             handle.set_cache(cache)
