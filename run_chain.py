@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from pipeline.session import Session
 
 LOG = logging.getLogger("patchchain")
+LAUNCHERS = ["auto", "in_process", "torchrun", "slurm", "external"]
+HANG_WORDS = "a process that comes no further for S seconds has hung (1800; 0: never)"
 STALL_WORDS = "an input whose process is silent for S seconds has failed"
 
 
@@ -193,7 +195,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> None:
-    from pipeline.launchers.in_process import InProcess
+    from pipeline.launchers.choose import launcher
+    from pipeline.launchers.external import follow, place
     from pipeline.session import Session
     from pipeline.status import rounds_of
     from pipeline.summary import summary
@@ -202,9 +205,24 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
     # the look-up of newer versions on import would reach for a network
     os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
     layout = Layout(args.run)
-    hardware = Hardware(args.device, args.precision, args.workers, args.threads, tuple(args.logger))
-    with watched() as watch:
-        stop = verb(Session(layout, InProcess(), hardware, watch))
+    hardware = Hardware(
+        args.device,
+        args.precision,
+        args.workers,
+        args.threads,
+        tuple(args.logger),
+        args.devices,
+        args.nodes,
+        args.strategy,
+        args.accumulate,
+        args.hang_timeout,
+    )
+    if args.launcher == "external" and (rank := place(os.environ)[0]) > 0:
+        with watched():
+            follow(layout.root, rank)
+        return
+    with watched() as watch, launcher(args.launcher, hardware, layout.root) as chosen:
+        stop = verb(Session(layout, chosen, hardware, watch))
     if not args.quiet:
         _show(summary(layout, rounds_of(layout).rounds, stop))
 
@@ -342,6 +360,12 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--precision", choices=["32", "bf16"], default="32")
     group.add_argument("--workers", type=_whole, default=0, help="loader processes")
     group.add_argument("--threads", type=_whole, default=0, help="CPU threads; 0: as torch finds them")
+    group.add_argument("--devices", type=_some, default=1, metavar="N", help="processes a machine, one a device")
+    group.add_argument("--nodes", type=_some, default=1, metavar="N", help="machines, in an allocation of SLURM")
+    group.add_argument("--launcher", choices=LAUNCHERS, default="auto", help="who starts them; see docs/cluster.md")
+    group.add_argument("--strategy", choices=["ddp", "fsdp"], default="ddp", help="fsdp: for what does not fit on one")
+    group.add_argument("--accumulate", type=_some, default=1, metavar="N", help="pieces that a step is taken in")
+    group.add_argument("--hang-timeout", type=_seconds, default=1800.0, metavar="S", help=HANG_WORDS)
     sub.add_argument(
         "--logger", action="append", default=[], choices=["wandb", "mlflow"], help="beside CSV and TensorBoard"
     )

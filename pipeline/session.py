@@ -27,7 +27,7 @@ from stages.job import Hardware
 from stages.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
-OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash"}
+OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}
 OURS |= {".config.yaml.part"}
 REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
 

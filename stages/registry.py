@@ -4,17 +4,21 @@ from typing import NamedTuple
 
 
 class Kind(NamedTuple):
-    """`version` is raised when the same recipe would give other bytes. `module` is imported only to run the stage."""
+    """`version` is raised when the same recipe would give other bytes. `module` is imported only to run the stage.
+
+    ranks: whether it can be divided among processes, one a device.
+    """
 
     version: int
     module: str
+    ranks: bool = False
 
 
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(3, "stages.train.stage"),
-    "predict": Kind(2, "stages.predict.stage"),
+    "train": Kind(3, "stages.train.stage", ranks=True),
+    "predict": Kind(2, "stages.predict.stage", ranks=True),
     "select": Kind(2, "stages.select.stage"),
     "promote": Kind(2, "stages.promote"),
 }

@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from data.printable import PrintableFormatter
@@ -14,21 +15,24 @@ from stages.registry import KINDS
 LOG = logging.getLogger("patchchain")
 
 
+@dataclass(frozen=True)
 class InProcess:
-    """See Launcher."""
+    """See Launcher. log: the name of the log file in the job's folder."""
+
+    log: str = "stage.log"
 
     def launch(self, job: Job, lock_fd: int) -> str:
         """See Launcher. The lock needs no handing on: this process holds it."""
-        with logged_to(job.log / "stage.log"):
+        with logged_to(job.log / self.log):
             try:
                 summary: str = importlib.import_module(KINDS[job.kind].module).run(job)
             except SystemExit as error:  # a library's way out is no finished stage
-                raise internal(RuntimeError(f"exit {error.code}"), job.address, job.log / "stage.log") from error
+                raise internal(RuntimeError(f"exit {error.code}"), job.address, job.log / self.log) from error
             except Exception as error:
                 known = explained(error, job.address)
                 if known is None:
                     LOG.debug("traceback", exc_info=True)
-                    raise internal(error, job.address, job.log / "stage.log") from error
+                    raise internal(error, job.address, job.log / self.log) from error
                 LOG.debug(f"refused: {' | '.join(known.lines())}")
                 if known is error:
                     raise

@@ -12,7 +12,7 @@ import torch
 from data import fault
 from data.images import Images
 from data.keys import seed_of
-from stages import signals
+from stages import heartbeat, signals
 from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
@@ -79,6 +79,7 @@ class _Scorer(pl.LightningModule):
         image, index = batch
         image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
         found = {"log_probs": log_probs(self.network, image, self.asked.views)}
+        heartbeat.tick()
         if self.earlier:
             found["opinions"] = torch.stack([log_probs(one, image, self.asked.views) for one in self.earlier], 1)
         if self.asked.mc_passes:

@@ -1,0 +1,223 @@
+"""Ranks that others start (Kubernetes, MPI): each runs the same command, with RANK, WORLD_SIZE, MASTER_ADDR and
+MASTER_PORT set. Rank 0 orchestrates; the others follow it through a folder of the run directory.
+
+A follower knows an order that is meant for it by its own token: what an earlier start left behind names other tokens.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from data.atomic import write_json
+from data.errors import ChainError, ExitCode
+from pipeline.launchers.group import Group, python, started
+from pipeline.launchers.in_process import InProcess
+from pipeline.launchers.report import Report
+from stages import signals
+from stages.heartbeat import END, ORPHANED_S, Beat, beating
+from stages.job import Job
+from stages.registry import KINDS
+
+NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
+FOLDER = ".ranks"
+LOOK_EVERY_S = 0.5
+MEET_S = 600.0
+
+
+def place(environment: Mapping[str, str]) -> tuple[int, int]:
+    """(rank, world size) from the environment. Raises ChainError (2) where it does not say."""
+    absent = [name for name in NEEDED if name not in environment]
+    numbers = [environment.get(name, "") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
+    if absent or not all(number.isdecimal() for number in numbers) or int(numbers[0]) >= int(numbers[1]):
+        raise ChainError(
+            f"--launcher external: {', '.join(absent) or 'RANK, WORLD_SIZE or MASTER_PORT'} "
+            f"{'is not set' if len(absent) == 1 else 'are not set' if absent else 'is no fitting number'}",
+            "whoever starts the ranks tells each its place by these variables",
+            "see docs/cluster.md; on one machine use --devices N instead",
+            ExitCode.USAGE,
+        )
+    return int(numbers[0]), int(numbers[1])
+
+
+class External:
+    """See Launcher; that of rank 0."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder, (_, self.world) = root / FOLDER, place(os.environ)
+        self.order: dict[str, Any] = {"number": 0, "command": [], "members": {}}
+        self._meeting: contextlib.ExitStack | None = None
+
+    @contextlib.contextmanager
+    def ending(self) -> Iterator[None]:
+        """Around the chain: followers end with it, and with its exit code."""
+        code = ExitCode.INTERNAL
+        try:
+            yield
+            code = ExitCode.DONE
+        except (ChainError, signals.Ended) as error:
+            code = error.code
+            raise
+        finally:
+            if self._meeting is not None:
+                self._meeting.close()
+                write_json(self.folder / "order.json", self.order | {"done": int(code)})
+
+    def launch(self, job: Job, lock_fd: int) -> str:
+        """See Launcher."""
+        self._meet()
+        if not KINDS[job.kind].ranks:
+            return InProcess().launch(job, lock_fd)
+        self._wait_for_all(job.hardware.hang_timeout_s or MEET_S)
+        group = Group(job, self.world)
+        self.order = self.order | {"number": self.order["number"] + 1, "command": group.command}
+        write_json(self.folder / "order.json", self.order)
+        words = [python(), *group.command]  # its own rank; its environment says which
+        return group.run(lambda: started(words, lock_fd, job.log / "launcher.log", {}))
+
+    def _meet(self) -> None:
+        if self._meeting is not None:
+            return
+        # not before the first stage: only then the run directory is ours
+        shutil.rmtree(self.folder, ignore_errors=True)  # of an earlier start; followers that live say so again
+        self.folder.mkdir()
+        self._meeting = contextlib.ExitStack()
+        self._meeting.enter_context(beating(self.folder / "orchestrator", self._take_in))
+
+    def _take_in(self) -> None:
+        members = {
+            path.name.removeprefix("follower-"): path.read_text() for path in sorted(self.folder.glob("follower-*"))
+        }
+        if members != self.order["members"]:
+            self.order = self.order | {"members": members}
+            write_json(self.folder / "order.json", self.order)
+
+    def _wait_for_all(self, patience_s: float) -> None:
+        until = time.monotonic() + patience_s
+        while missing := {str(number) for number in range(1, self.world)} - self.order["members"].keys():
+            if time.monotonic() > until:
+                raise ChainError(
+                    f"{len(missing)} of {self.world} ranks have not come, the first is {min(map(int, missing))}",
+                    f"waited {patience_s:.0f} s for them to follow",
+                    "every rank runs the same command and sees the same run directory: see docs/cluster.md",
+                    ExitCode.HUNG,
+                )
+            time.sleep(LOOK_EVERY_S)
+
+
+def follow(root: Path, rank: int) -> None:
+    """Any other rank: do its part of every stage until the first one says that the chain has ended.
+
+    Raises ChainError: with the code the chain ended with where it is no success, 124 where nobody gives orders.
+    """
+    folder, token, done = root / FOLDER, uuid.uuid4().hex, 0
+    patience, seen, seen_at, begun = MEET_S, None, time.monotonic(), time.monotonic()
+    with _child() as child, signals.between_batches():
+        while True:
+            order = _read(folder / "order.json")
+            mine = order.get("members", {}).get(str(rank)) == token
+            if mine and "done" in order:
+                _refuse_end(order["done"])
+                return
+            if not mine:
+                with contextlib.suppress(OSError):  # before there is a run, and whenever the folder is made anew
+                    (folder / f"follower-{rank}").write_text(token)
+            beat = Beat.read(folder / "orchestrator")
+            if mine and beat != seen:
+                seen, seen_at, patience = beat, time.monotonic(), ORPHANED_S
+            if time.monotonic() - max(seen_at, begun) > patience:
+                raise ChainError(
+                    f"rank {rank}: nothing is heard of rank 0",
+                    f"it runs the chain, and was silent for {patience:.0f} s",
+                    "see what rank 0 said; start all ranks again to go on",
+                    ExitCode.HUNG,
+                )
+            if mine and order["number"] > done:
+                done = order["number"]
+                child.start(order["command"], rank)
+            child.look()
+            child.pass_on()
+            time.sleep(LOOK_EVERY_S)
+
+
+class _Child:
+    """The process that does this rank's part of the present stage."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[bytes] | None = None
+        self.folder, self.rank = Path(), 0
+        self.told = False
+
+    def start(self, command: list[str], rank: int) -> None:
+        self.end()
+        self.folder, self.rank = Path(command[2]), rank
+        log = self.folder / f"rank-{rank}.out"
+        with Path(os.devnull).open("rb") as nothing:
+            self.process = started([python(), *command], nothing.fileno(), log, {})
+
+    def look(self) -> None:
+        """End it where the stage has ended, and say so where it died without a word."""
+        if self.process is None:
+            return
+        with contextlib.suppress(OSError):
+            if END in (self.folder / "asked").read_text().split():
+                self.end()
+                return
+        code, path = self.process.poll(), self.folder / f"report-{self.rank}.json"
+        if code is None:
+            return
+        self.process = None
+        if not path.exists() and self.folder.exists():
+            what = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit {code}"
+            Report.of(
+                ChainError(
+                    f"rank {self.rank} died ({what})",
+                    "somebody or the system killed it (out of memory?), or a library crashed",
+                    "run the same command again to go on",
+                    ExitCode.INTERNAL,
+                )
+            ).save(path)
+
+    def pass_on(self) -> None:
+        """A signal to this process is one to its rank, which agrees with the others where to end."""
+        if not signals.asked() or self.told:
+            return
+        self.told = True
+        if self.process is None:
+            raise signals.Ended(signals.code())
+        self.process.send_signal(signal.SIGTERM)
+
+    def end(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
+
+
+@contextlib.contextmanager
+def _child() -> Iterator[_Child]:
+    child = _Child()
+    try:
+        yield child
+    finally:
+        child.end()
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with contextlib.suppress(OSError, ValueError):
+        return dict(json.loads(path.read_bytes()))
+    return {}
+
+
+def _refuse_end(code: int) -> None:
+    if code in (ExitCode.PREEMPTED, ExitCode.INTERRUPTED):
+        raise signals.Ended(ExitCode(code))
+    if code != ExitCode.DONE:
+        raise ChainError("the chain ended early", "rank 0 says why", "see what it printed", ExitCode(code))

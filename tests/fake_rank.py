@@ -1,0 +1,63 @@
+"""A rank whose stage does as its section says: see `run`."""
+
+import os
+import signal
+import sys
+import time
+import types
+from pathlib import Path
+
+from data.atomic import write_json
+from data.errors import ChainError, ExitCode
+from pipeline.launchers import rank
+from stages import heartbeat, signals
+from stages.job import Job
+from stages.registry import KINDS
+
+STEP_S = 0.05
+
+
+def run(job: Job) -> str:
+    """`steps` ticks; before step `at`, rank `who` does `what`; the first rank writes result.json."""
+    number, section = int(os.environ["RANK"]), job.section
+    with signals.between_batches():
+        for step in range(section["steps"]):
+            heartbeat.tick()
+            if step == section.get("at") and number == section.get("who"):
+                misbehave(section["what"])
+            if signals.asked():
+                raise signals.Ended(signals.code(), f"saved at step {step}")
+            time.sleep(STEP_S)
+    if number == 0:
+        write_json(job.out / "result.json", {"world": int(os.environ["WORLD_SIZE"]), "section": section})
+    return f"{job.address}: {section['steps']} steps"
+
+
+def misbehave(what: str) -> None:
+    match what:
+        case "die":
+            os.write(2, b"the last thing it said\n")
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case "spin":
+            while True:
+                pass
+        case "refuse":
+            raise ChainError("the loss became nan", "why", "what to do", ExitCode.DIVERGED)
+        case "break":
+            raise ZeroDivisionError("ours")
+        case "term":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+def install() -> None:
+    """Make training this stage."""
+    module = types.ModuleType(KINDS["train"].module)
+    module.run = run  # type: ignore[attr-defined]
+    sys.modules[KINDS["train"].module] = module
+
+
+if __name__ == "__main__":
+    install()
+    rank.main(Path(sys.argv[1]), sys.argv[2] == rank.SHOWN, float(sys.argv[3]))
