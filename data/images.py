@@ -4,9 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from data.augment.ct import CtNoiseDrawer
 from data.augment.noise import Noise
-from data.augment.pipeline import NoiseDrawer
 from data.network_input import NetworkInput
 from data.stain_normaliser import StainNormaliser
 from data.store import PatchStore
@@ -39,6 +37,10 @@ class Images:
 
 def drawer(noise: Noise, kind: NetworkInput) -> Drawer:
     """What disturbs images of this kind: `draw(patch, seed)`. Picklable, and the same in every process."""
+    # here, for who only looks at patches: albumentations brings torch along
+    from data.augment.ct import CtNoiseDrawer
+    from data.augment.pipeline import NoiseDrawer
+
     return CtNoiseDrawer(noise, kind.windows) if kind.windows else NoiseDrawer(noise, kind.channels)
 
 

@@ -120,14 +120,14 @@ class App:
 
     def _post_label(self, request: "Request", rest: str) -> "Response":
         said = _said(request)
-        if said is None or not isinstance(said.get("id"), str) or type(said.get("code")) not in (int, type(None)):
+        if not isinstance(said.get("id"), str) or type(said.get("code", "")) not in (int, type(None)):
             return _plain(400, "an id and a code are expected")
         self.desk.label(said["id"], said["code"])
         return _json({})
 
     def _post_save(self, request: "Request", rest: str) -> "Response":
         said = _said(request)
-        if said is None or not isinstance(said.get("by"), str):
+        if not isinstance(said.get("by"), str):
             return _plain(400, "a name is expected")
         return _json({"lines": self.desk.save(said["by"], said.get("dry") is not False)})
 
@@ -143,12 +143,13 @@ def _title(live: Live) -> str:
     return live.layout.root.resolve().name
 
 
-def _said(request: "Request") -> dict[str, Any] | None:
+def _said(request: "Request") -> dict[str, Any]:
+    """The body as a mapping, empty where it is none."""
     try:
         said = json.loads(request.get_data(cache=False))
     except (ValueError, RecursionError):
-        return None
-    return said if isinstance(said, dict) else None
+        return {}
+    return said if isinstance(said, dict) else {}
 
 
 @functools.cache

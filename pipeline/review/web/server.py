@@ -1,6 +1,7 @@
 """`serve`: the web application on 127.0.0.1, until Ctrl-C."""
 
 import errno
+import socket
 from collections.abc import Callable
 
 from data.errors import ChainError, ExitCode
@@ -35,24 +36,25 @@ def serve(layout: Layout, port: int, number: int | None, n: int, by: str, say: C
             """Nowhere."""
 
     rounds_of(layout)
-    app = App(Live(layout), Desk(layout, number, n), by, port)
+    with _listening(port) as listener:
+        port = listener.getsockname()[1]
+        app = App(Live(layout), Desk(layout, number, n), by, port)
+        server = make_server(HERE, port, app, threaded=True, request_handler=Silent, fd=listener.fileno())
+    say(f"http://{HERE}:{server.port}/{app.token}/       the report, live")
+    say(f"http://{HERE}:{server.port}/{app.token}/label  label patches")
+    say("for this computer and whoever knows the address; Ctrl-C ends it")
+    server.serve_forever()  # it takes Ctrl-C as its end
+    say("ended")
+
+
+def _listening(port: int) -> socket.socket:
     try:
-        server = make_server(HERE, port, app, threaded=True, request_handler=Silent)
-    except (OSError, OverflowError, SystemExit) as error:
-        taken = not isinstance(error, OSError) or error.errno == errno.EADDRINUSE
+        return socket.create_server((HERE, port))
+    except (OSError, OverflowError) as error:
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
         raise ChainError(
             f"port {port} cannot be used",
             "another program answers there" if taken else str(error),
             "leave --port out, or name another",
             ExitCode.IN_USE,
         ) from None
-    app.port = server.port
-    say(f"http://{HERE}:{server.port}/{app.token}/       the report, live")
-    say(f"http://{HERE}:{server.port}/{app.token}/label  label patches")
-    say("for this computer and whoever knows the address; Ctrl-C ends it")
-    try:
-        server.serve_forever()
-    except KeyboardInterrupt:
-        say("ended")
-    finally:
-        server.server_close()
