@@ -1,0 +1,328 @@
+"""Every fault point of the program, struck in every way; go on; compare every committed byte with an untouched run.
+
+    python -m benchmarks.fault_sweep                      # every point x kind, up to 6 occurrences: over 1,000
+    python -m benchmarks.fault_sweep --occurrences 0      # every occurrence there is
+    python -m benchmarks.fault_sweep --sample 150         # a sample that holds every point and every kind
+
+A real chain of two rounds, so small that it takes about a second; the points are those that the program lists. One
+process imports torch once and forks before any thread exists: what is killed is killed for real, and gone on with in
+another process. Where --together is more than 1, a chain is struck that often before it may end, and what ended with
+an error goes on in the same process. Ends with 0 when all files are the
+same, every exit code is the documented one, and no process, traceback or unfinished file is left, else 1.
+"""
+
+import argparse
+import collections
+import contextlib
+import gc
+import importlib
+import json
+import os
+import random
+import select
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+# one thread: a fork of several is no process of its own
+os.environ |= {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "NO_ALBUMENTATIONS_UPDATE": "1",
+}
+
+import run_chain
+from benchmarks.kill_demo import committed
+from data import fault
+from pipeline.fault_points import fault_points
+
+CONFIG = """
+data: {size_px: 16, sources: [{kind: synthetic, patients: 6, patches_per_patient: 8, size_px: 16}]}
+splits: {validation: 0.2, test: 0.2, labels: {count: 2}}
+teacher: {backbone: test_resnet, steps: 3, evaluate_every: 2, batch_size: 4, noise: none}
+predict: {batch_size: 8, shard_batches: 2}
+select: {rule: top_k, k: 4, k_step: 2}
+student: {backbone: test_resnet, steps: 3, evaluate_every: 2, batch_size: 4, unlabeled_ratio: 1}
+promote: {tolerance: 1.0}
+"""
+# what the process may end with; 0: a ledger that cannot be written ends nothing
+EXITS = {
+    "kill": {-9},
+    "torn": {-9},
+    "term": {75},
+    "hang": {75},
+    "exc": {70},
+    "enospc": {74, 0},
+    "eio": {74, 0},
+    "oom": {71},
+    "nan": {3},
+}
+LONGEST_S = 120.0
+END = "the end: "  # between what several starts said
+NEAR = 1  # passages of a point: these are met again wherever a chain goes on
+OFTEN = 15  # passages: of points that every stage has
+PATIENCE_S = 10.0  # for a process that was told twice to end
+
+
+@dataclass(frozen=True)
+class Strike:
+    """A fault in one of the two scenarios, `run` or `rerun`."""
+
+    scenario: str
+    point: str
+    nth: int
+    kind: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.point}@{self.nth}@{self.kind}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a process ended and what it said; seen, modules: of a process that was asked to count."""
+
+    code: int
+    said: str
+    seen: dict[str, int]
+    modules: list[str]
+
+
+def start(starts: list[tuple[list[str], str | None]]) -> list[Outcome]:
+    """One process, forked from this one: the program's words, each time with a fault armed, "count", or nothing.
+
+    Returns as many outcomes as it came to: a process that is killed comes to nothing more.
+    """
+    said = os.pipe()
+    with tempfile.TemporaryFile("w+") as result:
+        child = os.fork()
+        if not child:
+            os.setsid()
+            os.dup2(said[1], 2)
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            for words, armed in starts:
+                fault.arm(armed)
+                code = run_chain.main(words)
+                if armed == fault.COUNT:
+                    json.dump({"seen": fault.seen, "modules": list(sys.modules)}, result)
+                    result.flush()
+                os.write(2, f"{END}{code}\n".encode())
+            os._exit(0)
+        os.close(said[1])
+        text = _listen(child, said[0])
+        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+            raise AssertionError(f"{starts}: a process was left behind")
+        result.seek(0)
+        found = json.loads(result.read() or "{}")
+    *parts, rest = text.split(END)
+    codes = [int(part.partition("\n")[0]) for part in [*parts[1:], rest]] if parts else []
+    told = [part.partition("\n")[2] if k else part for k, part in enumerate([*parts, rest])]
+    outcomes = [
+        Outcome(code, words, found.get("seen", {}), found.get("modules", []))
+        for code, words in zip(codes, told, strict=False)
+    ]
+    return outcomes if died == 0 else [*outcomes, Outcome(died, told[-1], {}, [])]
+
+
+def _listen(child: int, stream: int) -> str:
+    """Read until the end; what hangs is told twice to end."""
+    said, told, until = b"", 0, time.monotonic() + LONGEST_S
+    while True:
+        ready, _, _ = select.select([stream], [], [], 0.1)
+        if ready:
+            chunk = os.read(stream, 65536)
+            if not chunk:
+                break
+            said, told, until = said + chunk, 0, time.monotonic() + LONGEST_S
+        elif b"injected: hang" in said.rpartition(END.encode())[2] and told < 2:
+            told, until = told + 1, time.monotonic() + PATIENCE_S
+            os.kill(child, signal.SIGTERM)
+        if time.monotonic() > until:
+            os.kill(child, signal.SIGKILL)
+            said += b"\nit did not end"
+    os.close(stream)
+    return said.decode(errors="replace")
+
+
+class Sweep:
+    """Chains of so many rounds under `root`, each struck and gone on with until it ends."""
+
+    def __init__(self, root: Path, rounds: int) -> None:
+        self.root, self.last = root, f"rounds/{rounds - 1:02d}/student"
+        self.config = root / "tiny.yaml"
+        self.config.write_text(f"rounds: {rounds}\n{CONFIG}")
+        self.plain = root / "plain"
+        self.seen = {"run": self._untouched()}
+        self.truth = committed(self.plain)
+        self.seen["rerun"] = start([(self._first("rerun", self._begin("rerun")), fault.COUNT)])[0].seen
+        self.struck: list[Strike] = []
+        self.wrong: list[str] = []
+        self.chains = 0
+
+    def _untouched(self) -> dict[str, int]:
+        # the first one says what there is to import, so that no later one pays for it
+        (warm,) = start([(self._words("run", self.plain), fault.COUNT)])
+        assert warm.code == 0, warm.said
+        for name in warm.modules:
+            with contextlib.suppress(Exception):
+                importlib.import_module(name)
+        assert len(list(Path("/proc/self/task").iterdir())) == 1, "an import began a thread"
+        gc.collect()
+        gc.freeze()  # what is never collected is never copied
+        return warm.seen
+
+    def strikes(self, occurrences: int) -> Iterator[Strike]:
+        """Every listed point, every kind, occurrences spread from the first to the last."""
+        for point in fault_points():
+            scenario = "run" if self.seen["run"].get(point.name) else "rerun"
+            count = self.seen[scenario].get(point.name, 0)
+            if not count:
+                self.wrong.append(f"{point.name} is never passed")
+            for nth in _spread(count, occurrences):
+                for kind in point.kinds:
+                    yield Strike(scenario, point.name, nth, kind)
+
+    def go(self, strikes: list[Strike], together: int) -> None:
+        """Every strike; each chain ends, and is compared, after `together` of them."""
+        late: list[Strike] = []  # the chain they were in did not come there: a chain each
+        for hand in self._hands(strikes, together):
+            late += self._chain(hand)
+        for strike in late:
+            assert not self._chain([strike]), f"{strike}: passed in the first run, and now not"
+
+    def _chain(self, hand: list[Strike]) -> list[Strike]:
+        """One chain, struck by each of the hand in turn, then left to end. Returns those that found nothing to strike.
+
+        Who is not killed by a strike goes on in the same process; a hand of one always goes on in another.
+        """
+        run = self._begin(hand[0].scenario)
+        first, again = self._first(hand[0].scenario, run), self._words("run", run)
+        said, late, left = [], [], list(hand)
+        while left:
+            outcomes = start([(again if said else first, strike.text) for strike in left])
+            for strike, outcome in zip(left, outcomes, strict=False):
+                if f"injected: {strike.kind}" not in outcome.said:
+                    late.append(strike)
+                    continue
+                said.append(strike.text)
+                self.struck.append(strike)
+                self._judge(strike, outcome)
+            left = left[len(outcomes) :]
+        self._compare(run, start([(again, None)])[0], said)
+        self.chains += 1
+        return late
+
+    def _hands(self, strikes: list[Strike], together: int) -> list[list[Strike]]:
+        """Dealt to chains so that each has its strikes in the order in which a chain comes to their points."""
+        alone = [strike for strike in strikes if strike.scenario != "run" or strike.nth > NEAR]
+        near = [strike for strike in strikes if strike not in alone]
+        if together == 1:
+            return [[strike] for strike in strikes]
+        seen, rng = self.seen["run"], random.Random(0)
+        order = {point: place for place, point in enumerate(seen)}
+        often = {point for point, count in seen.items() if count > OFTEN}
+
+        def when(strike: Strike) -> tuple[bool, float]:
+            ends_nothing = strike.point.startswith("ledger") and strike.kind in ("enospc", "eio")
+            return ends_nothing, rng.uniform(0, len(order)) if strike.point in often else order[strike.point]
+
+        near.sort(key=when)
+        count = max(1, round(len(near) / together))
+        return [near[i::count] for i in range(count)] + [[strike] for strike in alone]
+
+    def _judge(self, strike: Strike, outcome: Outcome) -> None:
+        if outcome.code not in EXITS[strike.kind]:
+            self.wrong.append(f"{strike.text}: exit {outcome.code}: {outcome.said[-300:]}")
+        if "Traceback" in outcome.said:
+            self.wrong.append(f"{strike.text}: a traceback on the screen")
+
+    def _compare(self, run: Path, last: Outcome, said: list[str]) -> None:
+        found = committed(run)
+        differing = sorted(n for n in self.truth.keys() | found.keys() if self.truth.get(n) != found.get(n))
+        left = [p.name for p in run.rglob("*.part") if ".trash" not in p.parts]
+        left += [p.name for p in (run / ".staging").iterdir()]
+        if last.code or differing or left:
+            self.wrong.append(f"{said}: then exit {last.code}, differing {differing[:3]}, left {left[:3]}: {last.said}")
+        else:
+            shutil.rmtree(run)
+
+    def _begin(self, scenario: str) -> Path:
+        run = self.root / f"chain-{scenario}"
+        shutil.rmtree(run, ignore_errors=True)
+        if scenario == "rerun":
+            shutil.copytree(self.plain, run)
+        return run
+
+    def _first(self, scenario: str, run: Path) -> list[str]:
+        more = ["--from", self.last] if scenario == "rerun" else []
+        return self._words(scenario, run) + more
+
+    def _words(self, verb: str, run: Path) -> list[str]:
+        places = [str(self.config), str(run)] if verb == "run" else [str(run)]
+        return [verb, *places, "--threads", "1", "--device", "cpu", "--quiet"]
+
+
+def _spread(count: int, most: int) -> list[int]:
+    if not most or count <= most:
+        return list(range(1, count + 1))
+    return sorted({1 + round(i * (count - 1) / max(1, most - 1)) for i in range(most)})
+
+
+def sampled(strikes: list[Strike], size: int, seed: int) -> list[Strike]:
+    """`size` of them: every point, every kind at every family of points as far as it goes, then at random."""
+    rng = random.Random(seed)
+    shuffled = rng.sample(strikes, len(strikes))
+    nearest = sorted(shuffled, key=lambda strike: strike.nth > NEAR)
+    first: dict[object, Strike] = {}
+    for strike in nearest:
+        first.setdefault(strike.point, strike)
+    for strike in nearest:
+        first.setdefault((strike.point.partition(".")[0], strike.kind), strike)
+    near = [strike for strike in shuffled if strike.nth <= NEAR and strike.scenario == "run"]
+    chosen = dict.fromkeys([*first.values(), *shuffled[: size // 20], *near, *shuffled])
+    return list(chosen)[:size]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--occurrences", type=int, default=6, help="of each point and kind; 0: all")
+    parser.add_argument("--sample", type=int, default=0, help="only so many; 0: all")
+    parser.add_argument("--together", type=int, default=1, help="strikes a chain")
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--into", type=Path, help="where chains are run; default: a new directory in memory")
+    args = parser.parse_args()
+    memory = Path("/dev/shm")
+    begun = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=args.into or (memory if memory.is_dir() else None)) as root:
+        sweep = Sweep(Path(root), args.rounds)
+        strikes = list(sweep.strikes(args.occurrences))
+        if args.sample:
+            strikes = sampled(strikes, args.sample, args.seed)
+        sweep.go(strikes, args.together)
+    for line in sweep.wrong:
+        print(line)
+    by_kind = collections.Counter(strike.kind for strike in sweep.struck)
+    summary = {
+        "points": len({strike.point for strike in sweep.struck}),
+        "injections": len(sweep.struck),
+        "kinds": dict(sorted(by_kind.items())),
+        "chains": sweep.chains,
+        "files": len(sweep.truth),
+        "wrong": len(sweep.wrong),
+        "seconds": round(time.monotonic() - begun),
+    }
+    print(json.dumps(summary))
+    return 1 if sweep.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
