@@ -24,22 +24,28 @@ STOP = "stop"  # save and end, as after the signal that is named
 END = "end"  # leave at once
 
 _ticks = 0
+_at = ""
 
 
-def tick() -> None:
-    """The work came further: a batch, a shard, a look at what others do."""
-    global _ticks
+def tick(at: str = "") -> None:
+    """The work came further: a batch, a shard, a look at what others do. at: how far, where that can be said."""
+    global _ticks, _at
     _ticks += 1
+    _at = at or _at
 
 
 @dataclass(frozen=True)
 class Beat:
-    """`beats`: how often it was written, so that a process that stands still is told from one that waits."""
+    """`beats`: how often it was written, so that a process that stands still is told from one that waits.
+
+    at: how far its work came, in words.
+    """
 
     pid: int
     host: str
     beats: int
     ticks: int
+    at: str = ""
 
     @property
     def here(self) -> bool:
@@ -50,8 +56,8 @@ class Beat:
     def read(path: Path) -> "Beat | None":
         """None before the first one, and in the instant of writing."""
         with contextlib.suppress(OSError, ValueError, IndexError):
-            pid, host, beats, ticks = path.read_text().split()
-            return Beat(int(pid), host, int(beats), int(ticks))
+            pid, host, beats, ticks, *at = path.read_text().split()
+            return Beat(int(pid), host, int(beats), int(ticks), " ".join(at))
         return None
 
 
@@ -67,7 +73,7 @@ def beating(path: Path, each: Callable[[], None] = lambda: None) -> Iterator[Non
             part = path.with_name(f".{path.name}.part")
             # a full disk must not end what still works; a watcher notices the silence
             with contextlib.suppress(OSError):
-                part.write_text(f"{os.getpid()} {socket.gethostname()} {beats} {_ticks}")
+                part.write_text(f"{os.getpid()} {socket.gethostname()} {beats} {_ticks} {_at}")
                 part.replace(path)
             each()
             if done.wait(EVERY_S):

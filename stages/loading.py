@@ -4,7 +4,9 @@ Data sets here give whole batches: a sampler says which patches a batch holds, a
 and reorders batch samplers, has nothing to wrap.
 """
 
+import os
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.images import Images
+from stages.end_with_parent import end_with_parent
 
 
 class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -38,10 +41,15 @@ def loader(dataset: Any, batches: Iterable[Any], workers: int, seed: int) -> Dat
         sampler=batches,
         batch_size=None,
         num_workers=workers,
+        worker_init_fn=partial(_end_with, os.getpid()),
         generator=torch.Generator().manual_seed(seed),
         pin_memory=torch.cuda.is_available(),
         prefetch_factor=4 if workers else None,
     )
+
+
+def _end_with(parent: int, worker: int) -> None:
+    end_with_parent(parent)
 
 
 def in_batches(count: int, size: int) -> list[range]:

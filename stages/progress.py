@@ -59,8 +59,8 @@ class StageProgress:
 
     def advance(self, count: float, note: str = "", items: int | None = None) -> None:
         """`count` more units done; `items` patches so far in this process, where the unit is not patches."""
-        heartbeat.tick()
         self.done += count
+        heartbeat.tick(f"{self.done:,.0f}/{self.total:,} {self.unit}")
         now = time.monotonic()
         elapsed = max(now - self._begun, 1e-6)
         here = self.done - self._begun_at

@@ -67,6 +67,11 @@ class Rank:
             return False
         return not _runs(self.beat.pid) if self.beat.here else time.monotonic() - self.beaten > LOST_S
 
+    @property
+    def where(self) -> str:
+        """How far it came, in words."""
+        return f" at {self.beat.at}" if self.beat and self.beat.at else ""
+
     def silent_s(self, now: float) -> float:
         """Seconds without getting further; what a start takes is not counted."""
         if self.beat is None or self.beat.ticks == 0:
@@ -165,7 +170,7 @@ class Group:
             raise error
 
     def _died(self, rank: Rank, code: int | None) -> ChainError:
-        self._show_last_lines(rank)
+        shown = self._show_last_lines(rank)
         if rank.beat is None:
             log = self.job.log / "launcher.log"
             _show(log)
@@ -176,8 +181,9 @@ class Group:
                 ExitCode.INTERNAL,
             )
         return ChainError(
-            f"{self.job.address}: rank {rank.number} died (pid {rank.beat.pid} on {rank.beat.host})",
-            "somebody or the system killed it (out of memory?), or a library crashed; its last lines stand above",
+            f"{self.job.address}: rank {rank.number} died{rank.where} (pid {rank.beat.pid} on {rank.beat.host})",
+            "somebody or the system killed it (out of memory?), or a library crashed"
+            + ("; its last lines stand above" if shown else ""),
             f"run the same command again to go on; its log: {log_of(self.job.log, rank.number)}",
             ExitCode.INTERNAL,
         )
@@ -195,7 +201,7 @@ class Group:
         self._dump_stacks()
         self._show_last_lines(rank)
         raise ChainError(
-            f"{self.job.address}: rank {rank.number} is silent for {now - rank.moved:.0f} s"
+            f"{self.job.address}: rank {rank.number} is silent for {now - rank.moved:.0f} s{rank.where}"
             if rank.beat
             else f"{self.job.address}: rank {rank.number} was never heard of",
             f"{'its process stands still' if still else 'it hangs'}; where all ranks stood: "
@@ -213,9 +219,10 @@ class Group:
                     os.kill(rank.beat.pid, signal.SIGCONT)
         time.sleep(2 * EVERY_S + 0.5)
 
-    def _show_last_lines(self, rank: Rank) -> None:
-        _show(log_of(self.job.log, rank.number), f"rank {rank.number}: ")
-        _show(out_of(self.job.log, rank.number), f"rank {rank.number}: ")
+    def _show_last_lines(self, rank: Rank) -> bool:
+        paths = (log_of(self.job.log, rank.number), out_of(self.job.log, rank.number))
+        shown = [_show(path, f"rank {rank.number}: ") for path in paths]
+        return any(shown)
 
     def _end(self, process: subprocess.Popen[bytes], number: signal.Signals) -> None:
         until = time.monotonic() + END_S
@@ -275,8 +282,11 @@ def _runs(pid: int, word: str = "") -> bool:
         return not word
 
 
-def _show(path: Path, mark: str = "") -> None:
+def _show(path: Path, mark: str = "") -> bool:
+    """Whether there was anything to show."""
+    lines: list[str] = []
     with contextlib.suppress(OSError):
-        lines = path.read_text(errors="replace").splitlines()
-        for line in [line for line in lines if line.strip()][-LINES:]:
-            LOG.warning(f"{mark}{line}")
+        lines = [line for line in path.read_text(errors="replace").splitlines() if line.strip()][-LINES:]
+    for line in lines:
+        LOG.warning(f"{mark}{line}")
+    return bool(lines)

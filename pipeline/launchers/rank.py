@@ -14,6 +14,7 @@ from typing import NoReturn
 from data.errors import ChainError, ExitCode
 from pipeline.launchers.in_process import InProcess
 from pipeline.launchers.report import Report
+from pipeline.lock import follow
 from pipeline.screen import log_to_screen
 from stages.end_with_parent import end_with_parent
 from stages.heartbeat import Watched, beating
@@ -34,6 +35,7 @@ def main(folder: Path, shown: bool, grace_s: float) -> NoReturn:
             os.environ[ours] = os.environ[theirs]
     number = int(os.environ["RANK"])
     job = Job.load(folder / "job.json")
+    follow(job.out.parents[2] / "chain.lock")
     job.log.mkdir(parents=True, exist_ok=True)
     _take_output(out_of(job.log, number), number == 0)
     if number == 0:
