@@ -4,13 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-from pydantic import Field, TypeAdapter
+from pydantic import Field, TypeAdapter, model_validator
 
 from data.config import DataConfig
 from data.preparations import PrepareConfig
 from data.section import Section
 from data.splits_config import SplitsConfig
-from pipeline.plan import Step
+from pipeline.plan import Step, plan
 from stages.predict.config import PredictConfig
 from stages.promote_config import PromoteConfig
 from stages.select.config import SelectConfig
@@ -42,6 +42,16 @@ class ChainConfig(Section):
         PrepareConfig | None, Field(description="from slides or CT volumes to patches; read by the verb `prepare` only")
     ] = None
     per_round: dict[int, PerRound] = Field({}, description="round number, from 0 -> keys of select and student")
+
+    @model_validator(mode="after")
+    def _what_propagates_has_points(self) -> "ChainConfig":
+        asks = [step.address for step in plan(self) if getattr(self.section_of(step), "propagate", None) is not None]
+        if asks and not (self.predict.embeddings or self.predict.encoder):
+            raise ValueError(
+                f"select.propagate ({asks[0]}) tells alike patches by embeddings: set predict.embeddings: true, or "
+                "name a predict.encoder"
+            )
+        return self
 
     def section_of(self, step: Step) -> Section:
         """The section that configures a step, with what its round does otherwise."""

@@ -44,6 +44,8 @@ def plan(config: HasRounds) -> list[Step]:
     for r in range(config.rounds):
         teacher, predict, select, student = (at(r, name) for name in ("teacher", "predict", "select", "student"))
         before = {"previous": at(r - 1, "select"), "previous_predict": at(r - 1, "predict")} if r else {}
+        if r > 1:
+            before["first_predict"] = at(0, "predict")  # what never changes is made in the first round alone
         if r:
             steps.append(Step(teacher, "promote", "promote", _contest(r - 1), r))
         steps += [

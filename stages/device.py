@@ -11,8 +11,10 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
 from data.errors import ChainError, ExitCode
+from stages.allocator import keep_freed_memory
 from stages.distributed import local_rank, rank, world_size
 from stages.job import Hardware
+from stages.sharded import ShardedStrategy
 
 LOG = logging.getLogger("patchchain")
 
@@ -38,6 +40,8 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
     use_cuda = cuda and hardware.device != "cpu"
     if use_cuda:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
+    else:
+        keep_freed_memory()
     return {
         "accelerator": "gpu" if use_cuda else "cpu",
         "devices": [local_rank() % torch.cuda.device_count()] if use_cuda else 1,
@@ -50,16 +54,18 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
     }
 
 
-def in_ranks(flags: dict[str, Any], frozen_later: bool) -> dict[str, Any]:
+def in_ranks(flags: dict[str, Any], strategy: str, frozen_later: bool) -> dict[str, Any]:
     """The arguments of `prepare` for a training that all ranks of a started process group do together.
 
-    frozen_later: parameters that are trained now are frozen in a later phase, so that not all have gradients then.
+    strategy: ddp | fsdp; frozen_later: parameters that are trained now are frozen in a later phase, so that not all have gradients then.
     """
     if world_size() == 1:
         return flags
     # buffers are not sent around: every rank has the statistics of the whole batch, and averages weights by itself
-    strategy = DDPStrategy(broadcast_buffers=False, find_unused_parameters=frozen_later)
-    return flags | {"num_nodes": world_size(), "strategy": strategy, "plugins": [Ranks()]}
+    chosen = DDPStrategy(broadcast_buffers=False, find_unused_parameters=frozen_later)
+    if strategy == "fsdp":
+        chosen = ShardedStrategy()
+    return flags | {"num_nodes": world_size(), "strategy": chosen, "plugins": [Ranks()]}
 
 
 def backend(hardware: Hardware) -> str:

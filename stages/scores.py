@@ -45,6 +45,15 @@ class Scores:
         opinions = None if self.opinions is None else np.ascontiguousarray(self.opinions[:, rest])
         return Scores(self.ids[rest], self.log_probs[rest], deviation, opinions)
 
+    def beside(self, teacher: "Scores") -> "Scores":
+        """These log-probabilities of the same patches, with the deviation and opinions that `teacher` has."""
+        assert np.array_equal(self.ids, teacher.ids), "scores of other patches"
+        return Scores(self.ids, self.log_probs, teacher.deviation, teacher.opinions)
+
+    def alone(self) -> "Scores":
+        """Without deviation and opinions."""
+        return Scores(self.ids, self.log_probs)
+
     def others(self) -> list["Scores"]:
         """What each earlier state of the teacher says of the same patches."""
         return [Scores(self.ids, each) for each in self.opinions] if self.opinions is not None else []

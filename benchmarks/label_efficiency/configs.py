@@ -11,24 +11,27 @@ from benchmarks.label_efficiency.sizes import Size
 from data.errors import ChainError, ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
-DEFAULT = ROOT / "configs" / "histology.yaml"
+
 POOL_A_CLASS = 1800  # what the numbers of patches in the presets' selection rules are meant for
 COUNTS = ("k", "k_step", "n_per_class")
 # how a network is trained, as teacher and student both say it
-RECIPE = ("lr", "lr_decay", "weight_decay", "warmup", "label_smoothing", "clip_norm", "ema_decay", "noise")
+RECIPE = (
+    "lr", "lr_decay", "weight_decay", "warmup", "label_smoothing", "clip_norm", "ema_decay", "noise",
+    "frozen_stages", "frozen_norms",
+)  # fmt: skip
 
 
 def preset_path(name: str) -> Path:
     """A shipped preset by its name, or a file. Raises ChainError (66)."""
     shipped = ROOT / "configs" / "presets" / f"{name}.yaml"
-    for path in (shipped, *([DEFAULT] if name == "default" else []), Path(name)):
+    for path in (shipped, Path(name)):
         if path.is_file():
             return path
     known = sorted(path.stem for path in shipped.parent.glob("*.yaml"))
     raise ChainError(
         f"no preset is called {name}",
         f"configs/presets holds {', '.join(known) or 'none'}",
-        "name one of these, `default`, or the path of a configuration",
+        "name one of these, or the path of a configuration",
         ExitCode.MISSING,
     )
 
@@ -59,6 +62,8 @@ def chain(
     _teacher(made["teacher"], size)
     _student(made["student"], size, enlarged)
     made["predict"] = dict(made.get("predict", {})) | {"views": size.views}
+    if encoder := made["predict"].get("encoder"):
+        made["predict"]["encoder"] = _network(dict(encoder), size, weights)
     made["select"] = _scaled(made["select"], pool_a_class / POOL_A_CLASS)
     if "per_round" in made:
         made["per_round"] = _per_round(made["per_round"], size, own_steps, enlarged, pool_a_class / POOL_A_CLASS)

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from benchmarks.label_efficiency.chains import Machine
-from benchmarks.label_efficiency.clusters import clustered, count_for, embedded
+from benchmarks.label_efficiency.clusters import grouped
 from benchmarks.label_efficiency.features import frozen_features
 from benchmarks.label_efficiency.listing import Listing, listed
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.atomic import write_bytes
 
 Say = Callable[[str], None]
-CLUSTER = "cluster-"
+GROUP = "group-"
 
 
 @dataclass(frozen=True)
@@ -49,16 +49,16 @@ class Desk:
 
 
 def prepared(study: Study, say: Say) -> Desk:
-    """List the set, take frozen features, and cluster where there are neither patients nor slides; each done once."""
+    """List the set, take frozen features, and group where there are neither patients nor slides; each done once."""
     study.into.mkdir(parents=True, exist_ok=True)
     size = SIZES[study.size]
     listing = listed(study.name, study.data, size.patches, study.into)
     px = study.px or size.px(listing.native_px)
     # features of the smallest size are from the same encoder: it is trained networks that are small there
     features_px = px if size.pretrained else 64
-    features, stain = frozen_features(listing, study.weights, features_px, study.into, _device(study.machine))
+    features, histograms = frozen_features(listing, study.weights, features_px, study.into, _device(study.machine))
     if not listing.grouped and not (listing.split == "test").any():
-        listing = listing.with_slides(_clusters(study.into, stain, features))
+        listing = listing.with_slides(_groups(study.into, histograms, listing.label))
     shown = f"{len(listing):,} patches of {listing.native_px} px as {px} px, {len(listing.classes)} classes"
     say(f"{shown}; {judged_by(listing)}")
     if listing.unusable:
@@ -71,18 +71,18 @@ def judged_by(listing: Listing) -> str:
     if (listing.patient != "").any():
         return f"whole patients held out ({len(np.unique(listing.patient[listing.patient != '']))})"
     if (listing.slide != "").any():
-        clusters = all(name.startswith(CLUSTER) for name in listing.slide)
-        what = "clusters of stain and frozen features, for want of slides," if clusters else "slides"
+        stand_ins = all(name.startswith(GROUP) for name in listing.slide)
+        what = "groups of colour within each class, for want of slides," if stand_ins else "slides"
         return f"whole {what} held out ({len(np.unique(listing.slide))})"
     return "its own split (no patients or slides are known: neighbours may stand on both sides)"
 
 
-def _clusters(into: Path, stain: np.ndarray, features: np.ndarray) -> np.ndarray:
+def _groups(into: Path, histograms: np.ndarray, label: np.ndarray) -> np.ndarray:
     """Kept once made: threads and versions may add up in another order, and one patch more is another hold-out."""
-    path = into / "clusters.json"
+    path = into / "groups.json"
     if not path.is_file():
-        found = clustered(embedded(stain, features), count_for(len(features)))
-        write_bytes(path, json.dumps([f"{CLUSTER}{code:03d}" for code in found]).encode())
+        found = grouped(histograms, label)
+        write_bytes(path, json.dumps([f"{GROUP}{code:03d}" for code in found]).encode())
     return np.array(json.loads(path.read_bytes()), np.str_)
 
 

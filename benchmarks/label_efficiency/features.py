@@ -1,4 +1,4 @@
-"""Frozen features of every patch, taken once and kept: what probes learn from and clusters are made of."""
+"""Frozen features and colours of every patch, taken once and kept: what probes learn from, and stand-ins for slides."""
 
 import io
 import json
@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.label_efficiency.clusters import optical_density
+from benchmarks.label_efficiency.clusters import colours
 from benchmarks.label_efficiency.listing import Listing
 from data.atomic import sha256_file, write_bytes, write_json
 from data.decode import decode, strict_pillow
@@ -22,7 +22,7 @@ BATCH = 128
 def frozen_features(
     listing: Listing, weights: Path, px: int, kept_in: Path, device: str = "cpu"
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Features (N, 1280) float32 of the patches at `px`, one clean view each, and their stain (N, 2 C) float64.
+    """Features (N, 1280) float32 of the patches at `px`, one clean view each, and their `colours` (N, A) float32.
 
     Raises ChainError: 66 without the weights, 78 when other ones were kept here.
     """
@@ -40,31 +40,31 @@ def frozen_features(
                 f"{said}: features were taken otherwise ({before} before, {now} now)", "they are taken once a table",
                 "name another --into, or remove the file", ExitCode.MISMATCH,
             )  # fmt: skip
-        return np.load(kept_in / "features.npy"), np.load(kept_in / "stain.npy")
+        return np.load(kept_in / "features.npy"), np.load(kept_in / "colours.npy")
     begun = time.monotonic()
-    features, stain = _taken(listing, weights, px, device)
-    for name, values in (("features", features), ("stain", stain)):
+    features, histograms = _taken(listing, weights, px, device)
+    for name, values in (("features", features), ("colours", histograms)):
         buffer = io.BytesIO()
         np.save(buffer, values)
         write_bytes(kept_in / f"{name}.npy", buffer.getvalue())
     write_json(said, now | {"seconds": round(time.monotonic() - begun, 1)})
-    return features, stain
+    return features, histograms
 
 
 def _taken(listing: Listing, weights: Path, px: int, device: str) -> tuple[np.ndarray, np.ndarray]:
     network, mean, std = _encoder(weights, device)
-    features, stain = [], []
+    features, histograms = [], []
     with torch.inference_mode(), strict_pillow():
         for start in range(0, len(listing), BATCH):
             pixels = [_pixels(listing, key) for key in listing.key[start : start + BATCH]]
-            stain += [optical_density(patch) for patch in pixels]
+            histograms += [colours(patch) for patch in pixels]
             batch = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
             if batch.shape[1] == 1:
                 batch = batch.expand(-1, 3, -1, -1)
             if batch.shape[2] != px:
                 batch = torch.nn.functional.interpolate(batch, (px, px), mode="bicubic", antialias=True).clamp(0, 1)
             features.append(network((batch - mean) / std).float().cpu().numpy())
-    return np.concatenate(features), np.stack(stain)
+    return np.concatenate(features), np.stack(histograms)
 
 
 def _encoder(weights: Path, device: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:

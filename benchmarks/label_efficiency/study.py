@@ -90,8 +90,8 @@ def _chain(
     signed = json.loads(json.dumps(config))
     # where things lie is no part of what was made
     signed["data"]["sources"][0].pop("root")
-    for role in ("teacher", "student"):
-        signed[role].get("init", {}).pop("path", None)
+    for section in (signed["teacher"], signed["student"], signed["predict"].get("encoder") or {}):
+        section.get("init", {}).pop("path", None)
     return Cell(place, {"config": signed, "manifest": hashlib.sha256(content).hexdigest()}), config
 
 

@@ -25,6 +25,7 @@ from pipeline.status import rounds_of
 from pipeline.yaml_text import read_yaml
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
+from stages.select.graph import scores_of
 from stages.select.selection import Selection, read_selection
 
 PIECE = 1 << 18  # rows at a time
@@ -114,7 +115,7 @@ class Run:
                 ExitCode.MISSING,
             )
         predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
-        pool = read_scores(predict / "scores.h5", "pool")
+        pool = scores_of(select, predict, "pool")
         pool = pool.without(self._reviewed(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
         selection = read_selection(select / "selection.parquet")
@@ -214,8 +215,9 @@ class Round:
         )
 
     def held_out(self, part: str) -> Scores:
-        """What the teacher of the round says of `validation` or `test`."""
-        return read_scores(self.layout.place(at(self.number, "predict")) / "scores.h5", part)
+        """What the round believes of `validation`, its teacher of `test`."""
+        select, predict = (self.layout.place(at(self.number, name)) for name in ("select", "predict"))
+        return scores_of(select, predict, part) if part == "validation" else read_scores(predict / "scores.h5", part)
 
     def _believed(self) -> Iterator[np.ndarray]:
         # in pieces: a pool of millions has more classes than memory

@@ -5,6 +5,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, model_validator
 
 from data.section import Section
+from stages.init.config import Init
+
+
+class Encoder(Section):
+    """A frozen network beside the teacher, which says only what patches look alike (select.propagate)."""
+
+    backbone: Annotated[str, Field(min_length=1, description="a timm model name, or torchvision/r3d_18 and its like")]
+    init: Annotated[Init, Field(description="its weights; random ones see little")] = Init(kind="full")
+    size_px: Annotated[
+        int | None, Field(ge=8, description="patches are enlarged to this size for it; null: as they are")
+    ] = None
 
 
 class PredictConfig(Section):
@@ -27,6 +38,13 @@ class PredictConfig(Section):
         float, Field(ge=0, lt=1, description="before the classifier in those passes, whatever it was in training")
     ] = 0.3
     mc_drop_path: Annotated[float, Field(ge=0, lt=1, description="stochastic depth in those passes")] = 0.0
+
+    embeddings: bool = Field(
+        False, description="also write what the teacher's classifier reads of each patch (select.propagate)"
+    )
+    encoder: Annotated[
+        Encoder | None, Field(description="a frozen network whose embeddings the first round writes; null: none")
+    ] = None
 
     @model_validator(mode="after")
     def _passes_deviate(self) -> "PredictConfig":

@@ -17,6 +17,7 @@ from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
 from stages.memory import sizes_named
+from stages.predict.embedding import Tap
 from stages.predict.mc_dropout import deviation
 
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
@@ -27,18 +28,21 @@ class Asked:
     """What is asked of a network for every patch.
 
     views: averaged; mc_passes: with dropout, 0 for none, draws keyed by seed; earlier: other states of the same
-    network, each asked with the same views.
+    network, each asked with the same views; embeddings: what the classifier reads, so many values a patch, 0: not
+    asked for.
     """
 
     views: int
     mc_passes: int = 0
     seed: int = 0
     earlier: tuple[torch.nn.Module, ...] = ()
+    embeddings: int = 0
 
     def columns(self, classes: int) -> dict[str, tuple[int, ...]]:
         """Name -> shape a patch of what a sink is given."""
         shapes: dict[str, tuple[int, ...]] = {"log_probs": (classes,)}
         shapes |= {"deviation": (classes,)} if self.mc_passes else {}
+        shapes |= {"embeddings": (self.embeddings,)} if self.embeddings else {}
         return shapes | ({"opinions": (len(self.earlier), classes)} if self.earlier else {})
 
 
@@ -68,6 +72,7 @@ class _Scorer(pl.LightningModule):
     def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float], asked: Asked) -> None:
         super().__init__()
         self.network, self.asked = network.eval(), asked
+        self.tap = Tap(self.network) if asked.embeddings else None
         self.earlier = torch.nn.ModuleList(asked.earlier).eval()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
@@ -79,6 +84,8 @@ class _Scorer(pl.LightningModule):
         image, index = batch
         image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
         found = {"log_probs": log_probs(self.network, image, self.asked.views)}
+        if self.tap is not None:
+            found["embeddings"] = self.tap.take()
         heartbeat.tick()
         if self.earlier:
             found["opinions"] = torch.stack([log_probs(one, image, self.asked.views) for one in self.earlier], 1)

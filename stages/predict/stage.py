@@ -7,37 +7,43 @@ first one, when all are there, merges them.
 import json
 
 import numpy as np
+import torch
 from safetensors.torch import load_file
 
 from data import fault
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
-from data.splits import load_splits
+from data.splits import Splits, load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages import signals
 from stages.distributed import is_first, rank, world_size
+from stages.input_size import feed_at
 from stages.job import Job
-from stages.networks import load_network, network_of
+from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
+from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, Tap, write_embeddings
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.progress import LOG, StageProgress
 from stages.scores import Scores, write_scores
 from stages.snapshots import snapshots_of
+from stages.train.config import TrainConfig
 
 
 def run(job: Job) -> str:
     """Score every patch and write scores.h5: patch id -> log-probabilities, each id exactly once.
 
     Beside them the deviation over MC-dropout passes, where these are asked for, and what earlier states of the
-    teacher say, where it has any.
+    teacher say, where it has any. With `predict.embeddings` also embeddings.h5, and in the first round with
+    `predict.encoder` encoder.h5: of the labelled patches too, since it is from them that labels are propagated.
     """
     section = PredictConfig.model_validate_json(json.dumps(job.section))
     splits = load_splits(job.inputs["splits"])
     store = PatchStore(job.inputs["store"] / "patches.h5")
+    images = Images(store, load_normaliser(job.inputs["splits"], store))
     network, card = load_network(job.inputs["teacher"])
     network = rebuilt(network, card, section)
     if section.mc_passes:
@@ -45,11 +51,63 @@ def run(job: Job) -> str:
     earlier = [network_of(card).eval() for _ in snapshots_of(job.inputs["teacher"])]
     for one, path in zip(earlier, snapshots_of(job.inputs["teacher"]), strict=True):
         one.load_state_dict(load_file(path), strict=True)
-    asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier))
+    width = Tap(network).width if section.embeddings else 0
+    asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier), width)
     parts = {"pool": splits.pool, "validation": splits.validation.ids, "test": splits.test.ids}
-    rows = np.sort(store.rows(np.concatenate(list(parts.values()))))  # read in the order of the disk
-    columns = asked.columns(len(card.classes))
-    shards = Shards(job.work / "shards", store.ids[rows], columns, section.batch_size, section.shard_batches)
+    among = {**parts, "labelled": splits.labelled.ids}
+    wanted = np.concatenate(list((among if section.embeddings else parts).values()))
+    found = _each(job, section, "shards", (network, card.mean, card.std), images, wanted, asked)
+    if section.encoder is not None and job.round == 0:
+        _embed(job, section, images, splits, np.concatenate(list(among.values())))
+    if found is None:
+        return ""
+    ids, merged = found
+    fault.point("predict.scored")
+    if width:
+        write_embeddings(job.out / OF_TEACHER, Embeddings(ids, merged.pop("embeddings")))
+    write_scores(job.out / "scores.h5", {name: _part(own, ids, merged) for name, own in parts.items()})
+    views = "1 view" if section.views == 1 else f"{section.views} views averaged"
+    if section.mc_passes:
+        views += f", {section.mc_passes} passes with dropout"
+    if earlier:
+        views += f", {len(earlier)} earlier states"
+    return f"{job.address}: scored {len(ids):,} patches, {len(splits.pool):,} of them pool ({views})"
+
+
+def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wanted: np.ndarray) -> None:
+    """Write encoder.h5: what the frozen encoder sees in the patches `wanted`."""
+    own = section.encoder
+    assert own is not None
+    as_section = TrainConfig(backbone=own.backbone, init=own.init)
+    # where `init` draws, every round and every attempt must get the same
+    torch.manual_seed(seed_of(job.seed, "encoder"))
+    network = first_network(as_section, len(splits.classes), images.kind, "predict.encoder").eval()
+    feed_at(network, own.size_px)
+    mean, std = normalisation(as_section, images.kind, (list(splits.mean), list(splits.std)))
+    asked = Asked(1, embeddings=Tap(network).width)
+    found = _each(job, section, "encoder", (network, mean, std), images, wanted, asked)
+    if found is not None:
+        write_embeddings(job.out / OF_ENCODER, Embeddings(found[0], found[1]["embeddings"]))
+
+
+def _each(
+    job: Job,
+    section: PredictConfig,
+    directory: str,
+    network: tuple[torch.nn.Module, list[float], list[float]],
+    images: Images,
+    wanted: np.ndarray,
+    asked: Asked,
+) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
+    """Ask a network, with its mean and std, of the patches `wanted`: ids ascending and columns, on the first rank.
+
+    directory: where the shards lie, below the stage's work.
+    """
+    store, classes = images.store, len(load_splits(job.inputs["splits"]).classes)
+    rows = np.sort(store.rows(wanted))  # read in the order of the disk
+    shards = Shards(
+        job.work / directory, store.ids[rows], asked.columns(classes), section.batch_size, section.shard_batches
+    )
     missing = shards.missing()
     own = [shard for shard in missing if shard % world_size() == rank()]
     batches = shards.batches(own)
@@ -68,33 +126,13 @@ def run(job: Job) -> str:
             bar.advance(len(index) * left / left_own)  # the other ranks are taken to be as fast
 
         score(
-            network,
-            card.mean,
-            card.std,
-            Images(store, load_normaliser(job.inputs["splits"], store)),
-            rows,
-            keep,
-            asked=asked,
-            batches=batches,
-            hardware=job.hardware,
-            name=job.address,
-            sink_asks=True,
-        )
+            *network, images, rows, keep,
+            asked=asked, batches=batches, hardware=job.hardware, name=job.address, sink_asks=True,
+        )  # fmt: skip
     if not is_first():
-        return ""
+        return None
     shards.wait(missing)
-    fault.point("predict.scored")
-    ids, merged = shards.merged()
-    write_scores(
-        job.out / "scores.h5",
-        {name: _part(wanted, ids, merged) for name, wanted in parts.items()},
-    )
-    views = "1 view" if section.views == 1 else f"{section.views} views averaged"
-    if section.mc_passes:
-        views += f", {section.mc_passes} passes with dropout"
-    if earlier:
-        views += f", {len(earlier)} earlier states"
-    return f"{job.address}: scored {len(ids):,} patches, {len(splits.pool):,} of them pool ({views})"
+    return shards.merged()
 
 
 def _part(wanted: np.ndarray, ids: np.ndarray, merged: dict[str, np.ndarray]) -> Scores:

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from stages.job import Job
-from stages.scores import Scores, read_scores
+from stages.scores import Scores
 from stages.select.belief import Belief
 from stages.select.calibrate import rows_of
+from stages.select.graph import scores_of
 from stages.select.selection import Selection, read_selection, without
 
 
@@ -46,5 +47,5 @@ def read_past(job: Job, gone: np.ndarray) -> Past | None:
         selection=without(read_selection(before / "selection.parquet"), gone),
         belief=Belief.load(before),
         quality=json.loads((before / "quality.json").read_text()),
-        pool=read_scores(job.inputs["previous_predict"] / "scores.h5", "pool"),
+        pool=scores_of(before, job.inputs["previous_predict"], "pool"),
     )

@@ -9,6 +9,7 @@ from pydantic import Field
 from data.section import Section
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
+from stages.select.propagate import Propagate
 from stages.select.selection import Selection
 
 Need = Literal["held_out", "deviation"]
@@ -37,6 +38,13 @@ class Rule(Section):
     align_exponent: Annotated[
         float, Field(ge=0, le=1, description="of the labelled shares; below 1 draws them towards equal ones")
     ] = 1.0
+    propagate: Annotated[
+        Propagate | None,
+        Field(
+            description="what a patch is comes from the given labels by way of alike patches, not from the teacher's "
+            "own scores: {} for the defaults; needs predict.embeddings or predict.encoder"
+        ),
+    ] = None
     align_steps: Annotated[
         int, Field(ge=1, le=1000, description="1: the published formula; more: until the mean belief is the target")
     ] = 1

@@ -40,6 +40,15 @@ class TrainConfig(Section):
     ema_decay: Annotated[
         float, Field(ge=0, lt=1, description="averaged weights are what labels and what is kept; 0: the last weights")
     ] = 0.99
+    frozen_stages: Annotated[
+        int | None,
+        Field(ge=0, description="the stem and so many stages stay as `init` has them; null: all is trained"),
+    ] = None
+    frozen_norms: bool = Field(
+        False,
+        description="batch normalisation goes by the statistics that `init` brings, not by those of noised batches; "
+        "with few labels, or small batches, this is the steadier way",
+    )
     noise: NoisePolicy = Noise(**PRESETS["weak"])
     snapshots: Annotated[
         int,

@@ -21,6 +21,7 @@ from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
+from stages.sharded import is_sharded
 from stages.progress import LOG
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
@@ -91,7 +92,9 @@ class Training(pl.LightningModule):
             return []
         patches = PlainPatches(images, images.store.rows(ids))
         batches = in_batches(len(ids), 4 * self.section.batch_size)
-        return loader(patches, batches[self.share.rank :: self.share.world], self.workers, seed=0)
+        # slices of a network are put together by all ranks at once, so then they all score the same patches
+        own = batches if is_sharded(self.network) else batches[self.share.rank :: self.share.world]
+        return loader(patches, own, self.workers, seed=0)
 
     @property
     def sizes(self) -> str:
@@ -106,7 +109,7 @@ class Training(pl.LightningModule):
         phase = self.phase
         freeze(self.network, self._frozen[self.phases.index(phase)])
         self.network.train()
-        rest_frozen_norms(self.network)
+        rest_frozen_norms(self.network, self.section.frozen_norms)
         for network in (self.network, self.ema.module):
             feed_at(network, phase.size_px)
         if phase.start and self.global_step == phase.start:
@@ -227,10 +230,12 @@ class Training(pl.LightningModule):
         own, seen = torch.zeros(count, classes), torch.zeros(count)
         for index, scores in self._scored:
             own[index], seen[index] = scores, 1
-        if count == 0 or not bool((seen := summed(seen)).any()):
+        if not is_sharded(self.network):
+            own, seen = summed(own), summed(seen)
+        if count == 0 or not bool(seen.any()):
             return None
         assert bool((seen == 1).all()), "a validation patch was scored twice or not at all"
-        return summed(own).numpy()
+        return own.numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The history is part of what the stage publishes, so it travels with the checkpoint."""

@@ -43,7 +43,8 @@ def phases_of(section: TrainConfig, images: Images, given: Examples, pseudo: Exa
         streams = [given, pseudo] if joint else [pseudo]
         counts = [n, max(1, round(n * section.unlabeled_ratio))] if joint else [n]
     patches = TrainingPatches(images, streams, drawer(section.noise, images.kind), seed)
-    first = Phase(0, section.steps, section.lr, patches, counts, section.noise.is_none)
+    clean, frozen = section.noise.is_none, section.frozen_stages
+    first = Phase(0, section.steps, section.lr, patches, counts, clean, frozen_stages=frozen)
     last = section.finetune if isinstance(section, StudentConfig) else None
     if last is None:
         return [first]

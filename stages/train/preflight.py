@@ -7,7 +7,7 @@ from stages.input_size import feed_at
 from stages.networks import begun_network
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.optimizer import parameter_groups
-from stages.train.phases import refuse_unfit
+from stages.train.phases import frozen_names, refuse_unfit
 
 
 def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput) -> list[str]:
@@ -30,6 +30,7 @@ def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind
 
 def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
     network, source = begun_network(section, num_classes, kind, role)
+    frozen_names(network, section.frozen_stages, f"{role}.frozen_stages")
     parameter_groups(network, section.weight_decay, section.lr, section.lr_decay, f"{role}.lr_decay")
     size_px = kind.size_px
     if isinstance(section, StudentConfig) and section.finetune is not None:

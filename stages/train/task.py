@@ -11,8 +11,8 @@ from data.splits import Splits, load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
 from stages.job import Job
-from stages.scores import read_scores
 from stages.select.belief import Belief
+from stages.select.graph import scores_of
 from stages.select.negatives import read_negatives
 from stages.select.selection import Selection, read_selection, without
 from stages.train.batches import Examples
@@ -68,7 +68,7 @@ def read_task(job: Job) -> Task:
             "select again: rerun RUN --from the select step of this round",
             ExitCode.MISMATCH,
         )
-    pool = read_scores(job.inputs["predict"] / "scores.h5", "pool")
+    pool = scores_of(job.inputs["select"], job.inputs["predict"], "pool")
     negatives = read_negatives(job.inputs["select"])
     soft = Belief.load(job.inputs["select"]).of(pool) if student.soft_labels else None
     return Task(

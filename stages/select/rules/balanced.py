@@ -1,5 +1,6 @@
 """Filter, then balance: the rule of Noisy Student (Xie et al. 2020)."""
 
+import math
 from typing import Annotated, Literal
 
 import numpy as np
@@ -17,7 +18,9 @@ class Balanced(Rule):
     A patch belongs to its most probable class. A class of m < n patches is seen n / m times, rounded up or down
     per patch by a draw keyed by seed, round and patch id, so that the mean is exact and nothing depends on order.
     Without `n_per_class`, n is the lower median of what the classes with any sure patch have: one huge class
-    cannot pull the rest into endless copies, one tiny class cannot empty them.
+    cannot pull the rest into endless copies, one tiny class cannot empty them. Or their mean, which repeats rare
+    classes more and thins frequent ones less. With `share` "sure" is meant within the class: of a class that the
+    teacher is sure of and of one that it is not, the same share is kept.
     """
 
     rule: Literal["balanced"] = "balanced"
@@ -25,17 +28,25 @@ class Balanced(Rule):
     n_per_class: Annotated[
         int | None, Field(ge=1, description="patches a class, copies counted; null: the median class")
     ] = None
+    n_from: Annotated[
+        Literal["median", "mean"], Field(description="what n is, of the classes' numbers, where n_per_class is null")
+    ] = "median"
+    share: Annotated[
+        float, Field(gt=0, le=1, description="of each class only so large a part is kept, the surest; 1: all")
+    ] = 1.0
+    share_step: Annotated[float, Field(ge=0, le=1, description="added to `share` at every further round")] = 0.0
 
     def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
-        ids, round = evidence.ids, evidence.round
+        ids, number = evidence.ids, evidence.round
         label, confidence = top_class(evidence.probs)
-        sure = np.flatnonzero(confidence >= np.float32(self.min_confidence))
+        sure = self._surest(evidence, label, confidence)
         counts = np.bincount(label[sure], minlength=evidence.probs.shape[1])
         present = np.sort(counts[counts > 0])
         if not len(present):
-            return Selection.of(ids[sure], label[sure], confidence[sure], round)
-        n_per_class = self.n_per_class or int(present[(len(present) - 1) // 2])
+            return Selection.of(ids[sure], label[sure], confidence[sure], number)
+        middle = int(present[(len(present) - 1) // 2]) if self.n_from == "median" else round(present.mean())
+        n_per_class = self.n_per_class or middle
         kept_rows, factors = [], []
         for code in np.flatnonzero(counts):
             rows = sure[label[sure] == code]
@@ -44,5 +55,18 @@ class Balanced(Rule):
             factors.append(np.full(len(best), n_per_class / len(best)))
         row, factor = np.concatenate(kept_rows), np.concatenate(factors)
         whole = np.floor(factor)
-        copies = whole + (uniform(ids[row], "balanced", evidence.seed, round) < factor - whole)
-        return Selection.of(ids[row], label[row], confidence[row], round, copies=copies)
+        copies = whole + (uniform(ids[row], "balanced", evidence.seed, number) < factor - whole)
+        return Selection.of(ids[row], label[row], confidence[row], number, copies=copies)
+
+    def _surest(self, evidence: Evidence, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+        sure = np.flatnonzero(confidence >= np.float32(self.min_confidence))
+        share = min(1.0, self.share + self.share_step * evidence.round)
+        if share == 1:
+            return sure
+        kept = []
+        for code in np.unique(label[sure]):
+            rows = sure[label[sure] == code]
+            # the small term: a share such as 0.7 of 10 lands just above 7
+            count = math.ceil(share * len(rows) - 1e-6)
+            kept.append(rows[best_first(confidence[rows], evidence.ids[rows])[:count]])
+        return np.sort(np.concatenate(kept)) if kept else sure

@@ -1,0 +1,87 @@
+"""What a network sees in a patch: the values that its classifier reads, by patch id."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from data.atomic import replacing
+from data.errors import ChainError, ExitCode
+
+OF_TEACHER, OF_ENCODER = "embeddings.h5", "encoder.h5"
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """ids: (N,) uint64 ascending; values: (N, D) float16."""
+
+    ids: np.ndarray
+    values: np.ndarray
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Of these patches, all of which must be there: (M, D) float32."""
+        rows = np.searchsorted(self.ids, ids)
+        assert np.array_equal(self.ids[np.minimum(rows, len(self.ids) - 1)], ids), "a patch has no embedding"
+        found: np.ndarray = self.values[rows].astype(np.float32)
+        return found
+
+
+class Tap:
+    """Listens at the classifier of a network, or at those of an ensemble, whose embeddings stand side by side."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        self._heads = [_classifier(one) for one in getattr(network, "members", [network])]
+        self._heard: list[list[torch.Tensor]] = [[] for _ in self._heads]
+        for head, heard in zip(self._heads, self._heard, strict=True):
+            head.register_forward_pre_hook(_listener(heard))
+
+    @property
+    def width(self) -> int:
+        """Values a patch."""
+        return sum(head.in_features for head in self._heads)
+
+    def take(self) -> torch.Tensor:
+        """Of the batch that went through since last asked, averaged over its views: (B, width) float32."""
+        found = torch.cat([torch.stack(heard).mean(0) for heard in self._heard], dim=1)
+        for heard in self._heard:
+            heard.clear()
+        return found
+
+
+def write_embeddings(path: Path, found: Embeddings) -> None:
+    """Write ids and values. Equal values are equal bytes."""
+    from data.hdf5 import h5py
+
+    assert bool((found.ids[1:] > found.ids[:-1]).all()), "ids not ascending"
+    with replacing(path) as part, h5py.File(part, "w") as file:
+        file.create_dataset("ids", data=found.ids.astype(np.uint64))
+        file.create_dataset("values", data=found.values.astype(np.float16))
+
+
+def read_embeddings(path: Path) -> Embeddings:
+    """Raises ChainError: 66 when the file is not there, 76 when it is damaged."""
+    from data.hdf5 import read_arrays
+
+    return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED))
+
+
+def _classifier(network: torch.nn.Module) -> torch.nn.Linear:
+    name = getattr(network, "pretrained_cfg", {}).get("classifier")
+    head = network.get_submodule(name) if isinstance(name, str) else None
+    if not isinstance(head, torch.nn.Linear):
+        raise ChainError(
+            f"{type(network).__name__} has no embeddings to take",
+            "they are what a linear classifier reads, and its last layer is none",
+            "leave predict.embeddings and predict.encoder out, or choose another backbone",
+            ExitCode.MISMATCH,
+        )
+    return head
+
+
+def _listener(heard: list[torch.Tensor]) -> Any:
+    def listen(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
+        heard.append(args[0].detach().flatten(1).float())
+
+    return listen
