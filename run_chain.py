@@ -165,6 +165,17 @@ def serve(args: argparse.Namespace) -> None:
     on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
 
 
+def unlock(args: argparse.Namespace) -> None:
+    """Take RUN from a process that hangs or cannot be seen; it will commit nothing more."""
+    from pipeline.lock import unlock as take
+
+    if not args.run.is_dir():
+        raise ChainError(
+            f"{args.run} is no directory", "there is nothing to unlock", "check the path", ExitCode.MISSING
+        )
+    print(take(Layout(args.run).lock, args.force))
+
+
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of a configuration, for editors."""
     from pipeline.config import schema as document
@@ -291,6 +302,7 @@ def _parser() -> argparse.ArgumentParser:
         (report, [directory]),
         (rerun, [directory]),
         (verify, [directory]),
+        (unlock, [directory]),
         (serve, [directory]),
         (schema, []),
     ):
@@ -314,6 +326,7 @@ def _parser() -> argparse.ArgumentParser:
     at_verb["serve"].add_argument("--by", default="", metavar="NAME", help="who labels; the page asks otherwise")
     _add_workers(at_verb["prepare"])
     at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
+    at_verb["unlock"].add_argument("--force", action="store_true", help="even if it may be alive")
     at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
     at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
     _add_report(at_verb["report"])

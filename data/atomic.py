@@ -6,11 +6,20 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from data import fault
+
+# asked before anything is put in place: a process that lost what it holds raises, and commits nothing more
+guards: list[Callable[[], None]] = []
+
+
+def refuse_if_lost() -> None:
+    """Raise what a guard raises (69) when this process may not write any more."""
+    for guard in guards:
+        guard()
 
 
 @contextlib.contextmanager
@@ -32,6 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
         part.chmod(mode)
         fsync_file(part)
         fault.point("file.synced")
+        refuse_if_lost()
         part.replace(path)
         fault.point("file.renamed")
         fsync_dir(path.parent)

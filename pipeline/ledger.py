@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from data import fault
+from data.atomic import refuse_if_lost
 
 LOG = logging.getLogger("patchchain")
 PACKAGES = ("torch", "pytorch-lightning", "timm", "albumentations", "numpy")
@@ -24,6 +25,7 @@ def append(path: Path, event: str, **facts: Any) -> None:
         try:
             size = os.fstat(descriptor).st_size
             torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"
+            refuse_if_lost()
             fault.point("ledger.append")
             os.write(descriptor, (b"\n" if torn else b"") + line.encode() + b"\n")
             fault.written("ledger.appended", path)

@@ -8,11 +8,12 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from data import fault
+from data.atomic import fsync_dir, guards
 from data.errors import ChainError, ExitCode
 
 LOG = logging.getLogger("patchchain")
@@ -66,7 +67,7 @@ def held(path: Path, verb: str, patience_s: float = 0.0) -> Iterator[int]:
             raise ChainError(
                 f"{path.parent} may be in use by {before}",
                 "that process did not end cleanly and cannot be seen from this host",
-                f"make sure that it has ended, then remove {path}",
+                f"make sure that it has ended, then: unlock {path.parent} --force",
                 ExitCode.IN_USE,
             )
         _write(descriptor, Holder(os.getpid(), socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S"), verb))
@@ -74,13 +75,34 @@ def held(path: Path, verb: str, patience_s: float = 0.0) -> Iterator[int]:
         os.set_inheritable(descriptor, True)
         if before is not None:
             LOG.info(f"the previous {before.verb} (pid {before.pid}) died; taking over")
+        guard = _guard(path, os.fstat(descriptor))
+        guards.append(guard)
         try:
             fault.point("lock.taken")
             yield descriptor
         finally:
+            guards.remove(guard)
             os.ftruncate(descriptor, 0)  # ended in an orderly way, whatever the outcome
     finally:
         os.close(descriptor)
+
+
+def unlock(path: Path, force: bool) -> str:
+    """Take the lock from whoever has it; returns what was done, in words.
+
+    Who is stopped, or hangs, and wakes later finds that it lost the lock, and commits nothing. Raises ChainError (69)
+    without `force`, unless it can be seen that the holder died.
+    """
+    other = holder(path)
+    try:
+        with held(path, "unlock"):
+            return f"{other} died; the lock is free" if other else "nobody holds the lock"
+    except ChainError as error:
+        if error.code != ExitCode.IN_USE or not force:
+            raise
+    path.unlink()
+    fsync_dir(path.parent)
+    return f"the lock was taken from {other or 'another process'}: if that still lives, it commits nothing more"
 
 
 def holder(path: Path) -> Holder | None:
@@ -99,7 +121,7 @@ def _acquire(path: Path, patience_s: float) -> int:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # a refused first start removes the run directory: a lock on a removed file protects nothing
-            if _is_still(path, descriptor):
+            if _is_still(path, os.fstat(descriptor)):
                 return descriptor
         except OSError as error:
             if error.errno in TAKEN and _orphaned(descriptor) and time.monotonic() < until:
@@ -113,9 +135,28 @@ def _acquire(path: Path, patience_s: float) -> int:
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def follow(path: Path) -> None:
+    """For a rank, on whatever host: write only as long as the lock is the one it was started under."""
+    with contextlib.suppress(FileNotFoundError):
+        guards.append(_guard(path, path.stat()))
+
+
+def _guard(path: Path, taken: os.stat_result) -> Callable[[], None]:
+    def refuse_if_lost() -> None:
+        if not _is_still(path, taken):
+            raise ChainError(
+                f"{path.parent} was taken over by {holder(path) or 'another process'}",
+                "this process was stopped, or out of reach, for so long that its lock was taken from it",
+                "nothing to do: the other one goes on, and this one has committed nothing since",
+                ExitCode.IN_USE,
+            )
+
+    return refuse_if_lost
+
+
+def _is_still(path: Path, taken: os.stat_result) -> bool:
     try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
+        return os.path.samestat(path.stat(), taken)
     except FileNotFoundError:
         return False
 
@@ -136,7 +177,10 @@ def _refusal(path: Path, descriptor: int, error: OSError) -> ChainError | OSErro
     else:
         why = f"{other or 'another process'} is writing to it"
     return ChainError(
-        f"{path.parent} is in use", why, "wait for it to end, or use another run directory", ExitCode.IN_USE
+        f"{path.parent} is in use",
+        why,
+        "wait for it to end, or use another run directory; if it hangs: unlock RUN --force",
+        ExitCode.IN_USE,
     )
 
 

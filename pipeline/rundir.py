@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from data import fault
-from data.atomic import canonical_json, fsync_dir, write_json
+from data.atomic import canonical_json, fsync_dir, refuse_if_lost, write_json
 from data.errors import ChainError, ExitCode
 from data.sealed import RECORD
 from pipeline.layout import Layout
@@ -144,6 +144,7 @@ class RunDir:
 
     def seal(self, step: Step) -> None:
         """Declare the finished work of a step whole."""
+        refuse_if_lost()
         fault.point("stage.after_work")
         out = self.layout.staging(step.address) / "out"
         seal(out, step.address, self.recipe(step))
@@ -156,6 +157,7 @@ class RunDir:
             if not (self.layout.root / folder).exists():
                 (self.layout.root / folder).mkdir()
                 fsync_dir((self.layout.root / folder).parent)
+        refuse_if_lost()
         fault.point("stage.before_rename")
         (root / "out").rename(place)
         fault.point("stage.renamed")

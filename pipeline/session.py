@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data.atomic import write_bytes
+from data.atomic import refuse_if_lost, write_bytes
 from data.errors import ChainError, ExitCode
 from pipeline import ledger
 from pipeline.chain import Chain
@@ -97,6 +97,7 @@ class Session:
         try:
             stop = chain.advance(lock_fd)
         except BaseException as error:
+            refuse_if_lost()  # whatever it looks like: another process has been at work here
             at = chain.at.address if chain.at else ""
             ledger.append(self.layout.ledger, "ended", address=at, error=f"{type(error).__name__}: {error}")
             if isinstance(error, Ended):

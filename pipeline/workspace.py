@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data import fault
-from data.atomic import fsync_dir
+from data.atomic import fsync_dir, refuse_if_lost
 from data.errors import ChainError, ExitCode
 
 # folders that something is made in, beside single steps and units
@@ -92,6 +92,7 @@ class Workspace:
         target, n = self.trash / name, 1
         while target.exists():
             target, n = self.trash / f"{name}-{n}", n + 1
+        refuse_if_lost()
         fault.point("aside.before_rename")
         path.rename(target)
         fault.point("aside.renamed")
