@@ -86,7 +86,7 @@ def label_by_truth(run: Path, sheet: Path) -> None:
     with sheet.open("w", encoding="utf-8", newline="") as file:
         table = csv.DictWriter(file, list(rows[0]))
         table.writeheader()
-        table.writerows(row | {"label": truth[row["id"]]} for row in rows)
+        table.writerows(row | {"label": truth.get(row["id"], "")} for row in rows)
 
 
 def accuracy(run: Path) -> float:

@@ -1,0 +1,52 @@
+"""A chain in which people have labelled patches since is not at its end: there is more to learn."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from stages.job import Job
+from stages.judged import Judged, write_judged
+from stages.promote import run
+from stages.select.selection import Selection
+from stages.select.stage import stop_reason
+
+
+def model(directory: Path, right: int) -> Path:
+    """A finished model that is right on so many of 100 validation patches."""
+    directory.mkdir()
+    label = np.arange(100) % 2
+    said = np.where(np.arange(100) < right, label, 1 - label)
+    log_probs = np.log(np.where(np.arange(2) == said[:, None], 0.9, 0.1)).astype(np.float32)
+    write_judged(directory, Judged(np.arange(100, dtype=np.uint64), log_probs, label.astype(np.int16), np.arange(100)))
+    (directory / "model.json").write_text("{}")
+    (directory / "metrics.json").write_text('{"validation": {}}')
+    (directory / "model.safetensors").write_text(directory.name)
+    return directory
+
+
+@pytest.mark.parametrize("news", [False, True])
+def test_a_teacher_that_wins_ends_the_chain_unless_there_is_something_new_to_teach(tmp_path: Path, news: bool) -> None:
+    inputs = {"teacher": model(tmp_path / "teacher", 95), "student": model(tmp_path / "student", 60)}
+    inputs |= {"review_0000": tmp_path / "reviews"} if news else {}
+    out = tmp_path / "out"
+    out.mkdir()
+    run(Job("rounds/01/teacher", "promote", 1, 0, {}, inputs, out, tmp_path, tmp_path))
+    decision = json.loads((out / "promotion.json").read_text())
+    assert decision["winner"] == "teacher"
+    assert (out / "model.safetensors").read_text() == "teacher"
+    assert (out / "stop.json").exists() is not news
+    assert ("the chain goes on" in decision["reason"]) is news
+
+
+def test_the_same_selection_is_an_end_only_where_nothing_new_was_said() -> None:
+    one = Selection.of(np.array([3], np.uint64), np.array([0]), np.array([0.9]), 1)
+    none = Selection.of(np.empty(0, np.uint64), np.empty(0), np.empty(0), 1)
+    for pool in (1, 9):
+        reason = stop_reason(one, one, pool)
+        assert reason is not None
+        assert reason[0] == "no_change"
+        assert stop_reason(one, one, pool, news=True) is None
+    # without a pseudo-label there is no student, whatever was said
+    assert stop_reason(none, one, 9, news=True) is not None
