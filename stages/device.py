@@ -57,7 +57,8 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
 def in_ranks(flags: dict[str, Any], strategy: str, frozen_later: bool) -> dict[str, Any]:
     """The arguments of `prepare` for a training that all ranks of a started process group do together.
 
-    strategy: ddp | fsdp; frozen_later: parameters that are trained now are frozen in a later phase, so that not all have gradients then.
+    strategy: ddp | fsdp; frozen_later: parameters that are trained now are frozen in a later phase, so that then not
+    all have gradients.
     """
     if world_size() == 1:
         return flags

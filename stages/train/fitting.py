@@ -33,8 +33,11 @@ class Desk:
     loggers: tuple[str, ...] = ()
 
 
-def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig) -> None:
-    """Train to the end, from the newest checkpoint that verifies. flags: of `stages.device.prepare`."""
+def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig, strategy: str = "ddp") -> None:
+    """Train to the end, from the newest checkpoint that verifies. flags: of `stages.device.prepare`.
+
+    strategy: of several ranks, ddp | fsdp.
+    """
     checkpoints, total = desk.work / "checkpoints", section.total_steps
     newest = newest_verified(checkpoints) if is_first() else None
     begun = first_says(int(newest.stem.removeprefix("step-")) if newest else 0)
@@ -50,7 +53,7 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
     )
     if newest:
         LOG.info(f"{desk.name}: going on from step {begun:,} of {total:,} (verified)")
-    flags = in_ranks(flags, training.frozen_later)
+    flags = in_ranks(flags, strategy, training.frozen_later)
     with StageProgress(desk.name, total, "steps", desk.work if is_first() else None, begun) as bar:
         trainer = pl.Trainer(
             **flags | {"plugins": [*flags["plugins"], WholeFiles()]},

@@ -9,11 +9,14 @@ import torch
 from safetensors.torch import load_file
 
 from data.atomic import sha256_file, write_json
+from data.errors import ChainError, ExitCode
 from data.keys import seed_of
 from stages.device import loader_workers
 from stages.distributed import rank, world_size
+from stages.input_size import feed_at
 from stages.job import Hardware
 from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
+from stages.sharded import is_sharded, whole
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.fitting import Desk, fit
 from stages.train.module import Training
@@ -62,6 +65,13 @@ def train_member(
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
     phases = phases_of(section, task.images, task.given, task.pseudo, seed)
     check_noise(phases, task.images, task.splits.validation.ids, desk.name)
+    if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
+        raise ChainError(
+            f"--strategy fsdp does not go with {task.role}.snapshots: {section.snapshots}",
+            "no rank holds the whole weights to write them down on the way",
+            f"use --strategy ddp, or set {task.role}.snapshots: 0",
+            ExitCode.USAGE,
+        )
     share = Share(rank(), world_size(), hardware.accumulate)
     for phase in phases:
         share.refuse_empty(sum(phase.counts), desk.name)
@@ -77,8 +87,13 @@ def train_member(
         (task.images, given.ids, given.label),
         share,
     )
-    fit(desk, training, flags, section)
-    return Trained(section, network_kwargs(section, classes, kind), training.finished(), stats, training.history)
+    fit(desk, training, flags, section, hardware.strategy)
+    kwargs, network = network_kwargs(section, classes, kind), training.finished()
+    if is_sharded(network):
+        sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
+        network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
+        feed_at(network, phases[-1].size_px)
+    return Trained(section, kwargs, network, stats, training.history)
 
 
 def keep(trained: Trained, desk: Desk) -> None:

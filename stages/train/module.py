@@ -21,8 +21,8 @@ from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
-from stages.sharded import is_sharded
 from stages.progress import LOG
+from stages.sharded import is_sharded
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups

@@ -25,6 +25,7 @@ from stages.judged import read_judged
 from stages.train import stage
 from stages.train.batches import Steps
 from stages.train.config import StudentConfig
+from stages.train.module import Training
 from stages.train.share import Share
 from stages.train.whole_batch import WholeBatch
 from tests.ranks import in_ranks
@@ -35,15 +36,25 @@ Order = Callable[..., Any]
 # part; then pieces on each rank, of a network without statistics of batches, and validation for one rank only
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "even": (1, {"snapshots": 1}),
+    "sharded": (1, {"finetune": {"steps": 2, "frozen_stages": 1, "size_px": 32}, "steps": 4}),
     "uneven": (1, {"batch_size": 5, "steps": 4, "finetune": {"steps": 2, "frozen_stages": 1}}),
     "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 13, "unlabeled_ratio": 1, "evaluate_every": 6}),
 }
 
 
-def student(make_order: Order, where: Path, inputs: dict[str, Path], accumulate: int = 1, **keys: Any) -> Any:
+def student(
+    make_order: Order,
+    where: Path,
+    inputs: dict[str, Path],
+    accumulate: int = 1,
+    strategy: str = "ddp",
+    **keys: Any,
+) -> Any:
     section = StudentConfig.model_validate(TINY | {"unlabeled_ratio": 2, "drop_path": 0.2, "dropout": 0.2} | keys)
     job = make_order("train", "rounds/00/student", where, section.model_dump(mode="json"), inputs)
-    return dataclasses.replace(job, hardware=Hardware(device="cpu", threads=1, accumulate=accumulate))
+    return dataclasses.replace(
+        job, hardware=Hardware(device="cpu", threads=1, accumulate=accumulate, strategy=strategy)
+    )
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -52,8 +63,11 @@ def test_two_ranks_train_what_one_trains(
 ) -> None:
     accumulate, keys = CASES[name]
     one = student(make_order, tmp_path / "one", patches | labelled_pool, **keys)
-    two = student(make_order, tmp_path / "two", patches | labelled_pool, accumulate, **keys)
+    strategy = "fsdp" if name == "sharded" else "ddp"
+    two = student(make_order, tmp_path / "two", patches | labelled_pool, accumulate, strategy, **keys)
     stage.run(one)
+    if name == "sharded":  # whole moments are cut again after a kill
+        in_ranks(2, lambda: killed_at(3, two), tmp_path / "killed")
     in_ranks(2, lambda: stage.run(two), tmp_path / "log")
     assert {path.name for path in two.out.iterdir()} == {path.name for path in one.out.iterdir()}
     alone, dealt = (json.loads((job.out / "metrics.json").read_text())["history"] for job in (one, two))
@@ -65,6 +79,23 @@ def test_two_ranks_train_what_one_trains(
     assert found is not None
     assert np.array_equal(found.predicted, expected.predicted)
     assert np.abs(found.log_probs - expected.log_probs).max() < 1e-2
+
+
+class KilledError(Exception):
+    pass
+
+
+def killed_at(at: int, job: Any) -> None:
+    step = Training.training_step
+
+    def dying(self: Training, batch: Any, batch_idx: int) -> torch.Tensor:
+        if self.global_step == at:
+            raise KilledError
+        return step(self, batch, batch_idx)
+
+    Training.training_step = dying  # type: ignore[method-assign]  # in a forked rank, which ends after it
+    with pytest.raises(KilledError):
+        stage.run(job)
 
 
 def test_gradients_of_two_ranks_are_those_of_one(tmp_path: Path) -> None:
