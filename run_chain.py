@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("patchchain")
 LAUNCHERS = ["auto", "in_process", "torchrun", "slurm", "external"]
 HANG_WORDS = "a process that comes no further for S seconds has hung (1800; 0: never)"
+GRACE_WORDS = "after a signal, seconds for the batch to end and a checkpoint to be written (60)"
 STALL_WORDS = "an input whose process is silent for S seconds has failed"
 
 
@@ -229,10 +230,10 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
         args.hang_timeout,
     )
     if args.launcher == "external" and (rank := place(os.environ)[0]) > 0:
-        with watched():
+        with watched(args.grace):
             follow(layout.root, rank)
         return
-    with watched() as watch, launcher(args.launcher, hardware, layout.root) as chosen:
+    with watched(args.grace) as watch, launcher(args.launcher, hardware, layout.root) as chosen:
         stop = verb(Session(layout, chosen, hardware, watch))
     if not args.quiet:
         _show(summary(layout, rounds_of(layout).rounds, stop))
@@ -379,6 +380,7 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--strategy", choices=["ddp", "fsdp"], default="ddp", help="fsdp: for what does not fit on one")
     group.add_argument("--accumulate", type=_some, default=1, metavar="N", help="pieces that a step is taken in")
     group.add_argument("--hang-timeout", type=_seconds, default=1800.0, metavar="S", help=HANG_WORDS)
+    group.add_argument("--grace", type=_seconds, default=60.0, metavar="S", help=GRACE_WORDS)
     sub.add_argument(
         "--logger", action="append", default=[], choices=["wandb", "mlflow"], help="beside CSV and TensorBoard"
     )

@@ -115,7 +115,7 @@ def holder(path: Path) -> Holder | None:
 
 
 def _acquire(path: Path, patience_s: float) -> int:
-    until = time.monotonic() + patience_s
+    until, told = time.monotonic() + patience_s, False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
         try:
@@ -125,6 +125,9 @@ def _acquire(path: Path, patience_s: float) -> int:
                 return descriptor
         except OSError as error:
             if error.errno in TAKEN and _orphaned(descriptor) and time.monotonic() < until:
+                if not told:
+                    LOG.info(f"a process that {_read(descriptor)} started still runs: waiting up to {patience_s:g} s")
+                    told = True
                 os.close(descriptor)
                 time.sleep(0.1)
                 continue

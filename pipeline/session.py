@@ -29,6 +29,7 @@ from stages.signals import Ended, Watch
 LOG = logging.getLogger("patchchain")
 OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}
 OURS |= {".config.yaml.part"}
+PATIENCE_S = 10.0  # for processes that are about to follow their dead parent
 REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
 
 
@@ -136,7 +137,7 @@ class Session:
                 ExitCode.MISMATCH,
             )
         self.layout.make()
-        with held(self.layout.lock, verb) as lock_fd:
+        with held(self.layout.lock, verb, PATIENCE_S) as lock_fd:
             first = not self.layout.config.exists()
             try:
                 yield lock_fd

@@ -53,7 +53,7 @@ class Watch:
         first = self.code is None
         if number != signal.SIGALRM:
             self.code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.PREEMPTED
-        if first and self.between_batches:
+        if first and self.between_batches and self.grace_s > 0:
             os.write(2, b"stopping after this batch; the same signal again stops at once\n")
             signal.setitimer(signal.ITIMER_REAL, self.grace_s)
             return
@@ -99,6 +99,11 @@ def between_batches() -> Iterator[None]:
         _current.between_batches = False
         signal.setitimer(signal.ITIMER_REAL, 0)
     _current.check()  # it came after the last batch
+
+
+def grace_s() -> float:
+    """How long a batch may take to come to its end after a signal."""
+    return _current.grace_s if _current else GRACE_S
 
 
 def asked() -> bool:

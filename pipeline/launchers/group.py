@@ -82,8 +82,8 @@ class Rank:
 class Group:
     """`world` ranks of one job. Its folder is what a rank is started with."""
 
-    def __init__(self, job: Job, world: int, grace_s: float = signals.GRACE_S) -> None:
-        self.job, self.grace_s = job, grace_s
+    def __init__(self, job: Job, world: int) -> None:
+        self.job, self.grace_s = job, signals.grace_s()
         self.folder = (job.work / "ranks").absolute()
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True)

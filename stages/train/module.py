@@ -99,8 +99,8 @@ class Training(pl.LightningModule):
     @property
     def sizes(self) -> str:
         """Of what a step holds in memory, in words."""
-        kind = self.validation[0].kind
-        return f"{self.section.backbone} and steps of {sum(self.phase.counts):,} patches of {kind.size_px} px ({kind.shown})"
+        kind, count = self.validation[0].kind, sum(self.phase.counts)
+        return f"{self.section.backbone} and steps of {count:,} patches of {kind.size_px} px ({kind.shown})"
 
     # --- training ------------------------------------------------------------------------------------
 
