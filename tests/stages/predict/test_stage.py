@@ -13,6 +13,7 @@ from data.store import PatchStore
 from stages.networks import load_network
 from stages.predict import stage
 from stages.predict.config import PredictConfig
+from stages.predict.embedding import OF_ENCODER, OF_TEACHER, read_embeddings
 from stages.predict.scoring import log_probs, normalise, view
 from stages.predict.shards import Shards
 from stages.scores import read_scores
@@ -92,3 +93,29 @@ def test_sixteen_bit_and_eight_bit_patches_reach_the_network_in_the_same_range()
     eight = normalise(torch.full((1, 1, 2, 2), 255, dtype=torch.uint8), mean, std)
     sixteen = normalise(torch.ones(1, 1, 2, 2), mean, std)
     assert torch.equal(eight, sixteen)
+
+
+def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], teacher: Path, labelled_pool: dict[str, Path]
+) -> None:
+    inputs = {**patches, "teacher": teacher}
+    encoder = {"backbone": "test_resnet", "init": {"kind": "random"}}
+    one = job(make_order, tmp_path, inputs, embeddings=True, encoder=encoder)
+    stage.run(one)
+    network, _ = load_network(teacher)
+    splits = load_splits(patches["splits"])
+    seen = read_embeddings(one.out / OF_TEACHER)
+    wanted = [splits.labelled.ids, splits.pool, splits.validation.ids, splits.test.ids]
+    assert np.array_equal(seen.ids, np.sort(np.concatenate(wanted)))
+    assert np.array_equal(read_embeddings(one.out / OF_ENCODER).ids, seen.ids)
+    plain = read_scores(labelled_pool["predict"] / "scores.h5", "pool")
+    head: Any = network.get_submodule(network.pretrained_cfg["classifier"])  # type: ignore[index, arg-type, union-attr]
+    with torch.inference_mode():
+        said = head(torch.from_numpy(seen.of(splits.pool))).log_softmax(1).numpy()
+    assert np.allclose(said, plain.log_probs, atol=0.02, rtol=0.02)
+    assert np.allclose(read_scores(one.out / "scores.h5", "pool").log_probs, plain.log_probs, atol=2e-3, rtol=2e-3)
+
+    again = job(make_order, tmp_path / "again", inputs, embeddings=True, encoder=encoder)
+    stage.run(again)
+    for name in (OF_TEACHER, OF_ENCODER, "scores.h5"):
+        assert (again.out / name).read_bytes() == (one.out / name).read_bytes()

@@ -11,8 +11,11 @@ from data.errors import ChainError, ExitCode
 from data.splits import SPLITS, Assignment, load_audit, load_splits, write_splits
 from data.table import Column, PatchTable
 from stages.job import Job
-from stages.scores import Scores, write_scores
+from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
+from stages.scores import Scores, read_scores, write_scores
 from stages.select import stage
+from stages.select.belief import Belief
+from stages.select.graph import scores_of
 from stages.select.rules import members
 from stages.select.selection import Selection, read_selection
 
@@ -350,3 +353,82 @@ def test_guard_rails_are_in_the_record_of_every_round(world):
     found = quality(second.out)
     assert quality(first.out)["guards"]["agreement"] is None
     assert found["guards"]["agreement"] == pytest.approx(1 - found["total"]["churn"], abs=1e-5)
+
+
+def embeddings(world, directory, name, seed=0, right=1.0):
+    """Points of every patch: of the teacher's directory `name`, leaning towards the truth by `right`."""
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(N, 16)) + right * 4 * np.eye(16)[world.truth]
+    write_embeddings(directory / name, Embeddings(world.drawn.ids, values.astype(np.float16)))
+
+
+def test_propagated_labels_are_what_the_rule_and_the_student_believe(world):
+    predicted = predict(world, "predict", right=0.3)
+    embeddings(world, predicted, OF_TEACHER)
+    embeddings(world, predicted, OF_ENCODER, seed=1, right=0.6)
+    keys = {"rule": "balanced", "share": 0.5, "min_confidence": 0}
+    plain, spread = (
+        job(world, predicted, name, **keys, **more) for name, more in (("plain", {}), ("spread", {"propagate": {}}))
+    )
+    for one in (plain, spread):
+        stage.run(one)
+    precision = [quality(one.out)["total"]["audit"]["precision"] for one in (plain, spread)]
+    assert precision[0] < 0.6
+    assert precision[1] > 0.95
+    splits = load_splits(world.splits)
+    pool = scores_of(spread.out, predicted, "pool")
+    assert np.array_equal(pool.ids, splits.pool)
+    assert scores_of(plain.out, predicted, "pool").log_probs.tobytes() != pool.log_probs.tobytes()
+    kept = read_selection(spread.out / "selection.parquet")
+    belief = Belief.load(spread.out)
+    rows = np.searchsorted(pool.ids, kept.ids)
+    np.testing.assert_array_equal(belief.of(pool)[rows].argmax(1), kept.label)
+    # what a later round compares itself with
+    later = job(
+        world, predicted, "later", round=1, previous=spread.out, previous_predict=predicted, **keys, propagate={}
+    )
+    stage.run(later)
+    assert quality(later.out)["total"]["churn"] == 0
+
+
+def test_what_is_judged_tells_nobody(world):
+    """Neither the labels of validation nor its patches change what the pool is believed to be."""
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_TEACHER)
+    one = job(world, predicted, "one", rule="top_k", k=60, propagate={})
+    stage.run(one)
+    elsewhere = predict(world, "elsewhere")
+    embeddings(world, elsewhere, OF_TEACHER)
+    values = read_embeddings(elsewhere / OF_TEACHER)
+    rows = world.drawn.split == SPLITS.index("validation")
+    values.values[rows] = values.values[0]
+    write_embeddings(elsewhere / OF_TEACHER, values)
+    two = job(world, elsewhere, "two", rule="top_k", k=60, propagate={})
+    stage.run(two)
+    believed = [scores_of(j.out, predicted, "pool").log_probs for j in (one, two)]
+    # principal components are of all patches alike; labels are told along the same graph
+    assert (believed[0].argmax(1) == believed[1].argmax(1)).mean() > 0.98
+    ids = load_splits(world.splits).validation.ids
+    assert len(read_scores(one.out / "believed.h5", "validation").ids) == len(ids)
+
+
+def test_without_embeddings_propagation_is_refused_by_name(world):
+    with pytest.raises(ChainError, match="nothing to tell alike patches by") as told:
+        stage.run(job(world, predict(world, "predict"), "select", rule="top_k", k=60, propagate={}))
+    assert told.value.code == ExitCode.MISMATCH
+
+
+def test_given_labels_calibrate_each_other_where_there_is_no_validation(world):
+    split = np.where(world.drawn.split == SPLITS.index("validation"), SPLITS.index("unused"), world.drawn.split)
+    bare = world.root / "bare"
+    bare.mkdir()
+    label = world.truth.astype(np.int16)
+    write_splits(bare, Assignment(world.drawn.ids, split.astype(np.int8), label, CLASSES, "slide", ()), [0.5], [0.1])
+    world.drawn = Assignment(world.drawn.ids, split.astype(np.int8), label, CLASSES, "slide", ())
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER, right=0.5)
+    one = job(world, predicted, "one", splits=bare, rule="top_k", k=60, propagate={})
+    stage.run(one)
+    found = quality(one.out)
+    assert found["temperature"] != 1
+    assert found["calibration"] is None  # nothing was held out to say so

@@ -68,3 +68,20 @@ def test_a_frozen_encoder_is_the_same_after_training(
     assert all(torch.equal(made[name], given[name]) for name in given if not name.startswith("fc."))
     assert made["fc.weight"].shape == (5, given["fc.weight"].shape[1])
     assert made["fc.weight"].abs().sum() > 0
+
+
+def test_frozen_stages_and_norms_stay_as_init_has_them(
+    make_order: Callable[..., Any], tmp_path: Path, patches: dict[str, Path]
+) -> None:
+    path = tmp_path / "w.safetensors"
+    torch.manual_seed(5)
+    save_file(timm.create_model("test_resnet", num_classes=9).state_dict(), path)
+    keys = {"init": {"kind": "full", "path": str(path)}, "frozen_stages": 1, "frozen_norms": True}
+    section = TeacherConfig.model_validate_json(json.dumps(TINY | keys))
+    job = make_order("train", "rounds/00/teacher", tmp_path, section.model_dump(mode="json"), patches)
+    stage.run(job)
+    given, made = load_file(path), load_file(job.out / "model.safetensors")
+    moved = {name for name in given if not name.startswith("fc.") and not torch.equal(made[name], given[name])}
+    assert not any(name.startswith(("conv1", "bn1", "layer1")) for name in moved)
+    assert not any("running" in name for name in moved), "statistics follow noised batches"
+    assert any(name.startswith("layer2") for name in moved), "the rest is trained"

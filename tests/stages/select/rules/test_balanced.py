@@ -55,3 +55,22 @@ def test_without_a_number_the_median_class_gives_it():
     one = pool([1000, 50, 3, 0, 80])
     kept = Balanced().select(one)
     assert np.bincount(kept.label, minlength=5).tolist() == [50, 50, 3, 0, 50]
+
+
+def test_a_share_is_of_each_class_by_itself_and_grows():
+    one = pool([100, 50])
+    unsure = one.ids >= 100
+    halved = np.where(unsure[:, None], one.probs * 0.5 + 0.25, one.probs).astype(np.float32)  # one class is less sure
+    one = replace(one, probs=halved)
+    rule = Balanced(min_confidence=0, share=0.6, share_step=0.3, n_per_class=1000)
+    kept = rule.select(one)
+    assert np.bincount(kept.label).tolist() == [60, 30]
+    assert kept.ids.tolist() == [*range(40, 100), *range(120, 150)]  # the surest of each
+    assert np.bincount(rule.select(replace(one, round=1)).label).tolist() == [90, 45]
+    assert np.bincount(rule.select(replace(one, round=2)).label).tolist() == [100, 50]
+
+
+def test_the_mean_of_the_classes_lies_between():
+    kept = Balanced(n_from="mean").select(pool([100, 40]))
+    assert np.bincount(kept.label, weights=kept.copies).tolist() == pytest.approx([70, 70], abs=12)
+    assert np.bincount(kept.label).tolist() == [70, 40]

@@ -1,0 +1,121 @@
+"""Labels spread along likeness: laws of the graph, and nothing of what is judged takes part."""
+
+import numpy as np
+
+from stages.select.propagate import Propagate, drawn_inside, embedded, propagated
+
+N, CLASSES = 600, 3
+
+
+def islands(seed: int = 0, spread: float = 0.15) -> tuple[np.ndarray, np.ndarray]:
+    """Unit vectors in two islands a class, far from each other, and the class of each."""
+    rng = np.random.default_rng(seed)
+    centre = rng.normal(size=(2 * CLASSES, 24))
+    centre /= np.linalg.norm(centre, axis=1, keepdims=True)
+    island = rng.integers(0, 2 * CLASSES, N)
+    points = centre[island] + spread * rng.normal(size=(N, 24)) / np.sqrt(24)
+    points /= np.linalg.norm(points, axis=1, keepdims=True)
+    return points.astype(np.float32), island
+
+
+def one_each(island: np.ndarray) -> np.ndarray:
+    return np.array([np.flatnonzero(island == k)[0] for k in range(2 * CLASSES)])
+
+
+def everything(n: int) -> np.ndarray:
+    return np.ones(n, bool)
+
+
+def test_one_label_an_island_tells_all_of_it() -> None:
+    points, island = islands()
+    given = one_each(island)
+    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES, everything(N))
+    assert said.shape == (N, CLASSES)
+    np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
+    assert (said.argmax(1) == island % CLASSES).mean() == 1
+    assert said.min() > 0  # nothing is impossible: logarithms are taken of it
+
+
+def test_what_lies_along_a_bent_band_is_told_by_its_band_and_not_by_distance() -> None:
+    # two half circles around each other: the end of one is nearer to the other's label than to its own
+    angle = np.linspace(0, np.pi, 150)
+    bands = [np.c_[np.cos(angle), np.sin(angle)], np.c_[1 - np.cos(angle), 0.5 - np.sin(angle)]]
+    flat = np.concatenate(bands)
+    on_sphere = np.c_[flat, np.full(len(flat), 4.0)]
+    points = (on_sphere / np.linalg.norm(on_sphere, axis=1, keepdims=True)).astype(np.float32)
+    given = np.array([0, 150])
+    section = Propagate(neighbours=4, reach=0.99)
+    said = propagated(section, points, given, np.array([0, 1]), 2, everything(300))
+    truth = np.repeat([0, 1], 150)
+    nearest = np.linalg.norm(flat[:, None] - flat[given][None], axis=2).argmin(1)
+    assert (nearest == truth).mean() < 0.8
+    assert (said.argmax(1) == truth).mean() > 0.99
+
+
+def test_the_order_of_the_rows_does_not_matter() -> None:
+    points, island = islands(spread=0.6)
+    given = one_each(island)
+    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES, everything(N))
+    order = np.random.default_rng(1).permutation(N)
+    moved = propagated(
+        Propagate(), points[order], np.argsort(order)[given], island[given] % CLASSES, CLASSES, everything(N)
+    )
+    np.testing.assert_allclose(moved, said[order], atol=1e-4)
+
+
+def test_a_patch_outside_is_told_and_tells_nobody() -> None:
+    points, island = islands(spread=0.6)
+    given = one_each(island)
+    inside = everything(N)
+    out = np.setdiff1d(np.arange(0, N, 7), given)
+    inside[out] = False
+    label = island[given] % CLASSES
+    said = propagated(Propagate(), points, given, label, CLASSES, inside)
+    assert (said[out].argmax(1) == (island % CLASSES)[out]).mean() > 0.9
+    elsewhere = points.copy()
+    elsewhere[out] = points[given[0]]
+    moved = propagated(Propagate(), elsewhere, given, label, CLASSES, inside)
+    np.testing.assert_array_equal(moved[inside], said[inside])
+
+
+def test_many_labels_of_a_class_do_not_make_it_frequent_and_the_prior_does() -> None:
+    points, island = islands(spread=1.5)
+    rng = np.random.default_rng(2)
+    truth = island % CLASSES
+    given = np.concatenate([rng.choice(np.flatnonzero(truth == k), n, replace=False) for k, n in enumerate((40, 5, 5))])
+    shares = [
+        propagated(Propagate(prior=prior), points, given, truth[given], CLASSES, everything(N)).mean(0)
+        for prior in (0.0, 1.0)
+    ]
+    np.testing.assert_allclose(shares[0], 1 / 3, atol=0.08)
+    assert shares[1][0] > 0.6
+
+
+def test_who_makes_the_graph_is_drawn_by_id_alone() -> None:
+    ids = np.random.default_rng(0).integers(0, 2**63, 500, dtype=np.uint64)
+    must, never = np.zeros(500, bool), np.zeros(500, bool)
+    must[:5], never[5:20] = True, True
+    inside = drawn_inside(ids, must, never, 100, 7)
+    assert inside.sum() == 105
+    assert inside[:5].all()
+    assert not inside[5:20].any()
+    order = np.random.default_rng(1).permutation(500)
+    assert np.array_equal(drawn_inside(ids[order], must[order], never[order], 100, 7), inside[order])
+
+
+def test_two_networks_weigh_the_same_whatever_their_units() -> None:
+    rng = np.random.default_rng(0)
+    one, two = rng.normal(size=(50, 30)), rng.normal(size=(50, 8))
+    together = embedded([one, two], 6)
+    np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-5)
+    cosines = together @ together.T
+    alone = [embedded([values], 6) for values in (one, two)]
+    np.testing.assert_allclose(cosines, sum(p @ p.T for p in alone) / 2, atol=1e-5)
+    np.testing.assert_allclose(cosines, (scaled := embedded([1000 * one, two], 6)) @ scaled.T, atol=1e-4)
+
+
+def test_fewer_patches_than_neighbours_and_a_class_without_a_label() -> None:
+    points = islands()[0][:4]
+    said = propagated(Propagate(), points, np.arange(2), np.arange(2), 3, everything(4))
+    assert said.argmax(1)[:2].tolist() == [0, 1]
+    assert said[:, 2].max() < 0.01
