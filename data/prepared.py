@@ -47,7 +47,7 @@ def read_index(root: Path) -> list[Listed]:
         units = [Listed(_name(unit["name"]), str(unit["digest"]), int(unit["patches"])) for unit in plain["units"]]
     except (FileNotFoundError, NotADirectoryError):
         raise _unfinished(root) from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ChainError(
             f"{path} is damaged",
             f"it is no list of units ({type(error).__name__})",

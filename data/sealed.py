@@ -52,7 +52,7 @@ def sealed_files(directory: Path) -> Files | None:
     """The files its record names, None when there is no usable record. Reads no file but the record."""
     try:
         return files_of(json.loads((directory / RECORD).read_bytes()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 

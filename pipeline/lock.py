@@ -197,7 +197,7 @@ def _read(descriptor: int) -> Holder | None:
     content = os.pread(descriptor, 4096, 0)
     try:
         return Holder(**json.loads(content)) if content else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return None  # killed while writing these few bytes: the lock itself is what counts
 
 

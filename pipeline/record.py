@@ -75,7 +75,7 @@ def read_record(directory: Path, address: str, layout: Workspace) -> Record:
         record = Record(str(plain["address"]), str(plain["kind"]), dict(plain["recipe"]), files_of(plain))
     except FileNotFoundError:
         raise damaged(layout, address, f"{shown} is missing") from None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise damaged(layout, address, f"{shown} is damaged") from None
     if record.address != address or record.kind != record.recipe.get("kind"):
         raise damaged(layout, address, f"{shown} belongs to {record.kind} {record.address}")

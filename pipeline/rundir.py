@@ -221,6 +221,6 @@ def _begun_recipe(root: Path) -> Recipe | None:
     """The recipe a staging folder was begun with; None before anything was written into it."""
     try:
         begun: Any = json.loads((root / "recipe.json").read_bytes())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
     return dict(begun) if isinstance(begun, dict) else None

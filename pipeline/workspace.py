@@ -3,6 +3,7 @@
 import logging
 import os
 from abc import abstractmethod
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -73,10 +74,8 @@ class Workspace:
 
     def _refuse_ways_out(self) -> None:
         """The directory may come from elsewhere. A finished step may be a link: it is read, and digested, only."""
-        written = [*(self.root / name for name in WRITTEN), *self.root.glob("rounds/*"), self.ledger, self.lock]
-        written += [path for place in (self.stagings, self.logs) for path in place.rglob("*")]
         real = Path(os.path.realpath(self.root))
-        for path in written:
+        for path in self._written():
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
                 raise ChainError(
                     f"{path} is a link that leads out of {self.root}",
@@ -84,6 +83,15 @@ class Workspace:
                     "remove the link; to keep a run elsewhere, link or move the whole directory",
                     ExitCode.NOT_WRITABLE,
                 )
+
+    def _written(self) -> Iterator[Path]:
+        """What is written to or in; a folder comes before what lies in it, and is not looked into when it is a link."""
+        yield from (self.root / name for name in WRITTEN)
+        yield from (self.ledger, self.lock)
+        yield from self.root.glob("rounds/*")
+        for place in (self.stagings, self.logs):
+            for folder, folders, files in os.walk(place):
+                yield from (Path(folder, name) for name in (*folders, *files))
 
     def set_aside(self, path: Path, why: str) -> None:
         """Move a directory into the trash by one rename; say so, unless there is nothing to say."""

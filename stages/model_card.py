@@ -71,7 +71,7 @@ class ModelCard:
                 raise ValueError(f"timm_kwargs holds {sorted(strange)[0]!r}")
             if strangers := [one.file for one in card.members if Path(one.file).name != one.file]:
                 raise ValueError(f"{strangers[0]!r} is no file beside it")
-        except (ValueError, TypeError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ChainError(
                 f"{path} is no description of a model of this program",
                 str(error),

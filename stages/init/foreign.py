@@ -1,8 +1,7 @@
 """Checkpoints of elsewhere (.pth, .bin, .ckpt): tensors by name, or refused. There is no way to run what one holds.
 
-PyTorch's files are pickles in a zip. `weights_only=True` is said explicitly, because an environment variable flips the
-default; what it refuses is refused here, and no flag loads it all the same. What it lets pass is looked at again: a
-tensor that is expanded (a few bytes that claim terabytes), sparse or nowhere is not taken.
+What `plain_load` lets pass is looked at again: a tensor that is expanded (a few bytes that claim terabytes), sparse or
+nowhere is not taken, and no packed archive is unpacked.
 """
 
 import zipfile
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 
 from data.errors import ChainError, ExitCode
+from stages.plain_load import NotPlainError, load_plain
 
 ZIP = b"PK\x03\x04"
 # under which the tensors of a network stand in a training's checkpoint, the first that is there
@@ -29,13 +29,9 @@ def foreign_tensors(path: Path, key: str) -> dict[str, torch.Tensor]:
     """The tensors of a checkpoint on the CPU. Raises ChainError (65), naming `key`, for anything but tensors."""
     _refuse_packed(path, key)
     try:
-        held: Any = torch.load(path, map_location="cpu", weights_only=True)
-    except MemoryError:
-        raise
-    except Exception as error:
-        words = (str(error).splitlines() or [""])[0]
-        first = next((line.strip() for line in str(error).splitlines() if "GLOBAL" in line), words)
-        raise _refused(path, key, f"PyTorch says: {first[:200] or type(error).__name__}") from error
+        held = load_plain(path)
+    except NotPlainError as error:
+        raise _refused(path, key, str(error)) from error
     places = [held, *(held.get(place) for place in PLACES)] if isinstance(held, dict) else []
     tensors = next((found for found in places if _is_named_tensors(found)), None)
     if tensors is None:

@@ -1,7 +1,7 @@
 """Training checkpoints that are whole or absent, and read back only when they verify.
 
 Lightning writes through $TMPDIR, which on another file system can lose the old and the new file in one
-kill; and it reads pickles when an environment variable says so. Both are ours here.
+kill; and it reads pickles when an environment variable says so. Both are ours here (see plain_load).
 """
 
 import json
@@ -14,6 +14,8 @@ from pytorch_lightning.plugins.io import CheckpointIO
 
 from data import fault
 from data.atomic import replacing, sha256_file, write_json
+from data.errors import ChainError, ExitCode
+from stages.plain_load import NotPlainError, load_plain
 
 LOG = logging.getLogger("patchchain")
 KEEP = 2  # where the newest does not verify, the one before does
@@ -36,8 +38,19 @@ class WholeFiles(CheckpointIO):
             self.remove_checkpoint(old)
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
-        """Read tensors and plain values; never a pickle, whatever the caller or the environment says."""
-        return torch.load(Path(path), map_location=map_location or "cpu", weights_only=True)
+        """Read tensors and plain values; never a pickle, whatever the caller or the environment says.
+
+        Raises ChainError (76): its digest is right, so somebody has written another one under its name.
+        """
+        try:
+            return load_plain(Path(path), map_location or "cpu")
+        except NotPlainError as error:
+            raise ChainError(
+                f"{path} is damaged or not ours",
+                str(error),
+                "remove it: the training goes on from an earlier checkpoint, or begins anew",
+                ExitCode.DAMAGED,
+            ) from error
 
     def remove_checkpoint(self, path: Any) -> None:
         """Remove a checkpoint and its digest, the digest first."""

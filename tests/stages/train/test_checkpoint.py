@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from data.errors import ChainError, ExitCode
 from stages.train.checkpoint import WholeFiles, newest_verified
 
 
@@ -50,6 +51,8 @@ def test_a_pickle_is_never_run(tmp_path: Path, env: str | None, monkeypatch: pyt
         monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", env)
     path = tmp_path / "evil.ckpt"
     torch.save({"x": Evil()}, path)
-    with pytest.raises(Exception, match=r"weights_only|Weights only"):
+    with pytest.raises(ChainError, match=r"evil\.ckpt is damaged or not ours") as caught:
         WholeFiles().load_checkpoint(path)
+    assert caught.value.code == ExitCode.DAMAGED
+    assert "posix.mkdir" in caught.value.why
     assert not (tmp_path / "evil-was-here").exists()
