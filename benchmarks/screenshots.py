@@ -15,7 +15,8 @@ from pipeline.report.build import write_report
 OPEN = "for (const one of document.querySelectorAll('details')) one.open = {};"
 GALLERY = """
 const found = [...document.querySelectorAll('[id^=round-]')].at(-1);
-for (let one = found.querySelector('.gallery'); one; one = one.parentElement) if (one.tagName == 'DETAILS') one.open = true;
+let one = found.querySelector('.gallery');
+while (one = one.parentElement?.closest('details')) one.open = true;
 found.querySelector('.gallery').closest('details').scrollIntoView();
 """
 

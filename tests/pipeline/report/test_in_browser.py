@@ -13,6 +13,8 @@ MISSING = """
 Promise.all([...document.querySelectorAll('img, image')].map(one => one.decode().then(() => 0, () => 1)))
   .then(found => found.reduce((sum, one) => sum + one, 0))
 """
+SEEN = "document.querySelector('#round-0 table').checkVisibility({contentVisibilityAuto: true})"
+DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))"
 FETCHED = "performance.getEntriesByType('resource').filter(one => !one.name.startsWith('data:')).length"
 
 
@@ -70,8 +72,8 @@ def test_it_can_be_walked_by_keyboard(tab: Browser, page: Path) -> None:
 
 def test_on_paper_everything_is_unfolded(tab: Browser, page: Path) -> None:
     tab.open(page)
-    hidden = "document.querySelector('#round-0 table').checkVisibility({contentVisibilityAuto: true})"
-    assert tab.value(hidden) is False
+    assert tab.value(SEEN) is False
     tab.ask("Emulation.setEmulatedMedia", {"media": "print"})
-    assert tab.value(hidden) is True
+    tab.value(DRAWN)
+    assert tab.value(SEEN) is True
     tab.ask("Emulation.setEmulatedMedia", {"media": ""})
