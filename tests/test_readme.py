@@ -49,6 +49,7 @@ def shrunk(config: str) -> list[str]:
 
 # each keeps what it is the preset of: two phases, a larger last one, a rule that keeps something
 OF_PRESET = {
+    "default": ["predict.encoder.init.path=lite0.safetensors"],
     "shaw2020": ["student.finetune.steps=2"],
     "noisy_student": [
         "select.min_confidence=0.0",

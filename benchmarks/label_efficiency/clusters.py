@@ -6,8 +6,8 @@ for its class, colours that were not trained on, while another class may well ha
 together fail at this: nearly every held-out colour still belongs to the class it was trained with.
 
 GROUPS_A_CLASS is set by what is known of crc5 and by nothing of ours: there a classifier that sees colour alone scores
-0.95 on patches held out at random, and 0.57 on slides that are not in the set. `colour_alone` is that classifier, and
-every table prints what it scores on the hold-out it stands under. What this does not stand for: another hospital, or a
+0.95 on patches held out at random, and 0.57 on slides that are not in the set. Such a classifier is a row of every
+table, so what it scores on this hold-out can be seen. What this does not stand for: another hospital, or a
 patient's second slide.
 """
 
@@ -48,19 +48,6 @@ def grouped(histograms: np.ndarray, label: np.ndarray, seed: int = 0) -> np.ndar
     rank[np.argsort(first)] = np.arange(len(first))
     numbered: np.ndarray = rank[code]
     return numbered
-
-
-def colour_alone(histograms: np.ndarray, label: np.ndarray, test: np.ndarray) -> float:
-    """Balanced accuracy, on the rows of `test`, of a random forest that saw the colours of all others.
-
-    histograms: (N, D); label: (N,) of str; test: (N,) bool.
-    """
-    from sklearn.ensemble import RandomForestClassifier
-    from sklearn.metrics import balanced_accuracy_score
-
-    forest = RandomForestClassifier(100, max_features=0.1, class_weight="balanced", random_state=0)
-    said = forest.fit(histograms[~test], label[~test]).predict(histograms[test])
-    return float(balanced_accuracy_score(label[test], said))
 
 
 def _principal(points: np.ndarray, components: int) -> np.ndarray:

@@ -40,11 +40,12 @@ class Study:
 
 @dataclass(frozen=True)
 class Desk:
-    """What every cell needs. features: (N, D) float32."""
+    """What every cell needs. features: (N, D) float32; colours: (N, A) float32."""
 
     study: Study
     listing: Listing
     features: np.ndarray
+    colours: np.ndarray
     px: int
 
 
@@ -63,7 +64,7 @@ def prepared(study: Study, say: Say) -> Desk:
     say(f"{shown}; {judged_by(listing)}")
     if listing.unusable:
         say(f"{listing.unusable:,} more are left out: {study.into / 'quarantine.csv'} says why")
-    return Desk(study, listing, features, px)
+    return Desk(study, listing, features, histograms, px)
 
 
 def judged_by(listing: Listing) -> str:

@@ -1,6 +1,6 @@
-"""The rows a chain has to beat: a linear probe on frozen features, and scikit-learn's self-training on the same.
+"""The rows a chain has to beat: a linear probe on frozen features, scikit-learn's self-training on the same, colours.
 
-Both see exactly the patches, labels and pool of the chain they stand beside. The probe needs no validation, so it
+All see exactly the patches, labels and pool of the chain they stand beside. The probe needs no validation, so it
 trains on those labels as well: every row of a table spends the same number of labels.
 """
 
@@ -52,7 +52,7 @@ def task_of(splits_dir: Path, listing: Listing) -> Task:
 def probe_cell(
     cell: Cell, splits_dir: Path, listing: Listing, features: np.ndarray, method: str
 ) -> tuple[dict[str, Any], Drawn]:
-    """A probe, or self-training from the same probe, judged on both columns.
+    """A probe, or self-training from the same probe, or a forest (`all_colours`), judged on both columns.
 
     With all labels (`all_probe`) also on patches held out at random: how far a random hold-out would flatter.
     """
@@ -63,9 +63,16 @@ def probe_cell(
     seen = np.concatenate([task.labelled, task.pool])  # what may be looked at without labels
     mean, spread = features[seen].mean(axis=0), features[seen].std(axis=0)
     scaled = ((features - mean) / np.where(spread > 0, spread, 1)).astype(np.float64)
-    strength = chosen_strength(scaled[task.labelled], task.label, listing.group[task.labelled])
+    strength = (
+        0.0
+        if method == "all_colours"
+        else chosen_strength(scaled[task.labelled], task.label, listing.group[task.labelled])
+    )
     model = _regression(strength)
-    if method == "self_training":
+    if method == "all_colours":
+        model = _forest()
+        model.fit(scaled[task.labelled], task.label)
+    elif method == "self_training":
         from sklearn.semi_supervised import SelfTrainingClassifier
 
         model = SelfTrainingClassifier(model, threshold=THRESHOLD, max_iter=10)
@@ -134,6 +141,12 @@ def _regression(strength: float) -> Any:
 
     # by class: what is compared first is balanced accuracy, and sets are as uneven as 5 to 1
     return LogisticRegression(C=strength, class_weight=PROBE["class_weight"], max_iter=300, tol=1e-3)
+
+
+def _forest() -> Any:
+    from sklearn.ensemble import RandomForestClassifier
+
+    return RandomForestClassifier(100, max_features=0.1, class_weight="balanced", random_state=0)
 
 
 def _log(probs: np.ndarray) -> np.ndarray:

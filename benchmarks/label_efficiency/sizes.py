@@ -37,6 +37,6 @@ SIZES: dict[SizeName, Size] = {
     # 600 patches and a network of 0.1 M parameters: shows that everything runs, and nothing else
     "toy": Size("test_resnet", False, 2, 6, 8, 6, 16, 1, 32, 32, 1, 600),
     # about an hour for one set, one fraction, three seeds, with and without validation, on two quiet cores
-    "small": Size("tf_efficientnet_lite0", True, 3, 150, 32, 200, 64, 2, 64, 96, 1, 0),
+    "small": Size("tf_efficientnet_lite0", True, 2, 150, 32, 200, 64, 1, 64, 96, 1, 0),
     "full": Size("tf_efficientnet_lite0", True, 3, 600, 64, 2500, 256, 4, 96, 224, 2, 0),
 }

@@ -67,7 +67,8 @@ def _all(desk: Desk, seed: int, side: np.ndarray, say: Say, failed: list[dict[st
     if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed):
         yield from _rows(found, "all_network", ALL, 0.0, seed)
     if splits_of(cell).is_dir():
-        yield from _probe(desk, folder / "probe", splits_of(cell), "all_probe", ALL, 0.0, seed, content, say, failed)
+        for name, method in (("probe", "all_probe"), ("colours", "all_colours")):
+            yield from _probe(desk, folder / name, splits_of(cell), method, ALL, 0.0, seed, content, say, failed)
 
 
 def _chain(
@@ -107,7 +108,8 @@ def _probe(
     about = json.loads((desk.study.into / "features.json").read_bytes())
     about.pop("seconds")
     cell = Cell(place, {"method": method, **PROBE, "features": about, "manifest": hashlib.sha256(content).hexdigest()})
-    work = partial(probe_cell, cell, splits, desk.listing, desk.features, method)
+    seen = desk.colours if method == "all_colours" else desk.features
+    work = partial(probe_cell, cell, splits, desk.listing, seen, method)
     if found := _attempt(cell, work, say, failed):
         yield from _rows(found, method, fraction, share, seed)
 

@@ -7,6 +7,7 @@ from benchmarks.label_efficiency.intervals import METRICS
 
 NAMES = {
     "all_probe": "frozen encoder, linear probe",
+    "all_colours": "colours alone, random forest",
     "all_network": "same network, same number of steps",
     "probe": "frozen encoder, linear probe",
     "self_training": "scikit-learn self-training, frozen features",

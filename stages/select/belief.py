@@ -54,10 +54,20 @@ class Belief:
 
 
 def fit_belief(
-    rule: Rule, pool: Scores, validation: Scores, given: GivenLabels, labelled: np.ndarray, round: int
+    rule: Rule,
+    pool: Scores,
+    validation: Scores,
+    given: GivenLabels,
+    labelled: np.ndarray,
+    round: int,
+    temperature: float | None = None,
 ) -> Belief:
-    """Temperature from the `given` labels of validation, class weights from the pool. labelled: (C,) labels a class."""
-    temperature = fit_temperature(validation, given) if rule.calibrate else 1.0
+    """Temperature from the `given` labels of validation, class weights from the pool. labelled: (C,) labels a class.
+
+    temperature: where it is known from elsewhere.
+    """
+    if temperature is None:
+        temperature = fit_temperature(validation, given) if rule.calibrate else 1.0
     if rule.align == "none":
         return Belief(temperature)
     exponent = rule.exponent(round)

@@ -30,6 +30,18 @@ def fit_temperature(scores: Scores, given: GivenLabels) -> float:
     return temperature if loss(float(np.log(temperature))) <= loss(0.0) else 1.0
 
 
+def matched_temperature(scores: Scores, accuracy: float) -> float:
+    """The temperature in [0.05, 20] at which the mean highest probability is the accuracy, or as near as it gets."""
+    low, high = np.log(LOWEST), np.log(HIGHEST)
+    for _ in range(30):  # confidence falls as temperature rises
+        middle = (low + high) / 2
+        if float(scores.probs(float(np.exp(middle))).max(axis=1).mean()) > accuracy:
+            low = middle
+        else:
+            high = middle
+    return round(float(np.exp((low + high) / 2)), 4)
+
+
 def log_softmax(log_probs: np.ndarray, temperature: float) -> np.ndarray:
     """log(softmax(log_probs / temperature)): (N, C) float64."""
     logits = log_probs.astype(np.float64) / temperature

@@ -8,7 +8,7 @@ import numpy as np
 
 from data import fault
 from data.atomic import write_json
-from data.labels import AuditLabels, GivenLabels
+from data.labels import AuditLabels
 from data.reviewed import REJECTED, Reviewed, honoured, left_out, names_in, reviews_in
 from data.splits import load_audit, load_splits
 from data.store import PatchStore
@@ -18,7 +18,7 @@ from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import fit_belief
-from stages.select.calibrate import rows_of
+from stages.select.calibrate import matched_temperature, rows_of
 from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut
 from stages.select.figures import Beliefs, Kept
@@ -30,6 +30,7 @@ from stages.select.refusals import refuse_unmet, refuse_unusable
 from stages.select.selection import Selection, continued, same, write_selection
 
 LOG = logging.getLogger("patchchain")
+ENOUGH = 50  # validation patches; of fewer, how often they are right is known to no better than 5 points
 
 
 def run(job: Job) -> str:
@@ -51,13 +52,15 @@ def run(job: Job) -> str:
 
     labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
     table = PatchStore(job.inputs["store"] / "patches.h5").table()
-    told, given = validation, splits.validation
+    temperature = None
     if rule.propagate is not None:
         graph = Graph(job, rule.propagate, splits, pool.ids)
         pool, validation = graph.scores(pool.ids).beside(pool), graph.scores(validation.ids)
         write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
-        told, given = _with_folds(graph, groups_of(table, splits.labelled.ids), validation, splits.validation)
-    belief = fit_belief(rule, pool, told, given, labelled, job.round)
+        if rule.calibrate and len(validation) < ENOUGH:
+            accuracy = graph.accuracy(groups_of(table, splits.labelled.ids))
+            temperature = None if accuracy is None else matched_temperature(pool, accuracy)
+    belief = fit_belief(rule, pool, validation, splits.validation, labelled, job.round, temperature)
     past = read_past(job, reviewed.ids)
     opinions = [belief.of(one) for one in pool.others()]
     evidence = Evidence(
@@ -150,15 +153,6 @@ def _news(quality: dict[str, Any], past: Past | None) -> bool:
     before = {} if past is None else past.quality
     now, then = (one.get("reviewed", {}).get("reviews", []) for one in (quality, before))
     return bool(now != then)
-
-
-def _with_folds(graph: Graph, group: np.ndarray, validation: Scores, given: GivenLabels) -> tuple[Scores, GivenLabels]:
-    # what calibrates: validation, and the given labels as they tell each other
-    scores, labels = graph.folds(group)
-    ids = np.concatenate([validation.ids, scores.ids])
-    order = np.argsort(ids)
-    log_probs = np.concatenate([validation.log_probs, scores.log_probs])[order]
-    return Scores(ids[order], log_probs), GivenLabels(ids[order], np.concatenate([given.label, labels.label])[order])
 
 
 def _kept(selection: Selection, pool: Scores) -> Kept:

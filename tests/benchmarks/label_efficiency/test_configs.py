@@ -12,7 +12,7 @@ from data.errors import ChainError
 from pipeline.chain_config import ChainConfig
 from pipeline.config import load_config
 
-PRESETS = ["default", *sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))]
+PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))
 
 
 def made(preset: str, size: SizeName, mode: str = "rgb8", px: int = 96, pool: float = 900) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def test_the_ceiling_has_the_students_network_recipe_and_steps(preset: str, tmp_
 
 
 def test_a_rule_keeps_its_share_of_a_smaller_pool(tmp_path: Path) -> None:
-    large, small = (loaded(made("default", "small", pool=pool), tmp_path).select for pool in (1800, 180))
+    large, small = (loaded(made("shaw2020", "small", pool=pool), tmp_path).select for pool in (1800, 180))
     assert (large.k, large.k_step) == (600, 300)  # type: ignore[attr-defined]
     assert (small.k, small.k_step) == (60, 30)  # type: ignore[attr-defined]
 

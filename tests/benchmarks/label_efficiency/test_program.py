@@ -52,10 +52,10 @@ def test_stopped_at_a_probe_and_in_a_chain_it_ends_with_the_same_table(
     desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words(desk, "whole")) == ExitCode.DONE
-    assert "clusters of stain" in capsys.readouterr().out
+    assert "groups of colour" in capsys.readouterr().out
     whole = timeless(desk / "whole")
     methods = {row["method"] for row in whole["table"]}
-    assert methods == {"default", "probe", "self_training", "all_probe", "all_network"}
+    assert methods == {"default", "probe", "self_training", "all_probe", "all_colours", "all_network"}
     assert [row["round"] for row in whole["table"] if row["method"] == "default"] == [0, 1, 2]
     assert (desk / "whole" / "table.md").read_text().count("default: labels only") == 2
 

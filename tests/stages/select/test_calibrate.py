@@ -9,7 +9,7 @@ from scipy.special import log_softmax as reference
 from data.labels import GivenLabels
 from stages.quality import nll
 from stages.scores import Scores
-from stages.select.calibrate import HIGHEST, LOWEST, fit_temperature, log_softmax
+from stages.select.calibrate import HIGHEST, LOWEST, fit_temperature, log_softmax, matched_temperature
 
 
 def case(seed, n=400, c=5, sharpness=1.0):
@@ -60,3 +60,15 @@ def test_labels_are_joined_by_id():
     alone = Scores(scores.ids[some], scores.log_probs[some])
     given_some = GivenLabels(labels.ids[some], labels.label[some])
     assert fit_temperature(scores, given_some) == fit_temperature(alone, given_some)
+
+
+@pytest.mark.parametrize("accuracy", [0.4, 0.7, 0.95])
+def test_confidence_is_brought_to_an_accuracy(accuracy):
+    rng = np.random.default_rng(0)
+    scores = Scores(np.arange(500, dtype=np.uint64), log_softmax(rng.normal(0, 2, (500, 4)), 1.0).astype(np.float16))
+    assert scores.probs(matched_temperature(scores, accuracy)).max(axis=1).mean() == pytest.approx(accuracy, abs=0.01)
+
+
+def test_an_accuracy_out_of_reach_ends_at_the_limit():
+    flat = Scores(np.arange(3, dtype=np.uint64), np.zeros((3, 2), np.float16))
+    assert matched_temperature(flat, 0.9) == pytest.approx(LOWEST, rel=0.01)
