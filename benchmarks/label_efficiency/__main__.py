@@ -7,7 +7,7 @@
 For each fraction of the labels and each seed: labels only, the chain after each round, a linear probe on a frozen
 encoder with the same labels, scikit-learn's self-training on the same features; and with all labels the probe, and
 the same network for the same number of steps. Each on two columns: the pool itself, by its hidden truth, which no
-decision sees, and slides never seen (patients, else slides, else clusters that stand for them, are held out whole).
+decision sees, and slides never seen (patients, else slides, else groups that stand for them, are held out whole).
 Accuracy, balanced accuracy, macro F1 and calibration error with 95 % intervals, mean and worst seed, wall time.
 
 Chains are run by the program itself; `--into` holds each as a run directory, and every finished row. Killed or

@@ -1,7 +1,7 @@
 """Who is judged, who decides, who may be labelled: drawn once a seed, by the program's own rules, and written down.
 
 A quarter of the labels a class becomes the test split and a tenth is set aside for validation, in whole patients, else
-slides (or the clusters that stand for them), else patches. Of what is set aside only as many patches are used as the
+slides (or the groups that stand for them), else patches. Of what is set aside only as many patches are used as the
 budget of labels pays for, and the rest of those slides is left out of everything: validation patches are labels too.
 The same slides are set aside whatever the fraction, and also where there is no validation, so that rows differ only in
 what they are said to differ in. Copies of the same pixels stay on one side.

@@ -1,6 +1,6 @@
 """Figures of predictions and their 95 % intervals by bootstrap over whole groups. Pure.
 
-A group is a patient, else a slide (or cluster), else a patch. What a group holds enters every figure only through its
+A group is a patient, else a slide (or what stands for it), else a patch. It enters every figure only through its
 confusion matrix and its calibration bins, so a resample is a sum of whole groups' tallies and costs no pass over
 patches (Efron & Tibshirani 1993, chapter 8: the unit that is drawn is the unit that is independent).
 """

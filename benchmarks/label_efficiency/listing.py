@@ -34,7 +34,7 @@ class Listing:
     """One row a patch, by rising id. ids: (N,) uint64; pixels: (N, 2) uint64; the rest: (N,) of str, "" unknown.
 
     unusable: patches left out, named with their reasons in quarantine.csv;
-    root: what keys are relative to; slide: given, or a cluster that stands for it; mode, native_px: of every patch.
+    root: what keys are relative to; slide: given, or a group that stands for it; mode, native_px: of every patch.
     """
 
     root: Path
