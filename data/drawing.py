@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from data.errors import ChainError, ExitCode
+from data.folds import leave_out
 from data.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALIDATION, NOTHING, given_codes
 from data.held_out import draw_held_out
 from data.keys import uniform
@@ -33,7 +34,8 @@ def draw(
     of part `split` the row's own split decides, and where there is none, chance. Validation and test are drawn
     by whole units (patient, slide or patch; units that share pixels are one), then the labels a class among the
     remaining patches. A patch of a drawn unit without a label is `unused`, never pool. The result does not
-    depend on the order of the rows, and a smaller `labels` draws a subset of a larger one.
+    depend on the order of the rows, and a smaller `labels` draws a subset of a larger one. Of `folds`, one part of what
+    would be labelled is validation instead.
     key: a row's place in its source, for messages.
     Raises ChainError (65): fewer than two classes, labelled, validation or test without a label, a class without
     any training label, too few units.
@@ -68,6 +70,8 @@ def draw(
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
     _refuse_empty(codes, truth, classes)
+    if config.folds is not None:
+        leave_out(codes, truth, whole, kind, table.ids, classes, config, warnings)
     if not (codes == POOL).any():
         warnings.append("the pool is empty: there is nothing to pseudo-label")
     if not (codes == VALIDATION).any():
@@ -76,7 +80,8 @@ def draw(
             "and nothing ends the chain early"
         )
     names = [name for at, name in enumerate(("patient", "slide", "patch")) if (kind == at).any()]
-    return Assignment(table.ids, codes, truth, tuple(classes), " and ".join(names), tuple(warnings))
+    fold = None if config.folds is None or config.fold is None else (config.fold, config.folds)
+    return Assignment(table.ids, codes, truth, tuple(classes), " and ".join(names), tuple(warnings), fold)
 
 
 def draw_without_leaks(

@@ -96,7 +96,7 @@ def wanted_shares(codes: np.ndarray, drawable: np.ndarray, config: SplitsConfig)
     """What is to be drawn for validation and for test: a share below 1, a number a class, or 0."""
     return [
         _share(asked, (codes == code).any(), drawable.any())
-        for asked, code in zip((config.validation, config.test), _HELD_OUT, strict=True)
+        for asked, code in zip((0 if config.folds else config.validation, config.test), _HELD_OUT, strict=True)
     ]
 
 

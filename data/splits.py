@@ -21,7 +21,8 @@ LABELLED, POOL, VALIDATION, TEST, UNUSED = range(5)
 class Splits:
     """What the chain works on. Classes in order; ids ascending; nothing here knows a label of the pool.
 
-    pool: (P,) uint64; mean, std: one a channel, in [0, 1], over labelled and pool.
+    pool: (P,) uint64; mean, std: one a channel, in [0, 1], over labelled and pool. fold: (which, of how many) where
+    validation is a fold of a cross-validation.
     """
 
     classes: tuple[str, ...]
@@ -31,6 +32,16 @@ class Splits:
     pool: np.ndarray
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    fold: tuple[int, int] | None = None
+
+    @property
+    def deciding(self) -> GivenLabels:
+        """What calibrates and proves: validation, but nothing of a fold.
+
+        The chain on all labels, which a cross-validation speaks of, has none; and a label that has chosen what a model
+        learns does not judge that model.
+        """
+        return self.validation if self.fold is None else GivenLabels(self.validation.ids[:0], self.validation.label[:0])
 
 
 @dataclass(frozen=True)
@@ -38,7 +49,7 @@ class Assignment:
     """The split of every patch of a store, rows by rising id.
 
     ids: (N,) uint64; split: (N,) int8 into SPLITS; label: (N,) int16, -1: none. Labels of the pool are hidden
-    truth: `write_splits` sends them to audit.parquet alone.
+    truth: `write_splits` sends them to audit.parquet alone. fold: as of `Splits`.
     """
 
     ids: np.ndarray
@@ -47,6 +58,7 @@ class Assignment:
     classes: tuple[str, ...]
     unit: str
     warnings: tuple[str, ...]
+    fold: tuple[int, int] | None = None
 
 
 def write_splits(directory: Path, drawn: Assignment, mean: Sequence[float], std: Sequence[float]) -> None:
@@ -84,7 +96,8 @@ def write_splits(directory: Path, drawn: Assignment, mean: Sequence[float], std:
             "warnings": list(drawn.warnings),
             "mean": [float(value) for value in mean],
             "std": [float(value) for value in std],
-        },
+        }
+        | ({} if drawn.fold is None else {"fold": list(drawn.fold)}),
     )
 
 
@@ -106,6 +119,7 @@ def load_splits(directory: Path) -> Splits:
         pool=ids[split == "pool"].astype(np.uint64),
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
+        fold=tuple(about["fold"]) if "fold" in about else None,
     )
 
 

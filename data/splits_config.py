@@ -1,8 +1,8 @@
 """Section `splits`: who is in which split, drawn once and written to a file."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from data.section import Section
 
@@ -55,3 +55,28 @@ class SplitsConfig(Section):
         Literal["refuse", "drop"],
         Field(description="same pixels in two splits: refuse, or drop the copies from the pool, then the labelled"),
     ] = "refuse"
+    folds: Annotated[
+        int | None,
+        Field(
+            ge=2,
+            le=100,
+            description="with `fold`: the labelled patches, by whole units, in so many parts, of which one judges "
+            "and is neither trained on nor decides anything; `crossval` runs through all of them",
+        ),
+    ] = None
+    fold: Annotated[int | None, Field(ge=0, description="the part that is left out and judges, from 0")] = None
+
+    @model_validator(mode="after")
+    def _a_fold_is_one_of_several(self) -> "SplitsConfig":
+        if (self.folds is None) != (self.fold is None):
+            raise ValueError("folds and fold go together: how many parts, and which of them is left out")
+        if self.folds is not None and self.fold is not None and self.fold >= self.folds:
+            raise ValueError(f"fold: {self.fold}: {self.folds} folds are counted from 0 to {self.folds - 1}")
+        if self.folds is not None and self.validation:
+            raise ValueError("a fold takes the place of validation: set validation: 0, or leave folds and fold out")
+        return self
+
+    def recipe(self) -> dict[str, Any]:
+        """See Section. Folds, only where there are any: splits without them are what they always were."""
+        recipe = super().recipe()
+        return recipe if self.folds is not None else {k: v for k, v in recipe.items() if k not in ("folds", "fold")}
