@@ -52,15 +52,17 @@ def run(job: Job) -> str:
 
     labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
     table = PatchStore(job.inputs["store"] / "patches.h5").table()
-    temperature = None
+    temperature, deciding = None, splits.deciding
     if rule.propagate is not None:
         graph = Graph(job, rule.propagate, splits, pool.ids)
         pool, validation = graph.scores(pool.ids).beside(pool), graph.scores(validation.ids)
         write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
-        if rule.calibrate and len(validation) < ENOUGH:
+        if rule.calibrate and len(deciding) < ENOUGH:
             accuracy = graph.accuracy(groups_of(table, splits.labelled.ids))
             temperature = None if accuracy is None else matched_temperature(pool, accuracy)
-    belief = fit_belief(rule, pool, validation, splits.validation, labelled, job.round, temperature)
+    # a fold judges the models of this chain: it has no part in what they learn
+    heard = validation if splits.fold is None else validation.without(validation.ids)
+    belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, temperature)
     past = read_past(job, reviewed.ids)
     opinions = [belief.of(one) for one in pool.others()]
     evidence = Evidence(
@@ -69,7 +71,7 @@ def run(job: Job) -> str:
         round=job.round,
         seed=job.seed,
         labelled=labelled,
-        held_out=HeldOut(belief.of(validation), splits.validation.label, groups_of(table, validation.ids)),
+        held_out=HeldOut(belief.of(heard), deciding.label, groups_of(table, deciding.ids)),
         deviation=None if pool.deviation is None else pool.deviation.astype(np.float32),
         opinions=tuple(opinions if past is None else [past.probs(pool.ids), *opinions]),
         classes=splits.classes,
@@ -93,7 +95,7 @@ def run(job: Job) -> str:
         kept_before=None if past is None else _kept(past.selection, pool),
         places=places,
         truth=_truth(load_audit(job.inputs["splits"]), pool),
-        validation_confidence=evidence.held_out.probs.max(axis=1, initial=0),
+        validation_confidence=belief.of(validation).max(axis=1, initial=0),
         validation_predicted=belief.best(validation),
         validation_label=splits.validation.label,
         labels=labelled,

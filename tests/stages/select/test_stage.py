@@ -8,7 +8,7 @@ import pytest
 from scipy.special import log_softmax
 
 from data.errors import ChainError, ExitCode
-from data.splits import SPLITS, Assignment, load_audit, load_splits, write_splits
+from data.splits import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from data.table import Column, PatchTable
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
@@ -432,3 +432,27 @@ def test_given_labels_calibrate_each_other_where_there_is_no_validation(world):
     found = quality(one.out)
     assert found["temperature"] != 1
     assert found["calibration"] is None  # nothing was held out to say so
+
+
+@pytest.mark.parametrize("rule", [{"rule": "threshold", "tau": 0.8}, {"rule": "top_k", "k": 60, "align": "labelled"}])
+def test_a_fold_has_no_part_in_what_is_selected(world, rule):
+    predicted, chosen = predict(world, "predict"), []
+    held = world.drawn.split == VALIDATION
+    for name, fold, label in (
+        ("open", None, world.truth),
+        ("fold", (0, 5), world.truth),
+        ("turned", (0, 5), np.where(held, (world.truth + 1) % 3, world.truth).astype(np.int16)),
+    ):
+        splits = world.root / f"splits-{name}"
+        splits.mkdir()
+        drawn = Assignment(world.drawn.ids, world.drawn.split, label, CLASSES, "slide", (), fold)
+        write_splits(splits, drawn, [0.5], [0.1])
+        one = job(world, predicted, name, splits=splits, **rule)
+        stage.run(one)
+        chosen.append((one.out / "selection.parquet").read_bytes())
+        assert (quality(one.out)["temperature"] == 1) == (fold is not None)
+        assert quality(one.out)["calibration"]["n"] == held.sum()  # it is judged all the same
+    assert chosen[0] != chosen[1]
+    assert chosen[1] == chosen[2]
+    with pytest.raises(ChainError, match="needs labelled validation patches"):
+        stage.run(job(world, predicted, "risk", splits=world.root / "splits-fold", rule="risk", precision=0.5))
