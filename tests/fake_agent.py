@@ -7,6 +7,7 @@ between is said by the section of their job (see `fake_rank`). None imports torc
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 
@@ -32,6 +33,7 @@ def main(words: list[str]) -> int:
                 if rank.returncode:
                     for other in ranks:
                         other.terminate()
+        time.sleep(0.05)
     return max(abs(rank.returncode) for rank in ranks)
 
 

@@ -18,10 +18,15 @@ STEP_S = 0.05
 
 
 def run(job: Job) -> str:
-    """`steps` ticks; before step `at`, rank `who` does `what`; the first rank writes result.json."""
+    """`steps` ticks; before step `at`, rank `who` does `what`; the first rank writes what training would.
+
+    It is saved from the first step on: a second start does none.
+    """
     number, section = int(os.environ["RANK"]), job.section
+    saved = job.work / f"saved-{number}"
     with signals.between_batches():
-        for step in range(section["steps"]):
+        for step in range(0 if saved.exists() else section["steps"]):
+            saved.touch()
             heartbeat.tick()
             if step == section.get("at") and number == section.get("who"):
                 misbehave(section["what"])
@@ -29,7 +34,9 @@ def run(job: Job) -> str:
                 raise signals.Ended(signals.code(), f"saved at step {step}")
             time.sleep(STEP_S)
     if number == 0:
-        write_json(job.out / "result.json", {"world": int(os.environ["WORLD_SIZE"]), "section": section})
+        write_json(job.out / "model.json", {"world": int(os.environ["WORLD_SIZE"]), "members": []})
+        write_json(job.out / "metrics.json", {"validation": None, "test": None})
+        (job.out / "model.safetensors").write_bytes(b"")
     return f"{job.address}: {section['steps']} steps"
 
 

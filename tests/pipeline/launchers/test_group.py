@@ -69,7 +69,7 @@ def refused(job: Job) -> tuple[ChainError, float]:
 def test_the_first_rank_s_summary_comes_back_and_all_have_the_order(tmp_path: Path) -> None:
     job = job_in(tmp_path)
     assert launch(job) == "rounds/00/teacher: 4 steps"
-    assert '"world": 2' in (job.out / "result.json").read_text()
+    assert '"world": 2' in (job.out / "model.json").read_text()
     assert none_left(job, 0)
 
 

@@ -1,0 +1,153 @@
+"""Several machines: an allocation of SLURM, with an `srun` of ours on the PATH, and ranks that others start."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+import run_chain
+from data.errors import ChainError, ExitCode
+from pipeline.launchers.choose import NAMES, Name, launcher
+from pipeline.launchers.external import place
+from pipeline.launchers.slurm import Slurm, first_host
+from stages.job import Hardware
+
+ROOT = Path(__file__).parents[3]
+CONFIG = """
+rounds: 0
+data: {size_px: 16, sources: [{kind: synthetic, patients: 8, patches_per_patient: 8, size_px: 16}]}
+splits: {validation: 0.2, test: 0.2, labels: {count: 2}}
+teacher: {steps: 100000}
+select: {rule: threshold}
+"""
+# what a cluster's programs would be: those of ours start fake ranks, and write down what was asked of them
+FAKE = {
+    "srun": f"import sys; sys.path.insert(0, {str(ROOT)!r})\n"
+    "from tests.fake_agent import main\n"
+    "open('asked', 'a').write(' '.join(['srun', *sys.argv[1:]]) + '\\n')\n"
+    "sys.exit(main(sys.argv[1:]))\n",
+    "scontrol": "import sys; open('asked', 'a').write(' '.join(['scontrol', *sys.argv[1:]]) + '\\n')\n",
+    "python": f"import os, sys; os.execv({sys.executable!r}, [{sys.executable!r}, *sys.argv[1:]])\n",
+}
+# the program, with fake ranks
+EXTERNAL = """
+import sys, run_chain
+from pipeline.launchers.group import Group
+real = Group.command.fget
+Group.command = property(lambda self: [w.replace("pipeline.launchers.rank", "tests.fake_rank") for w in real(self)])
+sys.exit(run_chain.main(sys.argv[1:]))
+"""
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> dict[str, str]:
+    """An environment inside an allocation; the configuration lies in `tmp_path`."""
+    (tmp_path / "bin").mkdir()
+    for name, text in FAKE.items():
+        path = tmp_path / "bin" / name
+        path.write_text(f"#!{sys.executable}\n{text}")
+        path.chmod(0o755)
+    (tmp_path / "chain.yaml").write_text(CONFIG)
+    (tmp_path / "run_chain.py").symlink_to(ROOT / "run_chain.py")
+    path = f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    slurm = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "gpu[03-04]", "SLURM_JOB_NUM_NODES": "2"}
+    return {**os.environ, **slurm, "PATH": path, "PYTHONPATH": str(ROOT), "GPUS": "1"}
+
+
+def eventually(done: Callable[[], bool], *running: subprocess.Popen[Any]) -> None:
+    until = time.monotonic() + 300
+    while not done():
+        assert time.monotonic() < until
+        assert all(process.poll() is None for process in running)
+        time.sleep(0.1)
+
+
+def test_the_shipped_job_requeues_itself_when_it_is_pre_empted_and_goes_on(
+    tmp_path: Path, cluster: dict[str, str], request: pytest.FixtureRequest
+) -> None:
+    words = ["bash", str(ROOT / "docs" / "examples" / "chain.sbatch"), "chain.yaml", "run"]
+    first = subprocess.Popen(words, cwd=tmp_path, env=cluster, stderr=subprocess.PIPE, text=True)
+    request.addfinalizer(first.kill)
+    eventually(lambda: len(list(tmp_path.glob("run/.staging/*/work/saved-*"))) == 2, first)
+    first.send_signal(signal.SIGUSR1)  # as `--signal=B:USR1@...` does
+    _, said = first.communicate(timeout=300)
+    assert first.returncode == ExitCode.PREEMPTED, said
+    asked = (tmp_path / "asked").read_text().splitlines()
+    assert asked[-1] == "scontrol requeue 7"
+    assert asked[0].startswith("srun --nodes=2 --ntasks=2 --ntasks-per-node=1 --input=none ")
+    again = subprocess.run(words, cwd=tmp_path, env=cluster, capture_output=True, text=True, timeout=300, check=False)
+    assert again.returncode == 0, again.stderr
+    assert json.loads((tmp_path / "run/final/model.json").read_text())["world"] == 2
+    assert (tmp_path / "asked").read_text().count("scontrol") == 1
+
+
+def test_ranks_that_others_start_follow_the_first_one_and_end_with_its_code(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    (tmp_path / "chain.yaml").write_text(CONFIG)
+    words = [sys.executable, "-c", EXTERNAL, "run", "chain.yaml", "run", "--launcher", "external"]
+    meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29400", "PYTHONPATH": str(ROOT)}
+
+    def start() -> list[subprocess.Popen[bytes]]:
+        places = [{**os.environ, **meet, "RANK": str(rank)} for rank in range(2)]
+        both = [subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL) for env in places]
+        request.addfinalizer(lambda: [process.kill() for process in both])
+        return both
+
+    both = start()
+    eventually(lambda: len(list(tmp_path.glob("run/.staging/*/work/saved-*"))) == 2, *both)
+    beat = next(tmp_path.glob("run/.staging/*/work/ranks/beat-1"))
+    os.kill(int(beat.read_text().split()[0]), signal.SIGKILL)
+    assert [process.wait(300) for process in both] == [ExitCode.INTERNAL] * 2
+    assert [process.wait(300) for process in start()] == [ExitCode.DONE] * 2
+    assert json.loads((tmp_path / "run/final/model.json").read_text())["world"] == 2
+
+
+@pytest.mark.parametrize(
+    ("nodes", "first"),
+    [
+        ("gpu1", "gpu1"),
+        ("gpu[03-05,7],cpu1", "gpu03"),
+        ("a-b.example.org,c", "a-b.example.org"),
+        ("rack[1,3]-x", "rack1-x"),
+    ],
+)
+def test_the_first_host_of_a_list(nodes: str, first: str) -> None:
+    assert first_host({"SLURM_JOB_NODELIST": nodes}) == first
+
+
+@pytest.mark.parametrize("nodes", ["", "a b", "x;touch y", "$(x)", "a\nb", "-x["])
+def test_what_is_no_list_of_hosts_is_refused(nodes: str) -> None:
+    with pytest.raises(ChainError) as caught:
+        first_host({"SLURM_JOB_NODELIST": nodes})
+    assert caught.value.code == ExitCode.USAGE
+
+
+def test_flags_that_do_not_go_together_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SLURM_JOB_ID", raising=False)
+    cases: list[tuple[Name, Hardware]] = [
+        ("auto", Hardware(nodes=2)),
+        ("slurm", Hardware()),
+        ("in_process", Hardware(devices=2)),
+        ("torchrun", Hardware(nodes=2)),
+        ("external", Hardware()),
+    ]
+    for name, hardware in cases:
+        with pytest.raises(ChainError) as caught, launcher(name, hardware, tmp_path):
+            pass
+        assert caught.value.code == ExitCode.USAGE, name
+    with pytest.raises(ChainError):
+        place({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"})
+    with pytest.raises(ChainError):
+        Slurm()
+
+
+def test_the_command_line_names_every_launcher() -> None:
+    assert list(NAMES) == list(get_args(Name)) == run_chain.LAUNCHERS
