@@ -254,3 +254,12 @@ def test_keys_that_do_not_go_together(keys: dict[str, object], match: str) -> No
 
 def test_the_older_word_for_full_is_read() -> None:
     assert Init.model_validate({"kind": "pretrained"}).model_dump()["kind"] == "full"
+
+
+@pytest.mark.parametrize("kind", ["full", "frozen", "prefix", "mean_var"])
+def test_a_classifier_beside_transferred_layers_says_nothing_at_first(weights: Path, kind: str) -> None:
+    with torch.inference_mode():
+        said = begun(kind, weights).eval()(torch.randn(2, 3, 64, 64))
+    assert said.abs().max() == 0
+    with torch.inference_mode():
+        assert begun("random", None).eval()(torch.randn(2, 3, 64, 64)).abs().max() > 0
