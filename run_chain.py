@@ -252,7 +252,8 @@ def _workspace(args: argparse.Namespace) -> Workspace | None:
 
 def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | None = None) -> int:
     if error.code == ExitCode.INTERNAL and root is not None and root.begun:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ChainError):
+            root.make()  # not through a link that leads out of it
             root.logs.mkdir(exist_ok=True)
             with (root.logs / "error.log").open("a", encoding="utf-8") as log:
                 log.write(printable_lines("".join(traceback.format_exception(unexpected or error))) + "\n")
