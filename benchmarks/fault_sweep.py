@@ -25,7 +25,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,10 +94,11 @@ class Outcome:
     modules: list[str]
 
 
-def start(starts: list[tuple[list[str], str | None]]) -> list[Outcome]:
+def start(starts: list[tuple[list[str], str | None]], first: Callable[[], object] = lambda: None) -> list[Outcome]:
     """One process, forked from this one: the program's words, each time with a fault armed, "count", or nothing.
 
-    Returns as many outcomes as it came to: a process that is killed comes to nothing more.
+    first: done in that process before. Returns as many outcomes as it came to: a process that is killed comes to
+    nothing more.
     """
     said = os.pipe()
     with tempfile.TemporaryFile("w+") as result:
@@ -106,6 +107,7 @@ def start(starts: list[tuple[list[str], str | None]]) -> list[Outcome]:
             os.setsid()
             os.dup2(said[1], 2)
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            first()
             for words, armed in starts:
                 fault.arm(armed)
                 code = run_chain.main(words)

@@ -12,6 +12,8 @@ from typing import Any
 
 from data import fault
 
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+PROBE_BYTES = 1 << 20
 # asked before anything is put in place: a process that lost what it holds raises, and commits nothing more
 guards: list[Callable[[], None]] = []
 
@@ -46,6 +48,12 @@ def replacing(path: Path) -> Iterator[Path]:
         fault.point("file.renamed")
         fsync_dir(path.parent)
         fault.point("file.durable")
+    except Exception as error:
+        full = None if isinstance(error, OSError) and error.errno else _no_room(part, error)
+        part.unlink(missing_ok=True)
+        if full is not None:
+            raise full from error
+        raise
     except BaseException:
         part.unlink(missing_ok=True)
         raise
@@ -60,6 +68,21 @@ def _made(part: Path) -> int:
     finally:
         os.close(descriptor)
     return mode
+
+
+def _no_room(part: Path, error: Exception) -> OSError | None:
+    """What torch, safetensors, h5py and numpy each say in words of their own: that there is no room left."""
+    for number in NO_ROOM:
+        if os.strerror(number) in str(error):
+            return OSError(number, os.strerror(number), str(part))
+    try:
+        with part.open("ab") as file:
+            file.write(bytes(PROBE_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as found:
+        return OSError(found.errno, found.strerror, str(part)) if found.errno in NO_ROOM else None
+    return None
 
 
 def write_bytes(path: Path, content: bytes) -> None:

@@ -14,6 +14,7 @@ from data.bad_patch import BadPatch
 from data.config import DataConfig
 from data.cores import cores
 from data.decode import decode, pixel_digest, strict_pillow
+from data.disk import refuse_if_short
 from data.errors import ChainError, ExitCode
 from data.fit import check_depth, check_mode, to_size
 from data.in_order import CHUNK, in_order
@@ -82,7 +83,13 @@ def ingest(
         def add(item: _Listed, kept: _Kept) -> None:
             writer.add(item.patch_id, item.record, item.reader.name, item.reader.part, *kept)
 
-        bad = _pass(config, listed, add, quarantine, table_name or str(quarantine), progress)
+        def going_on(done: int, total: int) -> None:
+            # a spool and then the file: what is not spooled yet, and all of it once more
+            refuse_if_short(store.parent, writer.n_bytes / done * (2 * total - done), f"the store of {total:,} patches")
+            if progress is not None:
+                progress(done, total)
+
+        bad = _pass(config, listed, add, quarantine, table_name or str(quarantine), going_on)
         labels = writer.labels()
         writer.classes = _classes(config, labels)
         writer.windows = tuple(config.windows or ())

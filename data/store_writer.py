@@ -44,6 +44,11 @@ class StoreWriter:
     def __len__(self) -> int:
         return len(self._codec)
 
+    @property
+    def n_bytes(self) -> int:
+        """Of the patches that were added so far."""
+        return self._bytes
+
     def add(
         self,
         patch_id: int,

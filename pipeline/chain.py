@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from pipeline import ledger
+from pipeline.chain_config import ChainConfig
+from pipeline.disk_need import refuse_short_disk
 from pipeline.launchers.base import Launcher
 from pipeline.plan import Step, course
 from pipeline.record import Stop, stop_of
@@ -46,6 +48,8 @@ class Chain:
         begun = time.monotonic()
         staging = self.rundir.staging(step)
         if not staging.sealed:
+            if isinstance(self.rundir.config, ChainConfig):
+                refuse_short_disk(self.rundir.layout, self.rundir.config)
             LOG.info(f"{step.address}: {step.kind}")
             ledger.append(self.rundir.layout.ledger, "begin", address=step.address, kind=step.kind)
             try:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from data.errors import ChainError, ExitCode
 from data.modes import CHANNELS, DTYPE
 from pipeline.chain_config import ChainConfig
+from pipeline.disk_need import disk_need
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 from stages.select.rule import Rule
@@ -25,9 +26,9 @@ def check(config: ChainConfig) -> Iterator[str]:
     yield f"ok       configuration: {len(plan(config))} steps, {config.rounds} rounds"
     yield from _versions()
     survey = yield from _data(config)
-    pool = yield from _splits(config, survey)
+    scored = yield from _splits(config, survey)
     yield from _networks(config, len(survey.classes))
-    yield from _disk(config, len(survey.table), pool, len(survey.classes))
+    yield from _disk(config, len(survey.table), scored, len(survey.classes))
 
 
 def _versions() -> Iterator[str]:
@@ -74,7 +75,7 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
 
 def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     from data.drawing import draw_without_leaks
-    from data.splits import POOL, SPLITS, VALIDATION
+    from data.splits import POOL, SPLITS, TEST, VALIDATION
 
     @functools.cache  # only a refusal asks, and then for several patches
     def places() -> dict[int, str]:
@@ -91,7 +92,7 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
         yield f"warning  {warning}"
     if not counts[VALIDATION]:
         _refuse_without_validation(config)
-    return counts[POOL]
+    return counts[POOL] + counts[VALIDATION] + counts[TEST]
 
 
 def _refuse_without_validation(config: ChainConfig) -> None:
@@ -131,13 +132,20 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
                 yield f"ok       {line}"
 
 
-def _disk(config: ChainConfig, patches: int, pool: int, classes: int) -> Iterator[str]:
-    """The two things that grow with the data; models and checkpoints come on top."""
+def _disk(config: ChainConfig, patches: int, scored: int, classes: int) -> Iterator[str]:
+    """Of the whole chain, begun from nothing; `run` asks again before every step."""
     mode = config.data.mode
     patch = config.data.size_px**2 * CHANNELS[mode] * config.data.depth * DTYPE[mode].itemsize
     store = patches * (patch + 200)  # a row of the table beside the pixels
-    opinions = max(config.teacher.snapshots, config.student.snapshots) + bool(config.predict.mc_passes)
-    scores = config.rounds * pool * (8 + 2 * classes * (1 + opinions)) * 2  # shards, then the merged file
-    free = shutil.disk_usage(Path.cwd()).free
-    words = f"disk: about {size(store + scores)} for store and scores, models on top; {size(free)} free here"
-    yield f"{'ok      ' if store + scores < free else 'warning '} {words}"
+    weight_bytes, kind = _imported("stages.train.preflight").weight_bytes, config.data.network_input()
+    weights = {
+        "teacher": max(weight_bytes(one, classes, kind) for one in config.teacher.each()),
+        "student": weight_bytes(config.student, classes, kind),
+    }
+    need = disk_need(config, scored, classes, weights)
+    total, free = store + need.total, shutil.disk_usage(Path.cwd()).free
+    words = (
+        f"disk: about {size(total)} (store {size(store)}, scores {size(need.scores)}, models {size(need.models)}, "
+        f"checkpoints {size(need.checkpoints)}); {size(free)} free here"
+    )
+    yield f"{'ok      ' if total < free else 'warning '} {words}"

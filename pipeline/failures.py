@@ -1,8 +1,11 @@
 """Failures that are nobody's bug, in three lines: a full disk, no permission, no memory. The rest is ours."""
 
 import errno
+import os
+import shutil
 from pathlib import Path
 
+from data.disk import gigabytes
 from data.errors import ChainError, ExitCode
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
@@ -16,7 +19,7 @@ def explained(error: Exception, doing: str) -> ChainError | None:
     if isinstance(error, OSError) and error.errno in DISK:
         return ChainError(
             f"{doing}: {error.strerror} writing {error.filename or 'a file'}",
-            "the disk is full or failing; what was committed before is unchanged",
+            f"the disk is full or failing{_free(error.filename)}; what was committed before is unchanged",
             "free some space, then run the same command again",
             ExitCode.IO,
         )
@@ -36,6 +39,14 @@ def explained(error: Exception, doing: str) -> ChainError | None:
             ExitCode.OUT_OF_MEMORY,
         )
     return None
+
+
+def _free(path: object) -> str:
+    try:
+        place = Path(os.fsdecode(path)).parent if isinstance(path, str | bytes) else Path.cwd()
+        return f" ({gigabytes(shutil.disk_usage(place).free)} free in {place})"
+    except OSError:
+        return ""
 
 
 def internal(error: Exception, doing: str, log: Path | None) -> ChainError:

@@ -43,6 +43,11 @@ class Shards:
     def __len__(self) -> int:
         return len(self._runs)
 
+    @property
+    def row_bytes(self) -> int:
+        """Of one patch."""
+        return self._dtype.itemsize
+
     def missing(self) -> list[int]:
         """The shards that are not on disk, or not whole, or not of these patches."""
         return [shard for shard in range(len(self)) if self._read(shard) is None]

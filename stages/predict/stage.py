@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from data import fault
+from data.disk import refuse_if_short
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
@@ -109,6 +110,8 @@ def _each(
         job.work / directory, store.ids[rows], asked.columns(classes), section.batch_size, section.shard_batches
     )
     missing = shards.missing()
+    row = shards.row_bytes
+    refuse_if_short(job.work, (sum(map(len, shards.batches(missing))) + len(rows)) * row, f"{job.address}: its scores")
     own = [shard for shard in missing if shard % world_size() == rank()]
     batches = shards.batches(own)
     left, left_own = (sum(map(len, found)) for found in (shards.batches(missing), batches))

@@ -7,6 +7,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from data.disk import refuse_if_short
 from stages import signals
 from stages.device import in_ranks
 from stages.distributed import first_says, is_first
@@ -14,7 +15,7 @@ from stages.memory import sizes_named
 from stages.networks import save_weights
 from stages.progress import LOG, StageProgress
 from stages.snapshots import snapshot_steps
-from stages.train.checkpoint import WholeFiles, newest_verified
+from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import TrainConfig
 from stages.train.loggers import loggers
 from stages.train.module import Training
@@ -54,6 +55,7 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
     if newest:
         LOG.info(f"{desk.name}: going on from step {begun:,} of {total:,} (verified)")
     flags = in_ranks(flags, strategy, training.frozen_later)
+    refuse_if_short(desk.work, _checkpoint_bytes(training) * (KEEP + 1), f"{desk.name}: its checkpoints")
     with StageProgress(desk.name, total, "steps", desk.work if is_first() else None, begun) as bar:
         trainer = pl.Trainer(
             **flags | {"plugins": [*flags["plugins"], WholeFiles()]},
@@ -75,6 +77,12 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
         with sizes_named(desk.name, training.sizes, TODO), signals.between_batches():
             trainer.fit(training, ckpt_path=newest, weights_only=True)
     assert training.global_step == total, f"stopped at step {training.global_step} of {total}"
+
+
+def _checkpoint_bytes(training: Training) -> int:
+    """Weights, their average, and AdamW's two moments."""
+    every: int = sum(tensor.numel() * tensor.element_size() for tensor in training.state_dict().values())
+    return every + 2 * sum(p.numel() * p.element_size() for p in training.network.parameters() if p.requires_grad)
 
 
 class _Shown(pl.Callback):

@@ -4,7 +4,7 @@ import torch
 
 from data.network_input import NetworkInput
 from stages.input_size import feed_at
-from stages.networks import begun_network
+from stages.networks import begun_network, create, network_kwargs
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.optimizer import parameter_groups
 from stages.train.phases import frozen_names, refuse_unfit
@@ -26,6 +26,13 @@ def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind
     if section.seeds > 1:
         lines[0] += f", from {section.seeds} seeds"
     return lines
+
+
+def weight_bytes(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput) -> int:
+    """What the file of such a network weighs. Builds it without its numbers."""
+    with torch.device("meta"):
+        network = create(section.backbone, network_kwargs(section, num_classes, kind), "backbone")
+    return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
 
 
 def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
