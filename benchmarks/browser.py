@@ -22,7 +22,7 @@ FLAGS = (
     "--disable-dev-shm-usage", "--hide-scrollbars",
     "--remote-debugging-pipe",
 )  # fmt: skip
-SECONDS = 60.0
+SECONDS = 120.0  # on a machine with much else to do
 
 
 def chromium() -> str | None:
