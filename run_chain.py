@@ -207,7 +207,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> None:
-    from pipeline.launchers.choose import launcher
+    from pipeline.launchers.choose import launcher, resolved
     from pipeline.launchers.external import follow, place
     from pipeline.session import Session
     from pipeline.status import rounds_of
@@ -226,14 +226,15 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
         args.devices,
         args.nodes,
         args.strategy,
-        args.accumulate,
+        0 if args.batch_size else args.accumulate,
         args.hang_timeout,
     )
-    if args.launcher == "external" and (rank := place(os.environ)[0]) > 0:
+    name = resolved(args.launcher, hardware, os.environ)
+    if name == "external" and (rank := place(os.environ)[0]) > 0:
         with watched(args.grace):
             follow(layout.root, rank)
         return
-    with watched(args.grace) as watch, launcher(args.launcher, hardware, layout.root) as chosen:
+    with watched(args.grace) as watch, launcher(name, hardware, layout.root) as chosen:
         stop = verb(Session(layout, chosen, hardware, watch))
     if not args.quiet:
         _show(summary(layout, rounds_of(layout).rounds, stop))
@@ -379,6 +380,7 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
     group.add_argument("--nodes", type=_some, default=1, metavar="N", help="machines, in an allocation of SLURM")
     group.add_argument("--launcher", choices=LAUNCHERS, default="auto", help="who starts them; see docs/cluster.md")
     group.add_argument("--strategy", choices=["ddp", "fsdp"], default="ddp", help="fsdp: for what does not fit on one")
+    group.add_argument("--batch-size", choices=["auto"], help="take each step in as few pieces as fit into memory")
     group.add_argument("--accumulate", type=_some, default=1, metavar="N", help="pieces that a step is taken in")
     group.add_argument("--hang-timeout", type=_seconds, default=1800.0, metavar="S", help=HANG_WORDS)
     group.add_argument("--grace", type=_seconds, default=60.0, metavar="S", help=GRACE_WORDS)

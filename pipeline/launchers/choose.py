@@ -1,7 +1,8 @@
 """Which launcher runs the stages. Only training and labelling are divided; all else takes seconds in one process."""
 
 import contextlib
-from collections.abc import Iterator
+import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -29,12 +30,20 @@ class Divided:
         return (self.many if KINDS[job.kind].ranks else InProcess()).launch(job, lock_fd)
 
 
+def resolved(name: Name, hardware: Hardware, environment: Mapping[str, str]) -> Name:
+    """What `auto` means here: who tells this process that it is one of several ranks means them to be used."""
+    if name != "auto":
+        return name
+    if environment.get("WORLD_SIZE", "1") != "1":
+        return "external"
+    several: Name = "slurm" if hardware.nodes > 1 else "torchrun"
+    return several if hardware.nodes * hardware.devices > 1 else "in_process"
+
+
 @contextlib.contextmanager
 def launcher(name: Name, hardware: Hardware, root: Path) -> Iterator[Launcher]:
     """The launcher of that name, for a chain in the directory `root`. Raises ChainError (2) for what does not fit."""
-    if name == "auto":
-        several: Name = "slurm" if hardware.nodes > 1 else "torchrun"
-        name = several if hardware.nodes * hardware.devices > 1 else "in_process"
+    name = resolved(name, hardware, os.environ)
     if hardware.nodes > 1 and name in ("in_process", "torchrun"):
         raise _unfit(name, f"--nodes {hardware.nodes}", "use --launcher slurm or external")
     if hardware.devices > 1 and name == "in_process":
@@ -44,6 +53,8 @@ def launcher(name: Name, hardware: Hardware, root: Path) -> Iterator[Launcher]:
         with external.ending():
             yield external
         return
+    for variable in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):  # whose ranks they are of, they are none of ours
+        os.environ.pop(variable, None)
     if name == "in_process":
         yield InProcess()
         return

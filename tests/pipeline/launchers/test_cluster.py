@@ -14,7 +14,7 @@ import pytest
 
 import run_chain
 from data.errors import ChainError, ExitCode
-from pipeline.launchers.choose import NAMES, Name, launcher
+from pipeline.launchers.choose import NAMES, Name, launcher, resolved
 from pipeline.launchers.external import place
 from pipeline.launchers.slurm import Slurm, first_host
 from stages.job import Hardware
@@ -147,6 +147,14 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path: Path, monkeypatch: 
         place({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"})
     with pytest.raises(ChainError):
         Slurm()
+
+
+def test_one_of_several_ranks_is_used_as_such() -> None:
+    assert resolved("auto", Hardware(), {"WORLD_SIZE": "2", "RANK": "1"}) == "external"
+    assert resolved("auto", Hardware(devices=2), {}) == "torchrun"
+    assert resolved("auto", Hardware(nodes=2), {"WORLD_SIZE": "1"}) == "slurm"
+    assert resolved("auto", Hardware(), {}) == "in_process"
+    assert resolved("in_process", Hardware(), {"WORLD_SIZE": "2"}) == "in_process"
 
 
 def test_the_command_line_names_every_launcher() -> None:
