@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from data.keys import generator
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, at
 from pipeline.report.run import Run
 from pipeline.text_table import percent
+from stages.interval import interval
 from stages.judged import Judged, groups_of, read_judged
-from stages.paired import METRICS, MIN_GROUPS, compare
+from stages.paired import METRICS, compare
 from stages.quality import confusion
 
-DRAWS = 1000
 SPLITS = ("validation", "test")
 METRIC = "balanced_accuracy"
 
@@ -63,27 +62,6 @@ def verdict(run: Run, all_labels: Layout | None) -> Verdict:
     return Verdict(metric, models, kind, sentence, ceiling)
 
 
-def bootstrap(metric: str, judged: Judged, *keys: int | str) -> tuple[float, float]:
-    """95 % percentile interval of a metric over whole groups (patches where there are under five groups)."""
-    classes = judged.log_probs.shape[1]
-    group = np.unique(judged.group, return_inverse=True)[1]
-    if group.max(initial=0) + 1 < MIN_GROUPS:
-        group = np.arange(len(judged))
-    # a group enters only through its confusion matrix, and equal ones are one kind drawn several times
-    cell = judged.label.astype(np.int64) * classes + judged.predicted
-    if len(np.unique(group)) == len(judged):
-        contents, times = np.unique(cell, return_counts=True)
-        tables = np.eye(classes * classes, dtype=np.int64)[contents]
-    else:
-        tables = np.zeros((int(group.max()) + 1, classes * classes), np.int64)
-        np.add.at(tables, (group, cell), 1)
-        times = np.ones(len(tables), np.int64)
-    drawn = generator("report", *keys).multinomial(times.sum(), times / times.sum(), size=DRAWS) @ tables
-    values = [METRICS[metric](counts.reshape(classes, classes)) for counts in drawn]
-    low, high = np.nanquantile(values, (0.025, 0.975))
-    return float(low), float(high)
-
-
 def _metric(run: Run) -> str:
     asked = (run.config.get("promote") or {}).get("metric", METRIC)
     return asked if asked in METRICS else METRIC
@@ -116,7 +94,7 @@ def _name(address: str, after: int) -> str:
 def _validation(run: Run, address: str, metric: str, metrics: dict[str, Any]) -> Figure:
     value = (metrics.get("validation") or {}).get(metric)
     judged = read_judged(run.layout.place(address)) if value is not None else None
-    return Figure(value) if judged is None else Figure(value, *bootstrap(metric, judged, "validation"))
+    return Figure(value) if judged is None else Figure(value, *interval(metric, judged, "report", "validation"))
 
 
 def _test(metric: str, metrics: dict[str, Any], spread: tuple[float, float] | None) -> Figure:
@@ -133,7 +111,7 @@ def _test_spread(run: Run, number: int, metric: str) -> tuple[float, float] | No
     scores = run.round(number).held_out("test")
     log_probs = scores.log_probs[np.searchsorted(scores.ids, given.ids)].astype(np.float32)
     judged = Judged(given.ids, log_probs, given.label, groups_of(run.table, given.ids))
-    low, high = bootstrap(metric, judged, "test")
+    low, high = interval(metric, judged, "report", "test")
     point = METRICS[metric](confusion(judged.label, judged.predicted, log_probs.shape[1]))
     return low - point, high - point
 

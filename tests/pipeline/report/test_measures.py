@@ -8,8 +8,6 @@ from hypothesis import strategies as st
 from pipeline.report.charts import ticks
 from pipeline.report.likeness import FAR_QUANTILE, distances, project, sample
 from pipeline.report.measures import histograms, reliability, shares
-from pipeline.report.verdict import bootstrap
-from stages.judged import Judged
 from stages.label_errors import out_of_fold, suspected
 from stages.quality import expected_calibration_error
 
@@ -111,21 +109,6 @@ def test_the_map_has_the_largest_axes_and_no_sign_of_its_own() -> None:
     assert abs(np.corrcoef(xy[:, 0], points[:, 0])[0, 1]) > 0.999
     np.testing.assert_allclose(project(points[:, ::-1].copy(), 0)[0], xy, atol=1e-9)
     assert project(points[:, :1], 0)[0].shape == (200, 2)
-
-
-def test_intervals_hold_the_figure_and_are_wider_over_groups_that_stick_together() -> None:
-    rng = np.random.default_rng(5)
-    label = rng.integers(0, 2, 400).astype(np.int16)
-    group = np.repeat(np.arange(20), 20)
-    right = np.repeat(rng.random(20) < 0.7, 20)
-    said = np.where(right, label, 1 - label)
-    log_probs = np.log(np.eye(2)[said] * 0.8 + 0.1)
-    ids = np.arange(400, dtype=np.uint64)
-    wide = bootstrap("accuracy", Judged(ids, log_probs, label, group), 0)
-    narrow = bootstrap("accuracy", Judged(ids, log_probs, label, ids.astype(np.int64)), 0)
-    assert wide[0] < right.mean() < wide[1]
-    assert narrow[0] < right.mean() < narrow[1]
-    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
 
 
 @given(st.floats(0, 100), st.floats(0.001, 1000))
