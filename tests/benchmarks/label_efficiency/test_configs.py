@@ -56,8 +56,7 @@ def test_the_ceiling_has_the_students_network_recipe_and_steps(preset: str, tmp_
 
 def test_a_rule_keeps_its_share_of_a_smaller_pool(tmp_path: Path) -> None:
     large, small = (loaded(made("shaw2020", "small", pool=pool), tmp_path).select for pool in (1800, 180))
-    assert (large.k, large.k_step) == (600, 300)  # type: ignore[attr-defined]
-    assert (small.k, small.k_step) == (60, 30)  # type: ignore[attr-defined]
+    assert (large.k, small.k) == (600, 60)  # type: ignore[attr-defined]
 
 
 def test_sizes_bring_patches_to_the_networks_stride() -> None:
