@@ -13,12 +13,13 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
 from data.printable import printable, printable_lines
+from pipeline.crossval.layout import CrossLayout
 from pipeline.failures import explained, internal
 from pipeline.layout import Layout
 from pipeline.prepare.layout import PreparedLayout
@@ -29,6 +30,7 @@ from stages.signals import Ended, watched
 if TYPE_CHECKING:
     from pipeline.record import Stop
     from pipeline.session import Session
+    from stages.job import Hardware
 
 LOG = logging.getLogger("patchchain")
 LAUNCHERS = ["auto", "in_process", "torchrun", "slurm", "external"]
@@ -93,6 +95,37 @@ def run(args: argparse.Namespace) -> None:
 def resume(args: argparse.Namespace) -> None:
     """Go on with RUN."""
     _session(args, lambda session: session.resume())
+
+
+def crossval(args: argparse.Namespace) -> None:
+    """Find how many rounds are worth it, each fold of the labels judging once, then run a chain on all labels."""
+    from pipeline.config import load_config
+    from pipeline.crossval.session import CrossValidation
+    from pipeline.launchers.choose import launcher, resolved
+    from pipeline.session import Session
+    from pipeline.status import rounds_of
+    from pipeline.summary import summary
+
+    hardware = _hardware(args)
+    if (name := resolved(args.launcher, hardware, os.environ)) == "external":
+        raise ChainError(
+            "--launcher external does not go with crossval",
+            "ranks that others start follow one run directory, and a cross-validation is several",
+            "use --launcher torchrun or slurm",
+            ExitCode.USAGE,
+        )
+    layout = CrossLayout(args.out)
+    with watched(args.grace) as watch:
+
+        @contextlib.contextmanager
+        def opened(run: Layout) -> "Iterator[Session]":
+            with launcher(name, hardware, run.root) as chosen:
+                yield Session(run, chosen, hardware, watch)
+
+        say = _silent if args.quiet else _show
+        stop = CrossValidation(layout, opened, say).run(load_config(args.config, args.set), args.folds)
+    if not args.quiet:
+        _show(summary(layout.chain, rounds_of(layout.chain).rounds, stop))
 
 
 def rerun(args: argparse.Namespace) -> None:
@@ -212,23 +245,8 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
     from pipeline.session import Session
     from pipeline.status import rounds_of
     from pipeline.summary import summary
-    from stages.job import Hardware
 
-    # the look-up of newer versions on import would reach for a network
-    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
-    layout = Layout(args.run)
-    hardware = Hardware(
-        args.device,
-        args.precision,
-        args.workers,
-        args.threads,
-        tuple(args.logger),
-        args.devices,
-        args.nodes,
-        args.strategy,
-        0 if args.batch_size else args.accumulate,
-        args.hang_timeout,
-    )
+    layout, hardware = Layout(args.run), _hardware(args)
     name = resolved(args.launcher, hardware, os.environ)
     if name == "external" and (rank := place(os.environ)[0]) > 0:
         with watched(args.grace):
@@ -240,6 +258,29 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
         _show(summary(layout, rounds_of(layout).rounds, stop))
 
 
+def _hardware(args: argparse.Namespace) -> "Hardware":
+    from stages.job import Hardware
+
+    # the look-up of newer versions on import would reach for a network
+    os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
+    return Hardware(
+        args.device,
+        args.precision,
+        args.workers,
+        args.threads,
+        tuple(args.logger),
+        args.devices,
+        args.nodes,
+        args.strategy,
+        0 if args.batch_size else args.accumulate,
+        args.hang_timeout,
+    )
+
+
+def _silent(lines: Sequence[str]) -> None:
+    """For --quiet."""
+
+
 def _show(lines: Sequence[str]) -> None:
     # names of files and classes are strangers': nothing in them commands the terminal
     print("\n".join(map(printable, lines)), flush=True)
@@ -248,6 +289,8 @@ def _show(lines: Sequence[str]) -> None:
 def _workspace(args: argparse.Namespace) -> Workspace | None:
     if getattr(args, "run", None):
         return Layout(args.run)
+    if args.verb is crossval:
+        return CrossLayout(args.out)
     return PreparedLayout(args.out) if getattr(args, "out", None) else None
 
 
@@ -299,6 +342,7 @@ def _parser() -> argparse.ArgumentParser:
         (prepare, [config, out]),
         (plan, [config, optional]),
         (run, [config, directory]),
+        (crossval, [config, out]),
         (resume, [directory]),
         (status, [directory]),
         (inspect, [directory]),
@@ -318,9 +362,9 @@ def _parser() -> argparse.ArgumentParser:
             sub.add_argument("--seed", type=_whole, default=0, help="another seed is another set of patients")
         for name, shown in places:
             sub.add_argument(name, type=Path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
-        if verb in (check, prepare, plan, run, rerun):
+        if verb in (check, prepare, plan, run, crossval, rerun):
             sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="student.steps=300")
-        if verb in (run, resume, rerun):
+        if verb in (run, crossval, resume, rerun):
             _add_hardware(sub)
     _add_review(verbs)
     at_verb = verbs.choices
@@ -329,6 +373,7 @@ def _parser() -> argparse.ArgumentParser:
     at_verb["serve"].add_argument("--by", default="", metavar="NAME", help="who labels; the page asks otherwise")
     _add_workers(at_verb["prepare"])
     at_verb["rerun"].add_argument("--from", dest="start", required=True, metavar="ADDRESS", help="rounds/00/select")
+    at_verb["crossval"].add_argument("--folds", type=_folds, default=5, metavar="K", help="parts of the labels (5)")
     at_verb["unlock"].add_argument("--force", action="store_true", help="even if it may be alive")
     at_verb["inspect"].add_argument("--round", type=int, metavar="K", help="only this round, from 0")
     at_verb["inspect"].add_argument("--json", action="store_true", help="one JSON document")
@@ -406,6 +451,12 @@ def _seconds(text: str) -> float:
 def _whole(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number of at least 0, given {text!r}")
+    return int(text)
+
+
+def _folds(text: str) -> int:
+    if not 2 <= _whole(text) <= 100:
+        raise argparse.ArgumentTypeError("expected 2 to 100")
     return int(text)
 
 
