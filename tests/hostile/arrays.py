@@ -1,6 +1,5 @@
 """HDF5, NumPy archives and Parquet: places, code and sizes that a file of numbers may name."""
 
-import base64
 import io
 import os
 import pickle
@@ -101,7 +100,7 @@ HDF5: dict[str, tuple[Callable[[h5py.File, Place], None], str]] = {
 }
 
 
-@several(65, "", list(HDF5))
+@several(65, {name: said for name, (_, said) in HDF5.items()}, list(HDF5))
 def hdf5(place: Place, name: str) -> Deed:
     make, _ = HDF5[name]
     path = place.inside / "x.h5"
@@ -126,7 +125,6 @@ def hdf5_heap_that_never_ends(place: Place) -> Deed:
     size = raw.index(b"GCOL") + 24
     raw[size : size + 8] = (2**64 - 16).to_bytes(8, "little")
     path.write_bytes(raw)
-    words = chain(place, {"kind": "hdf5", "path": path})
 
     def deed() -> None:
         from data import hdf5_texts
@@ -138,7 +136,6 @@ def hdf5_heap_that_never_ends(place: Place) -> Deed:
         finally:
             hdf5_texts.SECONDS = usual
 
-    assert words
     return deed
 
 
@@ -185,7 +182,7 @@ NPZ: dict[str, tuple[dict[str, bytes], str]] = {
 }  # fmt: skip
 
 
-@several(65, "", list(NPZ))
+@several(65, {name: said for name, (_, said) in NPZ.items()}, list(NPZ))
 def npz(place: Place, name: str) -> Deed:
     members, _ = NPZ[name]
     with zipfile.ZipFile(place.inside / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
@@ -226,5 +223,4 @@ def parquet_with_a_pickled_type(place: Place) -> Deed:
     })  # fmt: skip
     table = pa.table([pa.array(["src/A/good0.png", "../outside/secret"])], schema=pa.schema([field]))
     pq.write_table(table, place.inside / "m.parquet")
-    assert base64.b64encode(pickle.dumps(Evil()))
     return chain(place, {"kind": "manifest", "path": place.inside / "m.parquet"})

@@ -1,6 +1,6 @@
 """A hostile case: what lies in front of the program, what is asked of it, and what it has to say."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,7 +45,7 @@ Deed = Sequence[str | Path] | Callable[[], object]
 class Case:
     """`make` lays out the place and returns the deed. `said`: a regular expression that the refusal must match.
 
-    code: of the exit. twins: how many hostile inputs it has in it (one for a command line, one a unit for `prepare`).
+    code: of the exit. units: of `prepare`, which is given many hostile inputs at once, what is said of each.
     """
 
     name: str
@@ -67,13 +67,14 @@ def case(code: int, said: str = "", units: dict[str, str] | None = None) -> Call
     return register
 
 
-def several(code: int, said: str, names: Sequence[str]) -> Callable[[Callable[[Place, str], Deed]], None]:
-    """One case for each of `names`, which the function gets as its second argument."""
+def several(code: int, said: str | Mapping[str, str], names: Sequence[str]) -> Callable[..., None]:
+    """One case for each of `names`, which the function gets as its second argument. said: of all, or name by name."""
 
     def register(make: Callable[[Place, str], Deed]) -> None:
         for name in names:
             whole = f"{make.__name__}: {name}"
             assert whole not in CASES, whole
-            CASES[whole] = Case(whole, lambda place, name=name: make(place, name), code, said)  # type: ignore[misc]
+            words = said if isinstance(said, str) else said[name]
+            CASES[whole] = Case(whole, lambda place, name=name: make(place, name), code, words)  # type: ignore[misc]
 
     return register

@@ -23,7 +23,7 @@ TEXTS = {
 }
 
 
-@several(78, "", list(TEXTS))
+@several(78, r"c\.yaml( line \d+)?: ", list(TEXTS))
 def configuration(place: Place, name: str) -> Deed:
     (place.inside / "c.yaml").write_bytes(TEXTS[name])
     return ["run", place.inside / "c.yaml", place.run]
@@ -37,7 +37,7 @@ SETTINGS = [
 ]
 
 
-@several(78, "", SETTINGS)
+@several(78, "--set", SETTINGS)
 def setting(place: Place, text: str) -> Deed:
     (place.inside / "c.yaml").write_bytes(HEAD)
     return ["run", place.inside / "c.yaml", place.run, "--set", text]

@@ -77,7 +77,7 @@ def record_of_another_kind(place: Place) -> Deed:
     return ["verify", place.run]
 
 
-@several(78, "", ["a tag", "a link to an account"])
+@several(78, r"config\.yaml( line \d+)?: ", ["a tag", "no number"])
 def run_configuration(place: Place, name: str) -> Deed:
     _begun(place)
     (place.run / "config.yaml").unlink()

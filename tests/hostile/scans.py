@@ -9,7 +9,9 @@ import numpy as np
 from tests.hostile.case import Deed, Place, case
 from tests.hostile.images import _tiff
 
-INDEX = "[Virtual Microscope Specimen]\nNoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\nMapFile=m.jpg\nImageFile="
+INDEX = (
+    "[Virtual Microscope Specimen]\nNoLayers=1\nNoJpegColumns=1\nNoJpegRows=1\nMapFile=../../outside/secret\nImageFile="
+)
 SLIDES = {
     "climbs.vms": "another folder",
     "absolute.vmu": "another folder",
