@@ -14,7 +14,8 @@ from pipeline.chain_config import ChainConfig
 from pipeline.disk_need import disk_need
 from pipeline.plan import plan
 from pipeline.text_table import count, size
-from stages.select.rule import Rule
+from pipeline.without_validation import refuse_what_needs_validation
+from stages.promote_config import CROSSVAL
 from stages.train.config import TeacherConfig
 
 if TYPE_CHECKING:
@@ -90,21 +91,11 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     yield f"ok       splits by {drawn.unit}: {words}; no patient, slide or pixels in two of them"
     for warning in drawn.warnings:
         yield f"warning  {warning}"
-    if not counts[VALIDATION]:
-        _refuse_without_validation(config)
+    if not counts[VALIDATION] or config.splits.folds is not None:
+        refuse_what_needs_validation(config)
+    if not counts[VALIDATION] and config.rounds and config.promote.gate:
+        yield f"warning  the gate has nothing to go by: {CROSSVAL}"
     return counts[POOL] + counts[VALIDATION] + counts[TEST]
-
-
-def _refuse_without_validation(config: ChainConfig) -> None:
-    for step in plan(config):
-        section = config.section_of(step)
-        if isinstance(section, Rule) and "held_out" in section.needs:
-            raise ChainError(
-                f"{step.address}: select.rule: {section.rule} needs labelled validation patches",
-                "it measures on them what it promises, and the splits have none",
-                "give splits.validation a share or a number, or choose another rule",
-                ExitCode.MISMATCH,
-            )
 
 
 def _places(config: ChainConfig) -> dict[int, str]:
