@@ -76,8 +76,8 @@ def draw(
         warnings.append("the pool is empty: there is nothing to pseudo-label")
     if not (codes == VALIDATION).any():
         warnings.append(
-            "there is no validation: confidences stay uncalibrated (temperature 1), every student is promoted, "
-            "and nothing ends the chain early"
+            "there is no validation: no held-out label calibrates confidences, every student is promoted, and nothing "
+            "ends the chain early; `crossval` finds how many rounds are worth it"
         )
     names = [name for at, name in enumerate(("patient", "slide", "patch")) if (kind == at).any()]
     fold = None if config.folds is None or config.fold is None else (config.fold, config.folds)

@@ -66,7 +66,9 @@ def refusal(error: ValidationError, root: Any, source: Source, prefix: Place = (
     what, why, todo = _words(first, same, types_)
     others = len({f.place for f in findings}) - 1
     more = f" (and {others} more)" if others else ""
-    return ChainError(f"{first.line}: {first.key}: {what}{more}", why, todo, ExitCode.MISMATCH)
+    # a check of several sections together has no key of its own: what it says names them
+    place = f"{first.line}: {first.key}" if first.key else str(first.line).partition(" line ")[0]
+    return ChainError(f"{place}: {what}{more}", why, todo, ExitCode.MISMATCH)
 
 
 class _Types:
@@ -104,7 +106,11 @@ def _words(first: _Finding, same: list[_Finding], types_: _Types) -> tuple[str, 
         tag = str(first.context.get("discriminator", "")).strip("'")
         return f"{tag} is missing", f"`{tag}` says which one this is", f"add {first.key}.{tag}"
     if kind == "value_error":
-        return "not allowed", str(first.context.get("error", first.message)), "correct this key"
+        return (
+            "not allowed",
+            str(first.context.get("error", first.message)),
+            "correct this key" if first.key else "correct what is named",
+        )
     if kind.endswith(("_type", "_parsing", "_from_float", "_required")):
         expected = " or ".join(dict.fromkeys(_expected(f) for f in same))
         return "wrong type", f"expected {expected}, given {given}", f"write {expected}"

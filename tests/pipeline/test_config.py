@@ -116,3 +116,12 @@ def test_a_round_may_use_another_rule(tmp_path: Path) -> None:
 
 def test_the_schema_knows_every_section() -> None:
     assert set(schema()["properties"]) == set(ChainConfig.model_fields)
+
+
+@pytest.mark.parametrize("way", ["select.propagate={}", "per_round={0: {select: {propagate: {}}}}"])
+def test_propagation_without_embeddings_is_refused_before_anything_runs(tmp_path: Path, way: str) -> None:
+    error = refused(tmp_path, CONFIG, way)
+    assert error.lines()[0].endswith("config.yaml: not allowed")
+    assert "predict.embeddings: true" in error.lines()[1]
+    assert config_in(tmp_path, CONFIG, way, "predict.embeddings=true")
+    assert config_in(tmp_path, CONFIG, way, "predict.encoder={backbone: resnet18}")
