@@ -1,17 +1,19 @@
 """stage.json: the commit record of a finished stage. Written last, it seals the directory; only it proves anything."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.atomic import sha256_file, write_json
+from data.atomic import canonical_json, sha256_file, write_json
 from data.errors import ChainError, ExitCode
 from data.sealed import RECORD, Files, content_digest, durable_files, files_of, misfits
 from pipeline.recipe import Recipe
 from pipeline.workspace import Workspace
 
-FORMAT = 1
+FORMAT = 2  # 1: without `record`, the digest of the record itself
 
 
 @dataclass(frozen=True)
@@ -45,16 +47,14 @@ def seal(directory: Path, address: str, recipe: Recipe, files: Files | None = No
     files = durable_files(directory) if files is None else files
     assert files, f"{address} wrote nothing"
     record = Record(address, recipe["kind"], recipe, files)
-    write_json(
-        directory / RECORD,
-        {
-            "format": FORMAT,
-            "address": address,
-            "kind": record.kind,
-            "recipe": recipe,
-            "files": {name: {"sha256": digest, "bytes": size} for name, (digest, size) in files.items()},
-        },
-    )
+    plain = {
+        "format": FORMAT,
+        "address": address,
+        "kind": record.kind,
+        "recipe": recipe,
+        "files": {name: {"sha256": digest, "bytes": size} for name, (digest, size) in files.items()},
+    }
+    write_json(directory / RECORD, plain | {"record": _own_digest(plain)})
     return record
 
 
@@ -70,7 +70,7 @@ def read_record(directory: Path, address: str, layout: Workspace) -> Record:
                 "use the newer program",
                 ExitCode.MISMATCH,
             )
-        if plain["format"] < 1:
+        if plain["format"] < 1 or (plain["format"] > 1 and plain.pop("record") != _own_digest(plain)):
             raise ValueError
         record = Record(str(plain["address"]), str(plain["kind"]), dict(plain["recipe"]), files_of(plain))
     except FileNotFoundError:
@@ -80,6 +80,10 @@ def read_record(directory: Path, address: str, layout: Workspace) -> Record:
     if record.address != address or record.kind != record.recipe.get("kind"):
         raise damaged(layout, address, f"{shown} belongs to {record.kind} {record.address}")
     return record
+
+
+def _own_digest(plain: Mapping[str, Any]) -> str:
+    return f"sha256:{hashlib.sha256(canonical_json(plain)).hexdigest()}"
 
 
 def faults(directory: Path, record: Record) -> list[str]:

@@ -15,6 +15,7 @@ from pipeline.chain import Chain
 from pipeline.chain_config import ChainConfig
 from pipeline.changed_sources import refuse_changed
 from pipeline.config import dump, load_config
+from pipeline.config_seal import sealed_text
 from pipeline.launchers.base import Launcher
 from pipeline.layout import PROGRAM, Layout
 from pipeline.lock import held
@@ -108,7 +109,7 @@ class Session:
         return stop
 
     def _write(self, config: ChainConfig) -> None:
-        content = dump(config).encode()
+        content = sealed_text(dump(config)).encode()
         if not self.layout.config.exists() or self.layout.config.read_bytes() != content:
             write_bytes(self.layout.config, content)
 

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from data.errors import ChainError
+from data.errors import ChainError, ExitCode
 from data.review_words import ROLE
-from pipeline.layout import Layout
+from pipeline.config_seal import seal_holds
+from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import Step, course
 from pipeline.record import Record, damaged, faults, read_record
 from pipeline.review.holding import addresses, digest_of, inputs_at
@@ -17,10 +18,12 @@ def verify(layout: Layout) -> Iterator[str]:
 
     The first in the order of running: making that step again makes every later one again as well.
     """
-    found: list[ChainError] = []
+    rounds, found = rounds_of(layout), list[ChainError]()
+    if not seal_holds(layout.config.read_text(encoding="utf-8", errors="replace")):
+        found.append(_changed_config(layout))
     records: dict[str, Record] = {}
     gaps: list[str] = []
-    for step in course(rounds_of(layout), lambda address: stop_at(layout, address) is not None):
+    for step in course(rounds, lambda address: stop_at(layout, address) is not None):
         if not layout.stands(step.address):
             gaps.append(step.address)
             continue
@@ -52,6 +55,15 @@ def verify(layout: Layout) -> Iterator[str]:
         first = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
         raise ChainError(first.what + more, first.why, first.todo, first.code)
+
+
+def _changed_config(layout: Layout) -> ChainError:
+    return ChainError(
+        f"{layout.config.name} is not as it was written",
+        "a byte of it was damaged, or somebody edited it",
+        f"run the original configuration again: {PROGRAM} run CONFIG {layout.root}",
+        ExitCode.DAMAGED,
+    )
 
 
 def _other_inputs(layout: Layout, step: Step, record: Record, records: dict[str, Record]) -> list[str]:

@@ -21,7 +21,7 @@ class Hardware:
     devices: int = 1  # processes on each machine, one a device
     nodes: int = 1  # machines
     strategy: str = "ddp"  # ddp | fsdp
-    accumulate: int = 1  # pieces of a step whose gradients are added, where a whole one does not fit
+    accumulate: int = 1  # pieces of a step whose gradients are added, where a whole one does not fit; 0: as few as fit
     hang_timeout_s: float = 1800.0  # a process that comes no further for so long has hung
 
 

@@ -132,10 +132,15 @@ def _spread(own: Sequence[float], channels: int, each: int) -> list[float]:
     return [float(value) for value in values for _ in range(each)]
 
 
+def all_finite(tensor: torch.Tensor) -> bool:
+    """Whether it holds neither infinities nor what is not a number."""
+    return not tensor.is_floating_point() or bool(tensor.isfinite().all())
+
+
 def save_weights(model: torch.nn.Module, path: Path) -> None:
     """Write weights as safetensors. Raises ChainError (3) for any non-finite value: such a model never leaves."""
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    bad = [name for name, tensor in state.items() if tensor.is_floating_point() and not tensor.isfinite().all()]
+    bad = [name for name, tensor in state.items() if not all_finite(tensor)]
     if bad:
         raise ChainError(
             f"{len(bad)} weight tensors are not finite, for instance {bad[0]}",

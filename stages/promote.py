@@ -14,6 +14,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from data import fault
 from data.atomic import fsync_file, write_json
 from data.errors import ChainError, ExitCode
@@ -21,6 +23,7 @@ from data.keys import seed_of
 from data.reviewed import names_in
 from stages.job import Job
 from stages.judged import FILE, Judged, read_judged
+from stages.networks import all_finite
 from stages.paired import METRICS, MIN_GROUPS, compare
 from stages.promote_config import CROSSVAL, PromoteConfig
 from stages.quality import confusion
@@ -50,6 +53,8 @@ def run(job: Job) -> str:
     source = job.inputs[decision["winner"]]
     # what the winner has beside its model: its answers on validation, its earlier states
     more = [name for name in (FILE, *(path.name for path in snapshots_of(source))) if (source / name).is_file()]
+    for name in _weights(source):
+        _refuse_non_finite(source / name, job.address)
     for name in (*_weights(source), *MODEL_FILES, *more):
         shutil.copyfile(source / name, job.out / name)
         fault.written("promote.copied", job.out / name)
@@ -59,6 +64,18 @@ def run(job: Job) -> str:
     if "student" in job.inputs and decision["winner"] == "teacher" and not news:
         write_json(job.out / "stop.json", {"reason": "no_gain", "detail": decision["reason"]})
     return f"{job.address}: {decision['winner']} of the round before ({decision['reason']})"
+
+
+def _refuse_non_finite(path: Path, address: str) -> None:
+    # what writes weights refuses them as well; but this is the door to every later round
+    bad = [name for name, tensor in load_file(path).items() if not all_finite(tensor)]
+    if bad:
+        raise ChainError(
+            f"{address}: {path.name} of the winner holds values that are not finite, for instance in {bad[0]}",
+            "such a model labels nothing and is promoted by nothing",
+            "make its training again: see `verify RUN`, then `rerun RUN --from` that step",
+            ExitCode.DIVERGED,
+        )
 
 
 def _weights(directory: Path) -> list[str]:

@@ -22,6 +22,7 @@ from stages.train.fitting import Desk, fit
 from stages.train.module import Training
 from stages.train.noise_check import check_noise
 from stages.train.phases import phases_of, refuse_unfit
+from stages.train.pieces import pieces_that_fit
 from stages.train.share import Share
 from stages.train.task import Task
 from stages.train.warm import warm_network
@@ -72,7 +73,8 @@ def train_member(
             f"use --strategy ddp, or set {task.role}.snapshots: 0",
             ExitCode.USAGE,
         )
-    share = Share(rank(), world_size(), hardware.accumulate)
+    pieces = hardware.accumulate or pieces_that_fit(network, phases, kind, world_size(), flags, desk.name)
+    share = Share(rank(), world_size(), pieces)
     for phase in phases:
         share.refuse_empty(sum(phase.counts), desk.name)
     given = task.splits.validation

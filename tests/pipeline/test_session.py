@@ -206,7 +206,7 @@ def test_a_removed_file_and_a_removed_record_are_refused(done: Path) -> None:
 
 def test_a_newer_format_is_refused(done: Path) -> None:
     path = done / "data/splits/stage.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 3}))
     error = refused(lambda: session(done).resume())
     assert (error.code, error.todo) == (ExitCode.MISMATCH, "use the newer program")
 

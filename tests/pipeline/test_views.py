@@ -187,6 +187,39 @@ def test_verify_reads_every_byte_and_names_the_first_step_to_make_again(done: La
     assert len(lines) == 5
 
 
+def test_verify_finds_one_flipped_bit_in_any_committed_file_and_names_the_step(done: Layout) -> None:
+    files = [
+        path
+        for path in done.root.rglob("*")
+        if path.is_file() and "stage.json" in {p.name for p in path.parent.iterdir()}
+    ]
+    files += [done.root / name for name in ("rounds/00/teacher/sub/weights.bin", "config.yaml")]
+    assert len(files) > 10
+    for path in files:
+        whole = path.read_bytes()
+        for at in range(0, len(whole), max(1, len(whole) // 12)):
+            path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+            with pytest.raises(ChainError) as caught:
+                list(verify(done))
+            address = path.relative_to(done.root).as_posix().replace("/sub", "").rpartition("/")[0] or "config.yaml"
+            assert address in caught.value.what, (path, at)
+            assert (
+                not address.startswith("rounds")
+                or f"--from {address}" in caught.value.todo
+                or "newer" in caught.value.todo
+            )
+        path.write_bytes(whole)
+    list(verify(done))
+
+
+def test_a_record_of_the_first_format_is_read(done: Layout) -> None:
+    path = done.place("rounds/00/select") / "stage.json"
+    plain = json.loads(path.read_text())
+    del plain["record"]
+    path.write_text(json.dumps(plain | {"format": 1}))
+    list(verify(done))
+
+
 def test_verify_finds_a_step_that_was_made_from_another(done: Layout, tmp_path: Path) -> None:
     session(tmp_path / "other").run(config_in(tmp_path, CONFIG, "teacher.steps=3"))
     shutil.rmtree(done.place("rounds/00/teacher"))

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from data.errors import ChainError, ExitCode
 from stages.job import Job
@@ -84,7 +86,7 @@ def contest(tmp_path: Path) -> Job:
     """A teacher that is better on validation, and worse on test, which nobody asks."""
     for who, value in (("teacher", 0.9), ("student", 0.5)):
         (tmp_path / who).mkdir()
-        (tmp_path / who / "model.safetensors").write_bytes(who.encode())
+        save_file({"weight": torch.full((3,), float(len(who)))}, tmp_path / who / "model.safetensors", {"who": who})
         (tmp_path / who / "model.json").write_text("{}")
         (tmp_path / who / "metrics.json").write_text(json.dumps({"validation": {}, "test": 1 - value}))
         write_judged(tmp_path / who, judged(value))
@@ -97,7 +99,9 @@ def contest(tmp_path: Path) -> Job:
 
 def test_the_winner_is_copied_whole_and_no_gain_is_named(contest: Job) -> None:
     line = run(contest)
-    assert (contest.out / "model.safetensors").read_bytes() == b"teacher"
+    assert (contest.out / "model.safetensors").read_bytes() == (
+        contest.inputs["teacher"] / "model.safetensors"
+    ).read_bytes()
     assert (contest.out / "validation.h5").read_bytes() == (contest.inputs["teacher"] / "validation.h5").read_bytes()
     assert json.loads((contest.out / "stop.json").read_text())["reason"] == "no_gain"
     assert "0.900 -> 0.500" in line
@@ -121,5 +125,15 @@ def test_without_validation_there_is_no_such_file_and_the_student_passes(contest
         (directory / "validation.h5").unlink()
         (directory / "metrics.json").write_text(json.dumps({"validation": None}))
     run(contest)
-    assert (contest.out / "model.safetensors").read_bytes() == b"student"
+    assert (contest.out / "model.safetensors").read_bytes() == (
+        contest.inputs["student"] / "model.safetensors"
+    ).read_bytes()
     assert read_judged(contest.out) is None
+
+
+def test_a_winner_that_is_not_finite_is_promoted_by_nothing(contest: Job) -> None:
+    save_file({"weight": torch.tensor([1.0, torch.nan])}, contest.inputs["teacher"] / "model.safetensors")
+    with pytest.raises(ChainError, match="not finite") as caught:
+        run(contest)
+    assert caught.value.code == ExitCode.DIVERGED
+    assert not list(contest.out.iterdir())
