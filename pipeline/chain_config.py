@@ -10,7 +10,7 @@ from data.config import DataConfig
 from data.preparations import PrepareConfig
 from data.section import Section
 from data.splits_config import SplitsConfig
-from pipeline.plan import Step, plan
+from pipeline.plan import Step
 from stages.predict.config import PredictConfig
 from stages.promote_config import PromoteConfig
 from stages.select.config import SelectConfig
@@ -45,11 +45,11 @@ class ChainConfig(Section):
 
     @model_validator(mode="after")
     def _what_propagates_has_points(self) -> "ChainConfig":
-        asks = [step.address for step in plan(self) if getattr(self.section_of(step), "propagate", None) is not None]
-        if asks and not (self.predict.embeddings or self.predict.encoder):
+        sections = [self.select.propagate, *((one.select or {}).get("propagate") for one in self.per_round.values())]
+        if any(section is not None for section in sections) and not (self.predict.embeddings or self.predict.encoder):
             raise ValueError(
-                f"select.propagate ({asks[0]}) tells alike patches by embeddings: set predict.embeddings: true, or "
-                "name a predict.encoder"
+                "select.propagate tells alike patches by embeddings: set predict.embeddings: true, or name a "
+                "predict.encoder"
             )
         return self
 
