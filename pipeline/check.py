@@ -110,6 +110,9 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
     _imported("timm")
     check_network = _imported("stages.train.preflight").check_network
     check_dropout = _imported("stages.predict.mc_dropout").check_dropout
+    if config.predict.encoder is not None and config.rounds:
+        check_encoder = _imported("stages.train.preflight").check_encoder
+        yield f"ok       {check_encoder(config.predict.encoder, classes, config.data.network_input())}"
     seen = []
     for step in plan(config):
         section = config.section_of(step)

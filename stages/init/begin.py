@@ -38,7 +38,7 @@ def begin(model: torch.nn.Module, init: Init, donor: Donor, key: str) -> str:
     if init.kind == "mean_var":
         taken = drawn_like(model, taken, int(torch.randint(2**62, (1,))))
         what = "drawn anew with their means and deviations; statistics of normalisation as in a new network"
-    # a classifier that says nothing yet: timm's own first values are up to 0.7, and the large gradients of what they say
+    # a classifier that says nothing yet: timm begins with values up to 0.7, and the large gradients of what they say
     # by chance tear at what was just taken over (Kumar et al., ICLR 2022), at worst until nothing of it is left
     silent = {name: torch.zeros_like(tensor) for name, tensor in model.state_dict().items() if name not in body}
     model.load_state_dict(taken | silent, strict=False)

@@ -5,7 +5,9 @@ import torch
 from data.network_input import NetworkInput
 from stages.input_size import feed_at
 from stages.networks import begun_network, create, network_kwargs
-from stages.train.config import StudentConfig, TeacherConfig
+from stages.predict.config import Encoder
+from stages.predict.embedding import Tap
+from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
 from stages.train.optimizer import parameter_groups
 from stages.train.phases import frozen_names, refuse_unfit
 
@@ -33,6 +35,16 @@ def weight_bytes(section: TeacherConfig | StudentConfig, num_classes: int, kind:
     with torch.device("meta"):
         network = create(section.backbone, network_kwargs(section, num_classes, kind), "backbone")
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str:
+    """Build the frozen encoder with its weights and ask what it would write; a line. Raises as above."""
+    section = TrainConfig(backbone=encoder.backbone, init=encoder.init)
+    network, source = begun_network(section, num_classes, kind, "predict.encoder")
+    feed_at(network, encoder.size_px)
+    with torch.inference_mode():
+        network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px))
+    return f"predict.encoder: {encoder.backbone}, {Tap(network).width:,} values a patch, {source}"
 
 
 def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
