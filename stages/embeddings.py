@@ -13,6 +13,7 @@ from data.store import PatchStore
 from stages.ensemble import Ensemble
 from stages.loading import in_batches, to_tensor
 from stages.networks import load_network
+from stages.predict.embedding import Tap
 from stages.predict.scoring import normalise
 
 BATCH = 64
@@ -36,28 +37,12 @@ def embed(model: Path, store: Path, splits: Path, ids: np.ndarray, seconds: floa
     rows = patches.rows(ids)
     statistics = [torch.tensor(values, device=device).view(-1, 1, 1) for values in (mean, std)]
     found: list[np.ndarray] = []
-    seen: list[torch.Tensor] = []
-    hook = _classifier(network).register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    until = time.monotonic() + seconds
-    try:
-        with torch.inference_mode():
-            for batch in in_batches(len(rows), BATCH):
-                image = to_tensor([images.image(int(rows[index])) for index in batch]).to(device)
-                network(normalise(image, *statistics))
-                found.append(_flat(seen.pop()).float().cpu().numpy())
-                if time.monotonic() > until:
-                    break
-    finally:
-        hook.remove()
+    tap, until = Tap(network), time.monotonic() + seconds
+    with torch.inference_mode():
+        for batch in in_batches(len(rows), BATCH):
+            image = to_tensor([images.image(int(rows[index])) for index in batch]).to(device)
+            network(normalise(image, *statistics))
+            found.append(tap.take().cpu().numpy())
+            if time.monotonic() > until:
+                break
     return np.concatenate(found) if found else np.empty((0, 1), np.float32)
-
-
-def _classifier(network: torch.nn.Module) -> torch.nn.Module:
-    name = vars(network)["pretrained_cfg"]["classifier"]
-    # a distilled transformer has two
-    return network.get_submodule(name if isinstance(name, str) else name[0])
-
-
-def _flat(features: torch.Tensor) -> torch.Tensor:
-    # a convolution as classifier is given a map, (B, D, H, W)
-    return features.flatten(2).mean(2) if features.ndim > 2 else features

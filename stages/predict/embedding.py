@@ -40,7 +40,7 @@ class Tap:
     @property
     def width(self) -> int:
         """Values a patch."""
-        return sum(head.in_features for head in self._heads)
+        return sum(_width(head) for head in self._heads)
 
     def take(self) -> torch.Tensor:
         """Of the batch that went through since last asked, averaged over its views: (B, width) float32."""
@@ -67,10 +67,11 @@ def read_embeddings(path: Path) -> Embeddings:
     return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED))
 
 
-def _classifier(network: torch.nn.Module) -> torch.nn.Linear:
+def _classifier(network: torch.nn.Module) -> torch.nn.Linear | torch.nn.Conv2d:
     name = getattr(network, "pretrained_cfg", {}).get("classifier")
-    head = network.get_submodule(name) if isinstance(name, str) else None
-    if not isinstance(head, torch.nn.Linear):
+    name = name[0] if isinstance(name, tuple | list) else name  # a distilled transformer has two
+    head = network.get_submodule(name) if name else None
+    if not isinstance(head, torch.nn.Linear | torch.nn.Conv2d):
         raise ChainError(
             f"{type(network).__name__} has no embeddings to take",
             "they are what a linear classifier reads, and its last layer is none",
@@ -80,8 +81,14 @@ def _classifier(network: torch.nn.Module) -> torch.nn.Linear:
     return head
 
 
+def _width(head: torch.nn.Linear | torch.nn.Conv2d) -> int:
+    return head.in_features if isinstance(head, torch.nn.Linear) else head.in_channels
+
+
 def _listener(heard: list[torch.Tensor]) -> Any:
     def listen(_: torch.nn.Module, args: tuple[torch.Tensor, ...]) -> None:
-        heard.append(args[0].detach().flatten(1).float())
+        seen = args[0].detach().float()
+        # a convolution as classifier is given a map, (B, D, H, W)
+        heard.append(seen.flatten(2).mean(2) if seen.ndim > 2 else seen)
 
     return listen
