@@ -209,10 +209,11 @@ class RunDir:
 
     def _other_recipe(self, step: Step, before: Recipe, after: Recipe) -> ChainError:
         changes = differences(before, after, step.section)
+        keep = "go on with the version of the program that made it" if "version" in changes else "undo that change"
         return ChainError(
             f"{step.address} was made by a different recipe ({shown(changes)})",
             "what stands in place is kept as it was made, and later steps are built on it",
-            f"keep it: undo that change; remake it: {self.layout.rerun(step.address, *self.settings)}",
+            f"keep it: {keep}; remake it: {self.layout.rerun(step.address, *self.settings)}",
             ExitCode.MISMATCH,
         )
 

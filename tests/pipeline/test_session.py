@@ -16,6 +16,7 @@ from pipeline.record import Stop
 from pipeline.rundir import RunDir
 from pipeline.session import Session
 from stages.job import Job
+from stages.registry import KINDS
 from stages.signals import Ended, watched
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, everything, session
 
@@ -309,3 +310,18 @@ def test_a_path_that_cannot_be_a_run_directory_is_named(tmp_path: Path) -> None:
         error = refused(lambda root=root: session(root).run(config_in(tmp_path / "c")))
         assert error.code in (ExitCode.NOT_WRITABLE, ExitCode.MISMATCH)
         assert str(root) in error.what
+
+
+def test_another_version_of_a_stage_is_refused_with_both_ways_out(
+    done: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, before = KINDS["select"].version, everything(done)
+    monkeypatch.setitem(KINDS, "select", KINDS["select"]._replace(version=99))
+    error = refused(lambda: session(done).resume())
+    assert error.code == ExitCode.MISMATCH
+    assert f"rounds/00/select was made by a different recipe (version: {old} -> 99)" in error.what
+    assert "go on with the version of the program that made it" in error.todo
+    assert f"rerun {done} --from rounds/00/select" in error.todo
+    assert everything(done) == before
+    session(done).rerun("rounds/00/select", [])
+    session(done).resume()
