@@ -228,7 +228,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ChainError as error:
         return _refuse(error, root)
     except Ended as ended:
-        return _refuse(_ended(ended.code, ended.at), root)
+        return _refuse(_ended(ended.code, ended.at, ended.saved), root)
     except KeyboardInterrupt:
         return _refuse(_ended(ExitCode.INTERRUPTED, ""), root)
     except BrokenPipeError:  # the reader of our output has what it wanted
@@ -305,10 +305,10 @@ def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | N
     return error.code
 
 
-def _ended(code: ExitCode, at: str) -> ChainError:
+def _ended(code: ExitCode, at: str, saved: str = "") -> ChainError:
     what = "interrupted" if code == ExitCode.INTERRUPTED else "pre-empted"
     return ChainError(
-        f"{what} at {at}" if at else what,
+        (f"{what} at {at}" if at else what) + (f": {saved}" if saved else ""),
         "a signal ended the run; everything committed and the last checkpoint are whole",
         "run the same command to go on",
         code,

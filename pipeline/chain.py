@@ -14,6 +14,7 @@ from pipeline.record import Stop, stop_of
 from pipeline.rundir import RunDir, Staging
 from pipeline.status import all_rounds
 from stages.job import Hardware, Job
+from stages.signals import Ended
 
 LOG = logging.getLogger("patchchain")
 
@@ -54,9 +55,12 @@ class Chain:
             ledger.append(self.rundir.layout.ledger, "begin", address=step.address, kind=step.kind)
             try:
                 summary = self.launcher.launch(self._job(step, staging), lock_fd)
-            finally:
-                # a library may turn a signal into an error of its own, or into an early, orderly return
-                self.check()
+            except Ended:
+                raise
+            except BaseException:
+                self.check()  # a library may turn a signal into an error of its own,
+                raise
+            self.check()  # or into an early, orderly return
             self.rundir.seal(step)
             LOG.info(summary if summary.startswith(step.address) else f"{step.address}: {summary}")
         self.rundir.publish(step)

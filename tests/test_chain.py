@@ -15,6 +15,7 @@ import pytest
 from safetensors.torch import load_file
 
 import run_chain
+from data import fault
 from data.errors import ExitCode
 from tests.tiny import CHAIN
 
@@ -149,3 +150,18 @@ def test_killed_at_random_moments_it_ends_with_the_same_bytes(config: Path, tmp_
     last = json.loads(done.stdout.splitlines()[-1])
     assert last["kills"] == 4
     assert last["differing"] == 0
+
+
+def test_a_signal_in_a_training_is_answered_with_where_it_was_saved(
+    config: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fault.arm("train.step@2@term")
+    words = [str(config), str(tmp_path / "run"), "--threads", "1"]
+    assert run_chain.main(["run", *words]) == ExitCode.PREEMPTED
+    fault.arm(None)
+    said = capsys.readouterr().err.splitlines()
+    assert "error: pre-empted at rounds/00/teacher: saved at step 2 of 6" in said
+    assert not any("Traceback" in line for line in said)
+    assert run_chain.main(["resume", str(tmp_path / "run"), "--threads", "1"]) == 0
+    assert "going on from step 2 of 6 (verified)" in capsys.readouterr().err
+    assert committed(tmp_path / "run") == committed(finished)
