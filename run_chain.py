@@ -11,6 +11,7 @@ import json
 import logging
 import math
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -196,6 +197,7 @@ def serve(args: argparse.Namespace) -> None:
     """The report of RUN, live, and a page to label patches by keyboard, on this computer alone."""
     from pipeline.review.web.server import serve as on
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
     on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
 
 

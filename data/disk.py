@@ -12,8 +12,12 @@ def gigabytes(n_bytes: float) -> str:
 
 
 def refuse_if_short(directory: Path, need_bytes: float, what: str) -> None:
-    """Raise ChainError (74) when `what`, which is to be written to `directory`, needs more than is free there."""
-    free = shutil.disk_usage(directory).free
+    """Raise ChainError (74) when `what`, which is to be written to `directory`, needs more than is free there.
+
+    The directory may be one that is yet to be made.
+    """
+    there = next(place for place in (directory, *directory.absolute().parents) if place.is_dir())
+    free = shutil.disk_usage(there).free
     if need_bytes > free:
         raise ChainError(
             f"the disk would be full: {what} needs about {gigabytes(need_bytes)}, {gigabytes(free)} are free",

@@ -29,7 +29,7 @@ from stages.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
 OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}
-OURS |= {".config.yaml.part"}
+OURS |= {".config.yaml.part", "config.yaml"}  # the last: another start may write it while this one is looking
 PATIENCE_S = 10.0  # for processes that are about to follow their dead parent
 REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
 

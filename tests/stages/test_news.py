@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from stages.job import Job
 from stages.judged import Judged, write_judged
@@ -22,7 +23,7 @@ def model(directory: Path, right: int) -> Path:
     write_judged(directory, Judged(np.arange(100, dtype=np.uint64), log_probs, label.astype(np.int16), np.arange(100)))
     (directory / "model.json").write_text("{}")
     (directory / "metrics.json").write_text('{"validation": {}}')
-    (directory / "model.safetensors").write_text(directory.name)
+    save_file({"who": np.frombuffer(directory.name.encode(), np.uint8)}, directory / "model.safetensors")
     return directory
 
 
@@ -35,7 +36,7 @@ def test_a_teacher_that_wins_ends_the_chain_unless_there_is_something_new_to_tea
     run(Job("rounds/01/teacher", "promote", 1, 0, {}, inputs, out, tmp_path, tmp_path))
     decision = json.loads((out / "promotion.json").read_text())
     assert decision["winner"] == "teacher"
-    assert (out / "model.safetensors").read_text() == "teacher"
+    assert load_file(out / "model.safetensors")["who"].tobytes() == b"teacher"
     assert (out / "stop.json").exists() is not news
     assert ("the chain goes on" in decision["reason"]) is news
 
