@@ -110,7 +110,7 @@ def _study(args: argparse.Namespace) -> desks.Study:
     return desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), args.size, tuple(args.presets),
         tuple(args.validation), Machine(args.device, args.precision, args.workers, args.threads),
-        dict(_setting(text) for text in args.overrides), args.px, args.drop_stores,
+        dict(_setting(text) for text in args.overrides), args.px, args.drop_stores, args.only_done,
     )  # fmt: skip
 
 
@@ -161,6 +161,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--drop-stores", action="store_true", help="remove a finished chain's copy of the patches (verify refuses then)"
     )
+    add("--only-done", action="store_true", help="start nothing: a table of what is finished, seeds by row")
     add(
         "--write-docs",
         type=Path,

@@ -36,6 +36,7 @@ class Study:
     sets: Mapping[str, Any] = field(default_factory=dict)
     px: int = 0
     drop_stores: bool = False
+    only_done: bool = False
 
 
 @dataclass(frozen=True)

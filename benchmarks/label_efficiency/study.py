@@ -51,7 +51,7 @@ def _few(
         cell, config = _chain(
             desk, folder / Path(preset).stem, preset, seed, content, _pool_a_class(content, desk.listing)
         )
-        if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed):
+        if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed, desk.study.only_done):
             yield from _rows(found, Path(preset).stem, fraction, share, seed)
         # a chain that failed late has its splits all the same
         splits = splits or (splits_of(cell) if splits_of(cell).is_dir() else None)
@@ -64,7 +64,7 @@ def _all(desk: Desk, seed: int, side: np.ndarray, say: Say, failed: list[dict[st
     content = holdout.manifest(desk.listing, side, seed, None, {})
     folder = desk.study.into / "labels-all" / f"seed-{seed}"
     cell, config = _chain(desk, folder / "same_network", desk.study.presets[0], seed, content, 1.0, ceiling=True)
-    if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed):
+    if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed, desk.study.only_done):
         yield from _rows(found, "all_network", ALL, 0.0, seed)
     if splits_of(cell).is_dir():
         for name, method in (("probe", "all_probe"), ("colours", "all_colours")):
@@ -110,13 +110,17 @@ def _probe(
     cell = Cell(place, {"method": method, **PROBE, "features": about, "manifest": hashlib.sha256(content).hexdigest()})
     seen = desk.colours if method == "all_colours" else desk.features
     work = partial(probe_cell, cell, splits, desk.listing, seen, method)
-    if found := _attempt(cell, work, say, failed):
+    if found := _attempt(cell, work, say, failed, desk.study.only_done):
         yield from _rows(found, method, fraction, share, seed)
 
 
-def _attempt(cell: Cell, work: Work, say: Say, failed: list[dict[str, str]]) -> tuple[dict[str, Any], Drawn] | None:
+def _attempt(
+    cell: Cell, work: Work, say: Say, failed: list[dict[str, str]], only_done: bool
+) -> tuple[dict[str, Any], Drawn] | None:
     known = cell.done() is not None
     if not known:
+        if only_done:
+            return None
         say(f"{cell.shown} ...")
     try:
         found = work()

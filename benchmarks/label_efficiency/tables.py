@@ -33,7 +33,8 @@ def report(result: Mapping[str, Any]) -> str:
     for column, title in COLUMNS.items():
         rows = [row for row in result["table"] if column in row]
         if rows:
-            parts += ["", f"**{title}**: mean over seeds (95 % interval; worst seed)", "", *_table(rows, column)]
+            parts += ["", f"**{title}**: mean over seeds (95 % interval; worst seed)", ""]
+            parts += _table(rows, column, about["seeds"])
     if result["verdicts"]:
         parts += ["", *_verdicts(result["verdicts"])]
     if result["failed"]:
@@ -41,13 +42,13 @@ def report(result: Mapping[str, Any]) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _table(rows: Sequence[Mapping[str, Any]], column: str) -> list[str]:
+def _table(rows: Sequence[Mapping[str, Any]], column: str, seeds: Sequence[int]) -> list[str]:
     heads = ["labels", "row", *(HEADS[metric] for metric in METRICS), "seconds"]
     lines = [f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for row in rows:
         cells = [
             _labels(row),
-            _name(row),
+            _name(row) + ("" if row["seeds"] == list(seeds) else f" (seeds {', '.join(map(str, row['seeds']))})"),
             *(_cell(row[column][metric]) for metric in METRICS),
             f"{row['seconds']:,.0f}",
         ]
