@@ -6,6 +6,7 @@ from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from pipeline.layout import PROGRAM, Layout
+from pipeline.plan import SPLITS
 from pipeline.workspace import Workspace
 
 
@@ -47,8 +48,8 @@ class CrossLayout(Workspace):
             )
         from pipeline.config import load_config  # who only looks knows the paths, and not what sections are made of
 
-        for config in sorted(self.root.glob("fold-*/config.yaml")):
-            began = load_config(config).splits.folds
+        for splits in sorted(self.root.glob(f"fold-*/{SPLITS}")):  # before they are drawn, nothing is cut
+            began = load_config(splits.parents[1] / "config.yaml").splits.folds
             if began != folds:
                 raise ChainError(
                     f"{self.root} was begun with {began} folds, not {folds}",
