@@ -33,6 +33,11 @@ def test_survives_the_way_to_a_stage():
         {"unit": "cell"},
         {"seed": "0"},
         {"unknown": 1},
+        {"folds": 3},
+        {"fold": 1},
+        {"folds": 3, "fold": 3},
+        {"folds": 1, "fold": 0},
+        {"folds": 3, "fold": 0, "validation": 0.2},
     ],
 )
 def test_nonsense_is_refused(section):
