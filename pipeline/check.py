@@ -15,7 +15,6 @@ from pipeline.disk_need import disk_need
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 from pipeline.without_validation import refuse_what_needs_validation
-from stages.promote_config import CROSSVAL
 from stages.train.config import TeacherConfig
 
 if TYPE_CHECKING:
@@ -93,8 +92,6 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
         yield f"warning  {warning}"
     if not counts[VALIDATION] or config.splits.folds is not None:
         refuse_what_needs_validation(config)
-    if not counts[VALIDATION] and config.rounds and config.promote.gate:
-        yield f"warning  the gate has nothing to go by: {CROSSVAL}"
     return counts[POOL] + counts[VALIDATION] + counts[TEST]
 
 

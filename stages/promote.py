@@ -25,7 +25,7 @@ from stages.job import Job
 from stages.judged import FILE, Judged, read_judged
 from stages.networks import all_finite
 from stages.paired import METRICS, MIN_GROUPS, compare
-from stages.promote_config import CROSSVAL, PromoteConfig
+from stages.promote_config import PromoteConfig
 from stages.quality import confusion
 from stages.snapshots import snapshots_of
 
@@ -101,7 +101,8 @@ def decide(section: PromoteConfig, teacher: Judged | None, student: Judged | Non
     if not section.gate:
         return record | {"winner": "student", "reason": "the gate is off (promote.gate: false)"}
     if teacher is None or student is None:
-        return record | {"winner": "student", "reason": f"no validation split: every student is promoted; {CROSSVAL}"}
+        why = "no validation split: every student is promoted; `crossval CONFIG OUT` finds how many rounds are worth it"
+        return record | {"winner": "student", "reason": why}
     assert (teacher.ids == student.ids).all(), "teacher and student were judged on different patches"
     classes = teacher.log_probs.shape[1]
     found = compare(

@@ -6,8 +6,6 @@ from pydantic import Field
 
 from data.section import Section
 
-CROSSVAL = "`crossval CONFIG OUT` finds by cross-validation how many rounds are worth it"
-
 
 class PromoteConfig(Section):
     """The gate: the student must not be worse on validation. Without a validation split every student passes."""
