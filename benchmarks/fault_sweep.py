@@ -196,11 +196,16 @@ class Sweep:
                 for kind in point.kinds:
                     yield Strike(scenario, point.name, nth, kind)
 
-    def go(self, strikes: list[Strike], together: int) -> None:
-        """Every strike; each chain ends, and is compared, after `together` of them."""
+    def go(self, strikes: list[Strike], together: int, minutes: float) -> None:
+        """Every strike; a chain ends, and is compared, after `together` of them. minutes: no chain is begun later."""
+        until = time.monotonic() + 60 * minutes
         late: list[Strike] = []  # the chain they were in did not come there: a chain each
         for hand in self._hands(strikes, together):
             late += self._chain(hand)
+            said = f"{len(self.struck):,} of {len(strikes):,} injections, {len(self.wrong)} wrong"
+            print(said, end="\r", file=sys.stderr, flush=True)
+            if time.monotonic() > until:
+                return
         for strike in late:
             assert not self._chain([strike]), f"{strike}: passed in the first run, and now not"
 
@@ -242,7 +247,8 @@ class Sweep:
 
         near.sort(key=when)
         count = max(1, round(len(near) / together))
-        return [near[i::count] for i in range(count)] + [[strike] for strike in alone]
+        hands = [near[i::count] for i in range(count)] + [[strike] for strike in alone]
+        return rng.sample(hands, len(hands))  # so that a part of them is a fair part
 
     def _judge(self, strike: Strike, outcome: Outcome) -> None:
         if outcome.code not in EXITS[strike.kind]:
@@ -303,6 +309,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=0, help="only so many; 0: all")
     parser.add_argument("--together", type=int, default=1, help="strikes a chain")
     parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=1e9, help="no chain is begun later")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--into", type=Path, help="where chains are run; default: a new directory in memory")
     args = parser.parse_args()
@@ -313,13 +320,14 @@ def main() -> int:
         strikes = list(sweep.strikes(args.occurrences))
         if args.sample:
             strikes = sampled(strikes, args.sample, args.seed)
-        sweep.go(strikes, args.together)
+        sweep.go(strikes, args.together, args.minutes)
     for line in sweep.wrong:
         print(line)
     by_kind = collections.Counter(strike.kind for strike in sweep.struck)
     summary = {
         "points": len({strike.point for strike in sweep.struck}),
         "injections": len(sweep.struck),
+        "asked": len(strikes),
         "kinds": dict(sorted(by_kind.items())),
         "chains": sweep.chains,
         "files": len(sweep.truth),
