@@ -16,6 +16,11 @@ class Encoder(Section):
     size_px: Annotated[
         int | None, Field(ge=8, description="patches are enlarged to this size for it; null: as they are")
     ] = None
+    style: bool = Field(
+        False,
+        description="also write what patches are made of: mean and deviation of each channel at several depths, where "
+        "stain, texture and cells are told apart; a timm backbone",
+    )
 
 
 class PredictConfig(Section):

@@ -10,7 +10,7 @@ import torch
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
 
-OF_TEACHER, OF_ENCODER = "embeddings.h5", "encoder.h5"
+OF_TEACHER, OF_ENCODER, OF_STYLE = "embeddings.h5", "encoder.h5", "style.h5"
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from stages.loading import PlainPatches, in_batches, loader
 from stages.memory import sizes_named
 from stages.predict.embedding import Tap
 from stages.predict.mc_dropout import deviation
+from stages.predict.style import styled
 
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
 
@@ -28,8 +29,8 @@ class Asked:
     """What is asked of a network for every patch.
 
     views: averaged; mc_passes: with dropout, 0 for none, draws keyed by seed; earlier: other states of the same
-    network, each asked with the same views; embeddings: what the classifier reads, so many values a patch, 0: not
-    asked for.
+    network, each asked with the same views; embeddings: what the classifier reads, style: what the patch is made of,
+    so many values a patch, 0: not asked for. Style is of one view.
     """
 
     views: int
@@ -37,12 +38,14 @@ class Asked:
     seed: int = 0
     earlier: tuple[torch.nn.Module, ...] = ()
     embeddings: int = 0
+    style: int = 0
 
     def columns(self, classes: int) -> dict[str, tuple[int, ...]]:
         """Name -> shape a patch of what a sink is given."""
         shapes: dict[str, tuple[int, ...]] = {"log_probs": (classes,)}
         shapes |= {"deviation": (classes,)} if self.mc_passes else {}
         shapes |= {"embeddings": (self.embeddings,)} if self.embeddings else {}
+        shapes |= {"style": (self.style,)} if self.style else {}
         return shapes | ({"opinions": (len(self.earlier), classes)} if self.earlier else {})
 
 
@@ -83,7 +86,12 @@ class _Scorer(pl.LightningModule):
         fault.point("predict.batch")
         image, index = batch
         image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
-        found = {"log_probs": log_probs(self.network, image, self.asked.views)}
+        found = {}
+        if self.asked.style:
+            logits, found["style"] = styled(self.network, image)
+            found["log_probs"] = logits.float().log_softmax(1)
+        else:
+            found["log_probs"] = log_probs(self.network, image, self.asked.views)
         if self.tap is not None:
             found["embeddings"] = self.tap.take()
         heartbeat.tick()

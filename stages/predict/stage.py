@@ -24,10 +24,11 @@ from stages.input_size import feed_at
 from stages.job import Job
 from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
-from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, Tap, write_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, Tap, write_embeddings
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
+from stages.predict.style import width_of
 from stages.progress import LOG, StageProgress
 from stages.scores import Scores, write_scores
 from stages.snapshots import snapshots_of
@@ -39,7 +40,8 @@ def run(job: Job) -> str:
 
     Beside them the deviation over MC-dropout passes, where these are asked for, and what earlier states of the
     teacher say, where it has any. With `predict.embeddings` also embeddings.h5, and in the first round with
-    `predict.encoder` encoder.h5: of the labelled patches too, since it is from them that labels are propagated.
+    `predict.encoder` encoder.h5 and style.h5: of the labelled patches too, since it is from them that labels are
+    propagated.
     """
     section = PredictConfig.model_validate_json(json.dumps(job.section))
     splits = load_splits(job.inputs["splits"])
@@ -76,7 +78,7 @@ def run(job: Job) -> str:
 
 
 def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wanted: np.ndarray) -> None:
-    """Write encoder.h5: what the frozen encoder sees in the patches `wanted`."""
+    """Write encoder.h5: what the frozen encoder sees in the patches `wanted`; with `style` also what it sees before."""
     own = section.encoder
     assert own is not None
     as_section = TrainConfig(backbone=own.backbone, init=own.init)
@@ -85,10 +87,12 @@ def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wan
     network = first_network(as_section, len(splits.classes), images.kind, "predict.encoder").eval()
     feed_at(network, own.size_px)
     mean, std = normalisation(as_section, images.kind, (list(splits.mean), list(splits.std)))
-    asked = Asked(1, embeddings=Tap(network).width)
+    asked = Asked(1, embeddings=Tap(network).width, style=width_of(network) if own.style else 0)
     found = _each(job, section, "encoder", (network, mean, std), images, wanted, asked)
     if found is not None:
         write_embeddings(job.out / OF_ENCODER, Embeddings(found[0], found[1]["embeddings"]))
+        if own.style:
+            write_embeddings(job.out / OF_STYLE, Embeddings(found[0], found[1]["style"]))
 
 
 def _each(

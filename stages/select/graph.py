@@ -1,6 +1,7 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
 import warnings
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ from data.keys import seed_of
 from data.labels import GivenLabels
 from data.splits import Splits
 from stages.job import Job
-from stages.predict.embedding import OF_ENCODER, OF_TEACHER, read_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings
 from stages.scores import Scores, read_scores
-from stages.select.propagate import Propagate, drawn_inside, embedded, propagated
+from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded, standardised
 
 FILE = "believed.h5"
 FOLDS = 5
@@ -33,61 +34,90 @@ class Graph:
     def __init__(self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray) -> None:
         self._section, self._splits, self._seed = section, splits, seed_of(job.seed, "propagate")
         self._ids = np.sort(np.concatenate([splits.labelled.ids, pool, splits.validation.ids]))
+        self._graphs: dict[tuple[str, ...], Likeness] = {}
         self._sources = {name: read_embeddings(path).of(self._ids) for name, path in _files(job).items()}
+        if OF_STYLE in self._sources:
+            # channels of every depth, each in a unit of its own
+            self._sources[OF_STYLE] = standardised(self._sources[OF_STYLE])
 
     def scores(self, ids: np.ndarray) -> Scores:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
-        return self._told(list(self._sources), self._splits.labelled, ids)
+        given = self._splits.labelled
+        said = self._along(list(self._sources)).propagated(self._rows(given.ids), _codes(given), self._classes)
+        return Scores(ids, np.log(said[self._rows(ids)]).astype(np.float16))
 
-    def accuracy(self, group: np.ndarray) -> float | None:
+    def accuracy(self, labelled: np.ndarray, pool: np.ndarray) -> float | None:
         """How often the pool is told right, as far as given labels can say without validation; None: too few of them.
 
-        Told by other folds, given labels are right too often, since the teacher has learnt them all; by the encoder's
-        embeddings alone, which know no label, too seldom, since the teacher's are better. The truth lies between, and
-        so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
+        labelled, pool: the group (patient, slide) of each labelled patch (L,) and of each pool patch (N,).
+        A label is told by other folds of labels, while its patch stays in the graph like any of the pool. Folds divide
+        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest.
+        Along the teacher's embeddings labels are told right too often, since it has learnt them all; along those of
+        the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
+        between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
         """
-        each = []
-        for sources in [list(self._sources), [OF_ENCODER] if OF_ENCODER in self._sources else list(self._sources)]:
-            scores, given = self._folds(group, sources)
-            if not len(given):
+        without = [name for name in self._sources if name != OF_TEACHER]
+        near = float(np.isin(pool, labelled).mean())
+        found = []
+        for names in (list(self._sources), without or list(self._sources)):
+            each = (near, np.arange(len(labelled))), (1 - near, labelled)
+            told = [(share, self._told_right(names, group)) for share, group in each if share > 0]
+            known = [(share, right) for share, right in told if right is not None]
+            if not known:
                 return None
-            each.append(float((scores.log_probs.argmax(axis=1) == given.label).mean()))
-        return sum(each) / 2
+            found.append(sum(share * right for share, right in known) / sum(share for share, _ in known))
+        return sum(found) / 2
 
-    def _folds(self, group: np.ndarray, sources: list[str]) -> tuple[Scores, GivenLabels]:
-        """The given labels as other folds tell them, whole groups (L,) in a fold; empty where there are too few."""
-        from sklearn.model_selection import StratifiedGroupKFold
+    def _told_right(self, names: list[str], group: np.ndarray) -> float | None:
+        """The share of given labels that other folds tell right, whole groups (L,) in a fold; None: no such folds."""
+        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         given = self._splits.labelled
         count = min(FOLDS, *(len(np.unique(group[given.label == k])) for k in np.unique(given.label)))
-        told = np.zeros(len(given), bool)
-        log_probs = np.zeros((len(given), len(self._splits.classes)), np.float16)
-        if count >= 2:
-            folds = StratifiedGroupKFold(count, shuffle=True, random_state=self._seed % 2**32)
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
-                drawn = list(folds.split(given.ids, given.label, group))
-            for others, own in drawn:
-                rest = GivenLabels(given.ids[others], given.label[others])
-                if len(np.unique(rest.label)) == len(np.unique(given.label)):
-                    log_probs[own] = self._told(sources, rest, given.ids[own]).log_probs
-                    told[own] = True
-        return Scores(given.ids[told], log_probs[told]), GivenLabels(given.ids[told], given.label[told])
+        if count < 2:
+            return None
+        graph, rows, label = self._along(names), self._rows(given.ids), _codes(given)
+        single = len(np.unique(group)) == len(group)  # the general way would take minutes over many labels
+        kind = StratifiedKFold if single else StratifiedGroupKFold
+        folds = kind(count, shuffle=True, random_state=self._seed % 2**32)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
+            drawn = list(folds.split(rows, label, group))
+        right: list[np.ndarray] = []
+        for others, own in drawn:
+            if len(np.unique(label[others])) == len(np.unique(label)):
+                said = graph.propagated(rows[others], label[others], self._classes)
+                right.append(said[rows[own]].argmax(axis=1) == label[own])
+        return float(np.concatenate(right).mean()) if right else None
 
-    def _told(self, sources: list[str], given: GivenLabels, ids: np.ndarray) -> Scores:
-        judged = np.union1d(self._splits.validation.ids, np.setdiff1d(self._splits.labelled.ids, given.ids))
-        must, never = np.isin(self._ids, given.ids), np.isin(self._ids, judged)
-        inside = drawn_inside(self._ids, must, never, self._section.most, self._seed)
-        points = embedded([self._sources[name] for name in sources], self._section.components)
-        label, rows = given.label.astype(np.int64), np.searchsorted(self._ids, given.ids)
-        said = propagated(self._section, points, rows, label, len(self._splits.classes), inside)
-        return Scores(ids, np.log(said[np.searchsorted(self._ids, ids)]).astype(np.float16))
+    @cached_property
+    def _inside(self) -> np.ndarray:
+        must, never = (np.isin(self._ids, part.ids) for part in (self._splits.labelled, self._splits.validation))
+        return drawn_inside(self._ids, must, never, self._section.most, self._seed)
+
+    def _along(self, names: list[str]) -> Likeness:
+        key = tuple(names)
+        if key not in self._graphs:
+            points = embedded([self._sources[name] for name in names], self._section.components)
+            self._graphs[key] = Likeness(self._section, points, self._inside)
+        return self._graphs[key]
+
+    @property
+    def _classes(self) -> int:
+        return len(self._splits.classes)
+
+    def _rows(self, ids: np.ndarray) -> np.ndarray:
+        return np.searchsorted(self._ids, ids)
+
+
+def _codes(given: GivenLabels) -> np.ndarray:
+    return given.label.astype(np.int64)
 
 
 def _files(job: Job) -> dict[str, Path]:
     # the encoder never learns, so the first round's word holds for all
     first = job.inputs.get("first_predict", job.inputs.get("previous_predict", job.inputs["predict"]))
-    found = {OF_TEACHER: job.inputs["predict"] / OF_TEACHER, OF_ENCODER: first / OF_ENCODER}
+    found = {OF_TEACHER: job.inputs["predict"] / OF_TEACHER, **{name: first / name for name in (OF_ENCODER, OF_STYLE)}}
     there = {name: path for name, path in found.items() if path.is_file()}
     if not there:
         raise ChainError(

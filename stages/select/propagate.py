@@ -42,35 +42,37 @@ class Propagate(Section):
     ] = 20_000
 
 
-def propagated(
-    section: Propagate,
-    points: np.ndarray,
-    given: np.ndarray,
-    label: np.ndarray,
-    classes: int,
-    inside: np.ndarray,
-) -> np.ndarray:
-    """What each patch is believed to be: (N, C) float32, rows sum to 1.
+class Likeness:
+    """The graph of N patches, made once: any given labels can be spread along it.
 
-    points: (N, D) unit vectors (`embedded`); given: rows that have a label; label: their classes; inside: (N,) bool,
-    rows of the graph, which hold all of `given`. Pure: one answer, whatever the order of the rows but for rounding.
+    points: (N, D) unit vectors (`embedded`); inside: (N,) bool, rows of the graph.
     """
-    assert bool(inside[given].all()), "a given label outside the graph teaches nobody"
-    rows = np.flatnonzero(inside)
-    place = np.full(len(points), -1, np.int64)
-    place[rows] = np.arange(len(rows))
-    counts = np.bincount(label, minlength=classes).astype(np.float64)
-    source = np.zeros((len(rows), classes))
-    source[place[given], label] = 1 / counts[label]  # classes spread alike, however many labels each has
-    spread = _spread(_graph(points[rows], section.neighbours), source, section.reach)
-    shares = (counts / counts.sum()) ** section.prior
-    # class mass normalisation (Zhu et al., ICML 2003): a class that spreads far is no more frequent for that
-    spread *= shares / np.maximum(spread.sum(axis=0), np.finfo(np.float64).tiny)
-    found = np.empty((len(points), classes))
-    found[rows] = _shares(spread)
-    outside = np.flatnonzero(~inside)
-    found[outside] = _shares(_told(points[outside], points[rows], found[rows], section.neighbours))
-    return found.astype(np.float32)
+
+    def __init__(self, section: Propagate, points: np.ndarray, inside: np.ndarray) -> None:
+        self._section, self._points = section, points
+        self._rows, self._outside = np.flatnonzero(inside), np.flatnonzero(~inside)
+        self._graph = _graph(points[self._rows], section.neighbours)
+
+    def propagated(self, given: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
+        """What each patch is believed to be: (N, C) float32, rows sum to 1.
+
+        given: rows of the graph that have a label; label: their classes. Pure: one answer, whatever the order of the
+        rows but for rounding.
+        """
+        at = np.searchsorted(self._rows, given)
+        assert np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], given), "a label outside teaches nobody"
+        counts = np.bincount(label, minlength=classes).astype(np.float64)
+        source = np.zeros((len(self._rows), classes))
+        source[at, label] = 1 / counts[label]  # classes spread alike, however many labels each has
+        spread = _spread(self._graph, source, self._section.reach)
+        shares = (counts / counts.sum()) ** self._section.prior
+        # class mass normalisation (Zhu et al., ICML 2003): a class that spreads far is no more frequent for that
+        spread *= shares / np.maximum(spread.sum(axis=0), np.finfo(np.float64).tiny)
+        found = np.empty((len(self._points), classes))
+        found[self._rows] = _shares(spread)
+        among = self._points[self._rows], found[self._rows]
+        found[self._outside] = _shares(_told(self._points[self._outside], *among, self._section.neighbours))
+        return found.astype(np.float32)
 
 
 def embedded(sources: Sequence[np.ndarray], components: int) -> np.ndarray:
@@ -86,6 +88,13 @@ def embedded(sources: Sequence[np.ndarray], components: int) -> np.ndarray:
         parts.append(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12))
     together: np.ndarray = (np.concatenate(parts, axis=1) / np.sqrt(len(parts))).astype(np.float32)
     return together
+
+
+def standardised(values: np.ndarray) -> np.ndarray:
+    """(N, D) with columns of mean 0 and deviation 1, or 0 throughout where a column never changes."""
+    spread = values.std(axis=0)
+    result: np.ndarray = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    return result
 
 
 def drawn_inside(ids: np.ndarray, must: np.ndarray, never: np.ndarray, most: int, seed: int) -> np.ndarray:

@@ -58,7 +58,8 @@ def run(job: Job) -> str:
         pool, validation = graph.scores(pool.ids).beside(pool), graph.scores(validation.ids)
         write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
         if rule.calibrate and len(deciding) < ENOUGH:
-            accuracy = graph.accuracy(groups_of(table, splits.labelled.ids))
+            groups = (groups_of(table, ids) for ids in (splits.labelled.ids, pool.ids))
+            accuracy = graph.accuracy(*groups)
             temperature = None if accuracy is None else matched_temperature(pool, accuracy)
     # a fold judges the models of this chain: it has no part in what they learn
     heard = validation if splits.fold is None else validation.without(validation.ids)

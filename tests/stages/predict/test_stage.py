@@ -13,7 +13,7 @@ from data.store import PatchStore
 from stages.networks import load_network
 from stages.predict import stage
 from stages.predict.config import PredictConfig
-from stages.predict.embedding import OF_ENCODER, OF_TEACHER, read_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings
 from stages.predict.scoring import log_probs, normalise, view
 from stages.predict.shards import Shards
 from stages.scores import read_scores
@@ -99,7 +99,7 @@ def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
     make_order: Order, tmp_path: Path, patches: dict[str, Path], teacher: Path, labelled_pool: dict[str, Path]
 ) -> None:
     inputs = {**patches, "teacher": teacher}
-    encoder = {"backbone": "test_resnet", "init": {"kind": "random"}}
+    encoder = {"backbone": "test_resnet", "init": {"kind": "random"}, "style": True}
     one = job(make_order, tmp_path, inputs, embeddings=True, encoder=encoder)
     stage.run(one)
     network, _ = load_network(teacher)
@@ -107,7 +107,8 @@ def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
     seen = read_embeddings(one.out / OF_TEACHER)
     wanted = [splits.labelled.ids, splits.pool, splits.validation.ids, splits.test.ids]
     assert np.array_equal(seen.ids, np.sort(np.concatenate(wanted)))
-    assert np.array_equal(read_embeddings(one.out / OF_ENCODER).ids, seen.ids)
+    for name in (OF_ENCODER, OF_STYLE):
+        assert np.array_equal(read_embeddings(one.out / name).ids, seen.ids)
     plain = read_scores(labelled_pool["predict"] / "scores.h5", "pool")
     head: Any = network.get_submodule(network.pretrained_cfg["classifier"])  # type: ignore[index, arg-type, union-attr]
     with torch.inference_mode():
@@ -117,5 +118,5 @@ def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
 
     again = job(make_order, tmp_path / "again", inputs, embeddings=True, encoder=encoder)
     stage.run(again)
-    for name in (OF_TEACHER, OF_ENCODER, "scores.h5"):
+    for name in (OF_TEACHER, OF_ENCODER, OF_STYLE, "scores.h5"):
         assert (again.out / name).read_bytes() == (one.out / name).read_bytes()

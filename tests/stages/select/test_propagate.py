@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.select.propagate import Propagate, drawn_inside, embedded, propagated
+from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded, standardised
 
 N, CLASSES = 600, 3
 
@@ -16,6 +16,12 @@ def islands(seed: int = 0, spread: float = 0.15) -> tuple[np.ndarray, np.ndarray
     points = centre[island] + spread * rng.normal(size=(N, 24)) / np.sqrt(24)
     points /= np.linalg.norm(points, axis=1, keepdims=True)
     return points.astype(np.float32), island
+
+
+def propagated(
+    section: Propagate, points: np.ndarray, given: np.ndarray, label: np.ndarray, classes: int, inside: np.ndarray
+) -> np.ndarray:
+    return Likeness(section, points, inside).propagated(given, label, classes)
 
 
 def one_each(island: np.ndarray) -> np.ndarray:
@@ -119,3 +125,20 @@ def test_fewer_patches_than_neighbours_and_a_class_without_a_label() -> None:
     said = propagated(Propagate(), points, np.arange(2), np.arange(2), 3, everything(4))
     assert said.argmax(1)[:2].tolist() == [0, 1]
     assert said[:, 2].max() < 0.01
+
+
+def test_one_graph_spreads_any_labels_as_a_graph_of_their_own_would() -> None:
+    points, island = islands(spread=0.6)
+    graph = Likeness(Propagate(), points, everything(N))
+    for given in (one_each(island), one_each(island)[:4], np.arange(40)):
+        label = island[given] % CLASSES
+        alone = propagated(Propagate(), points, given, label, CLASSES, everything(N))
+        np.testing.assert_array_equal(graph.propagated(given, label, CLASSES), alone)
+
+
+def test_columns_of_any_unit_weigh_the_same_and_a_constant_one_nothing() -> None:
+    values = np.random.default_rng(0).normal(size=(60, 4)) * [1, 100, 1e-3, 0] + 5
+    found = standardised(values)
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
+    np.testing.assert_allclose(found.std(0), [1, 1, 1, 0], atol=1e-9)
+    np.testing.assert_allclose(standardised(values * 7 + 1), found, atol=1e-9)

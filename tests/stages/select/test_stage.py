@@ -11,11 +11,12 @@ from data.errors import ChainError, ExitCode
 from data.splits import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from data.table import Column, PatchTable
 from stages.job import Job
-from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import stage
 from stages.select.belief import Belief
-from stages.select.graph import scores_of
+from stages.select.graph import Graph, scores_of
+from stages.select.propagate import Propagate
 from stages.select.rules import members
 from stages.select.selection import Selection, read_selection
 
@@ -389,6 +390,39 @@ def test_propagated_labels_are_what_the_rule_and_the_student_believe(world):
     )
     stage.run(later)
     assert quality(later.out)["total"]["churn"] == 0
+
+
+def test_style_tells_what_the_last_layer_overlooks(world):
+    """And each of its channels counts alike, whatever its unit."""
+    predicted, precision = predict(world, "predict"), []
+    embeddings(world, predicted, OF_ENCODER, right=0.1)
+    keys = {"rule": "balanced", "share": 0.5, "min_confidence": 0, "propagate": {}}
+    for name in ("without", "with"):
+        if name == "with":
+            embeddings(world, predicted, OF_STYLE, seed=2, right=0.6)
+            seen = read_embeddings(predicted / OF_STYLE)
+            # as deep as a network goes, channels differ by orders of magnitude
+            scaled = seen.values * np.r_[np.ones(8), np.full(8, 100)]
+            write_embeddings(predicted / OF_STYLE, Embeddings(seen.ids, scaled.astype(np.float16)))
+        one = job(world, predicted, name, **keys)
+        stage.run(one)
+        precision.append(quality(one.out)["total"]["audit"]["precision"])
+    assert precision[0] < 0.7
+    assert precision[1] > precision[0] + 0.2
+
+
+def test_labels_say_how_often_the_pool_is_told_right(world):
+    """Told by other folds along what knows no label, as often as the pool is: near its hidden truth."""
+    predicted = predict(world, "predict")
+    for right in (0.2, 0.4, 1.0):
+        embeddings(world, predicted, OF_ENCODER, right=right)
+        splits = load_splits(world.splits)
+        graph = Graph(job(world, predicted, f"s{right}", rule="top_k", propagate={}), Propagate(), splits, splits.pool)
+        said = graph.scores(splits.pool).log_probs.argmax(1)
+        truth = world.truth[np.searchsorted(world.drawn.ids, splits.pool)]
+        alone = np.arange(N)[:, None] * 2
+        found = graph.accuracy(alone[: len(splits.labelled), 0], alone[: len(splits.pool), 0] + 1)
+        assert found == pytest.approx((said == truth).mean(), abs=0.12)
 
 
 def test_what_is_judged_tells_nobody(world):
