@@ -3,6 +3,7 @@
 import io
 import json
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,22 +53,30 @@ def frozen_features(
 
 
 def _taken(listing: Listing, weights: Path, px: int, device: str) -> tuple[np.ndarray, np.ndarray]:
-    network, mean, std = _encoder(weights, device)
+    network, normalised = encoder(weights, device)
     features, histograms = [], []
-    with torch.inference_mode(), strict_pillow():
+    with torch.inference_mode():
+        for pixels, batch in batches(listing, px):
+            histograms += [colours(patch) for patch in pixels]
+            features.append(network(normalised(batch)).float().cpu().numpy())
+    return np.concatenate(features), np.stack(histograms)
+
+
+def batches(listing: Listing, px: int) -> Iterator[tuple[list[np.ndarray], torch.Tensor]]:
+    """Patches as they are stored, and as RGB images (B, 3, px, px) in [0, 1], in the order of the listing."""
+    with strict_pillow():
         for start in range(0, len(listing), BATCH):
             pixels = [_pixels(listing, key) for key in listing.key[start : start + BATCH]]
-            histograms += [colours(patch) for patch in pixels]
-            batch = torch.from_numpy(np.stack(pixels)).to(device).permute(0, 3, 1, 2).float() / 255
+            batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2).float() / 255
             if batch.shape[1] == 1:
                 batch = batch.expand(-1, 3, -1, -1)
             if batch.shape[2] != px:
                 batch = torch.nn.functional.interpolate(batch, (px, px), mode="bicubic", antialias=True).clamp(0, 1)
-            features.append(network((batch - mean) / std).float().cpu().numpy())
-    return np.concatenate(features), np.stack(histograms)
+            yield pixels, batch
 
 
-def _encoder(weights: Path, device: str) -> tuple[torch.nn.Module, torch.Tensor, torch.Tensor]:
+def encoder(weights: Path, device: str = "cpu") -> tuple[torch.nn.Module, Callable[[torch.Tensor], torch.Tensor]]:
+    """The frozen network, which gives features (B, 1280), and what brings images in [0, 1] to its input."""
     import timm
     from safetensors.torch import load_file
 
@@ -75,7 +84,7 @@ def _encoder(weights: Path, device: str) -> tuple[torch.nn.Module, torch.Tensor,
     network.load_state_dict(load_file(weights), strict=True)  # every tensor, or an error: nothing stays random unseen
     network.reset_classifier(0)
     mean, std = (torch.tensor(network.pretrained_cfg[key], device=device).view(1, 3, 1, 1) for key in ("mean", "std"))
-    return network.eval().to(device), mean, std
+    return network.eval().to(device), lambda image: (image.to(device) - mean) / std
 
 
 def _pixels(listing: Listing, key: str) -> np.ndarray:

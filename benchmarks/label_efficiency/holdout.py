@@ -59,10 +59,10 @@ def manifest(
     trains = side == LABELLED
     # audit: a source may know labels of its pool; the program keeps them apart and nothing decides by them
     split[trains] = "labelled" if labels is None else "pool"
+    if labels is not None:
+        split[given(listing, side, seed, labels)] = "labelled"
     for name in listing.classes:
         own = listing.label == name
-        if labels is not None:
-            split[_first(listing, trains & own, labels[name], "given", seed)] = "labelled"
         split[_first(listing, (side == VALIDATION) & own, judging.get(name, 0), "judging", seed)] = "validation"
     out = io.StringIO(newline="")
     rows = csv.writer(out, lineterminator="\n")
@@ -72,6 +72,14 @@ def manifest(
             [str(v[row]) for v in (listing.key, listing.label, listing.patient, listing.slide)] + [str(split[row])]
         )
     return out.getvalue().encode()
+
+
+def given(listing: Listing, side: np.ndarray, seed: int, labels: dict[str, int]) -> np.ndarray:
+    """Which patches give their label, so many a class: (N,) bool. A larger number contains the smaller ones."""
+    found = np.zeros(len(listing), bool)
+    for name, count in labels.items():
+        found[_first(listing, (side == LABELLED) & (listing.label == name), count, "given", seed)] = True
+    return found
 
 
 def _first(listing: Listing, able: np.ndarray, count: int, *keys: str | int) -> np.ndarray:

@@ -3,8 +3,8 @@
 A graph joins every patch with those nearest to it, and each given label spreads along it until nothing changes (Zhou
 et al., "Learning with Local and Global Consistency", NeurIPS 2003; for self-training of networks, on their own
 embeddings: Iscen et al., CVPR 2019). With few labels this uses what a classifier does not: how the pool itself lies.
-The nearest are found by cosine in the embeddings of the frozen encoder and of the round's teacher together: the first
-has learnt nothing wrong, the second what this task is about.
+The nearest are found by cosine in the embeddings of the frozen encoder, its style (stages/predict/style.py) and the
+embeddings of the round's teacher together: the first two have learnt nothing wrong, the last what this task is about.
 
 A patch outside the graph (validation, and what is beyond `most` of a large pool) is told by its nearest ones inside.
 So a validation label never takes part in what validation then judges.
