@@ -15,6 +15,7 @@ from data.errors import ExitCode
 
 PREEMPTIONS = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 GRACE_S = 60.0
+AGAIN_S = 5.0  # from one `Ended` to the next, where a library swallowed it
 
 
 class Ended(BaseException):
@@ -34,6 +35,7 @@ class Watch:
         self.code: ExitCode | None = None
         self.grace_s = grace_s
         self.between_batches = False  # whether the running code asks for the flag itself
+        self.raised = False
 
     def check(self) -> None:
         """Raise Ended if a signal arrived at any time."""
@@ -57,6 +59,10 @@ class Watch:
             os.write(2, b"stopping after this batch; the same signal again stops at once\n")
             signal.setitimer(signal.ITIMER_REAL, self.grace_s)
             return
+        if self.raised and number != signal.SIGALRM:
+            return  # it is ending: raised in the middle of what cleans up, it would be shown as a traceback and lost
+        self.raised = True
+        signal.setitimer(signal.ITIMER_REAL, AGAIN_S)
         raise Ended(self.code or ExitCode.PREEMPTED)
 
 
