@@ -118,9 +118,12 @@ class Run:
         pool = scores_of(select, predict, "pool")
         pool = pool.without(self._reviewed(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
-        selection = read_selection(select / "selection.parquet")
         found = self.found["rounds"][self.numbers.index(number)]
-        return Round(number, found, belief, pool, selection, self.store, self.layout)
+        return Round(number, found, belief, pool, self.selection(number), self.store, self.layout)
+
+    def selection(self, number: int) -> Selection:
+        """What a round with a selection kept. Raises ChainError (76) where it cannot be read."""
+        return read_selection(self.layout.place(at(number, "select")) / "selection.parquet")
 
     @cached_property
     def given(self) -> Splits:

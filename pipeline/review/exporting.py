@@ -1,6 +1,5 @@
 """`review export`: the patches of a round that people are to look at, as pictures, a sheet and, for slides, GeoJSON."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -100,12 +99,11 @@ def _write(run: Run, number: int, chosen: list[Chosen], folder: Path) -> None:
         (folder / PICTURES / f"{id_text(one.id)}.png").write_bytes(pictures.png(one.id))
     found = places(run.store, run.table)
     if found is not None:
-        # the page draws a round's selection on its slides: here a selection of what is asked about
+        # the report draws what a round selects: here a selection of what is asked about
         ids = np.array([one.id for one in chosen], np.uint64)
         label = np.array([one.suggested for one in chosen])
         confidence = np.array([one.probs[one.suggested] for one in chosen])
-        asked = Selection.of(ids, label, confidence, number)
-        write_geojson(run, dataclasses.replace(run.round(number), selection=asked), found, folder / GEOJSON)
+        write_geojson(run, Selection.of(ids, label, confidence, number), found, folder / GEOJSON)
 
 
 def _about(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> dict[str, Any]:
