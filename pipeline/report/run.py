@@ -116,7 +116,7 @@ class Run:
             )
         predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
         pool = scores_of(select, predict, "pool")
-        pool = pool.without(self._reviewed(at(number, "select")).ids)  # what people looked at is no longer pool
+        pool = pool.without(self._honoured_by(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
         found = self.found["rounds"][self.numbers.index(number)]
         return Round(number, found, belief, pool, self.selection(number), self.store, self.layout)
@@ -128,10 +128,15 @@ class Run:
     @cached_property
     def given(self) -> Splits:
         """The splits with every review that is in place: what is labelled now, and what is pool."""
-        files = [self.layout.place(address) / FILE for address in addresses(self.layout)]
-        return honoured(self.splits, read_reviews(files, self.classes))
+        return honoured(self.splits, self.reviewed)
 
-    def _reviewed(self, address: str) -> Reviewed:
+    @cached_property
+    def reviewed(self) -> Reviewed:
+        """What people have said so far, whether a step honours it yet or not."""
+        files = [self.layout.place(address) / FILE for address in addresses(self.layout)]
+        return read_reviews(files, self.classes)
+
+    def _honoured_by(self, address: str) -> Reviewed:
         inputs = read_record(self.layout.place(address), address, self.layout).recipe["inputs"]
         roles = sorted(role for role in inputs if role.startswith(ROLE))
         return read_reviews([self.layout.reviews / role.removeprefix(ROLE) / FILE for role in roles], self.classes)

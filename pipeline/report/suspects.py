@@ -34,13 +34,23 @@ class Suspects:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def without(self, ids: np.ndarray) -> "Suspects":
+        """Of all other patches than `ids`."""
+        rest = ~np.isin(self.ids, ids)
+        columns = (column[rest] for column in (self.ids, self.given, self.looks, self.probs))
+        return Suspects(self.split, self.looked_at, *columns)
+
 
 def suspects(run: Run, likeness: Likeness | None) -> list[Suspects]:
-    """Of every split with given labels that something can be said of: labelled, validation, test."""
+    """Of every split with given labels that something can be said of: labelled, validation, test.
+
+    A label that a person has reviewed is not doubted any more.
+    """
     found = []
     if likeness is not None and likeness.probs is not None:
         rows = likeness.labelled
-        found.append(_of("labelled", likeness.ids[rows], likeness.label[rows].astype(np.int64), likeness.probs))
+        own = _of("labelled", likeness.ids[rows], likeness.label[rows].astype(np.int64), likeness.probs)
+        found.append(own.without(run.reviewed.ids))
     if run.numbers:
         last = run.round(run.numbers[-1])
         parts: tuple[tuple[str, GivenLabels], ...] = (("validation", run.splits.validation), ("test", run.splits.test))
