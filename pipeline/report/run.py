@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.labels import AuditLabels
+from data.labels import AuditLabels, GivenLabels
 from data.review_words import FILE, ROLE
 from data.reviewed import Reviewed, honoured, read_reviews
 from data.splits import Splits, load_audit, load_splits
@@ -25,6 +25,7 @@ from pipeline.status import rounds_of
 from pipeline.yaml_text import read_yaml
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
+from stages.select.graph import FILE as BELIEVED
 from stages.select.graph import scores_of
 from stages.select.selection import Selection, read_selection
 
@@ -226,6 +227,14 @@ class Round:
         """What the round believes of `validation`, its teacher of `test`."""
         select, predict = (self.layout.place(at(self.number, name)) for name in ("select", "predict"))
         return scores_of(select, predict, part) if part == "validation" else read_scores(predict / "scores.h5", part)
+
+    def held_out_probs(self, given: GivenLabels, part: str) -> np.ndarray:
+        """What `held_out` says of the patches of `given`, as the round reads it: (V, C) float32."""
+        scores = self.held_out(part)
+        propagated = (self.layout.place(at(self.number, "select")) / BELIEVED).is_file()
+        # a temperature and weights that were fitted to propagated labels say nothing of a teacher's own scores
+        belief = Belief(1.0) if propagated and part != "validation" else self.belief
+        return belief.of(scores)[np.searchsorted(scores.ids, given.ids)]
 
     def _believed(self) -> Iterator[np.ndarray]:
         # in pieces: a pool of millions has more classes than memory

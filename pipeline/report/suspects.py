@@ -12,8 +12,9 @@ from stages.label_errors import suspected
 WORDS = {
     "labelled": "logistic regression on the newest model's embeddings, fitted without the patch's own patient (else "
     "slide, else patch), in at most five folds; that model was itself trained on these labels, so some errors hide",
-    "validation": "the newest round's teacher, which never trained on them, calibrated",
-    "test": "the newest round's teacher, which never trained on them, calibrated",
+    "validation": "what the newest round believes of them, its teacher or labels propagated from others; none of them "
+    "has taught it",
+    "test": "the newest round's teacher, which never trained on them",
 }
 
 
@@ -56,8 +57,7 @@ def suspects(run: Run, likeness: Likeness | None) -> list[Suspects]:
         parts: tuple[tuple[str, GivenLabels], ...] = (("validation", run.splits.validation), ("test", run.splits.test))
         for name, given in parts:
             if len(given):
-                scores = last.held_out(name)
-                probs = last.belief.of(scores)[np.searchsorted(scores.ids, given.ids)]
+                probs = last.held_out_probs(given, name)
                 found.append(_of(name, given.ids, given.label.astype(np.int64), probs))
     return found
 

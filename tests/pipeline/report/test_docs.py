@@ -76,8 +76,9 @@ def test_the_geojson_is_read_back_as_the_selection(slides_run: Layout, number: i
 
 
 def test_the_commands_are_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run_chain.main(["report", "--help"])
+    for words in (["report"], ["review", "export"]):
+        with pytest.raises(SystemExit):
+            run_chain.main([*words, "--help"])
     told = capsys.readouterr().out
     for flag in set(re.findall(r"(?<!-)--[a-z][a-z-]+", DOCS)) - {"--json"}:
         assert flag in told, flag
