@@ -198,7 +198,7 @@ def serve(args: argparse.Namespace) -> None:
     from pipeline.review.web.server import serve as on
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a shell starts in the background ignores it
-    on(Layout(args.run), args.port, args.round, args.n, args.by, lambda line: print(line, flush=True))
+    on(Layout(args.run), args.port, args.round, args.n, args.pick, args.by, lambda line: print(line, flush=True))
 
 
 def unlock(args: argparse.Namespace) -> None:
@@ -395,7 +395,6 @@ def _add_review(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         sub.add_argument("run", type=Path, metavar="RUN")
     _add_asked(out)
     out.add_argument("--out", type=Path, metavar="DIR", help="a new folder; otherwise one in RUN/exports")
-    out.add_argument("--pick", choices=["informative", "random"], default="informative")
     back.add_argument("file", type=Path, metavar="FILE", help="review.csv of an export")
     back.add_argument("--by", required=True, metavar="NAME", help="who labelled")
     back.add_argument("--revise", action="store_true", help="labels of earlier reviews may be changed")
@@ -405,6 +404,8 @@ def _add_review(verbs: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
 def _add_asked(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--round", type=int, metavar="R", help="from 0; otherwise the newest with a selection")
     sub.add_argument("--n", type=_some, default=200, metavar="N", help="how many patches (200)")
+    picks, what = ["informative", "random", "suspects"], "what tells most of the pool, an even draw, doubted labels"
+    sub.add_argument("--pick", choices=picks, default=picks[0], help=what)
 
 
 def _add_report(sub: argparse.ArgumentParser) -> None:

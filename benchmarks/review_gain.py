@@ -1,10 +1,12 @@
 """What is an hour of labelling worth? The most informative patches of a finished chain against random ones.
 
-    python benchmarks/review_gain.py [--seeds 0 1 2] [--n 100] [--round 0] [--into runs/review_gain] [--set KEY=VALUE]
+    python benchmarks/review_gain.py [--seeds 0 1 2] [--n 100] [--round 0] [--from teacher] [--into runs/review_gain]
+                                     [--set KEY=VALUE]
 
 For each seed the chain is run; then, in two copies of it, N pool patches of a round are exported, labelled by the
-hidden truth as an infallible person would, imported, and the chain is made again from the select step of that round.
-Prints test accuracy of the final model before and after. Interrupted, it goes on where it was.
+hidden truth as an infallible person would, imported, and the chain is made again: from the first teacher on, which
+learns these labels too, or, with `--from select`, from what that round decided on. Prints test accuracy of the final
+model before and after. Interrupted, it goes on: what is finished is not repeated.
 """
 
 import argparse
@@ -16,6 +18,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -23,18 +26,21 @@ sys.path.insert(0, str(ROOT))
 from data.splits import load_audit, load_splits  # noqa: E402
 
 PICKS = ("informative", "random")
+RESULT = "review_gain.json"  # in a copy whose chain has been made again to its end
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--n", type=int, default=100)
     parser.add_argument("--round", type=int, default=0)
+    parser.add_argument("--from", dest="start", choices=["teacher", "select"], default="teacher")
     parser.add_argument("--into", type=Path, default=ROOT / "runs" / "review_gain")
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "demo.yaml")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
     parser.add_argument("--threads", type=int, default=0)
     args = parser.parse_args()
+    start = "rounds/00/teacher" if args.start == "teacher" else f"rounds/{args.round:02d}/select"
     found: dict[str, list[float]] = {name: [] for name in ("before", *PICKS)}
     for seed in args.seeds:
         begun = time.monotonic()
@@ -42,17 +48,15 @@ def main() -> None:
         sets = [f"seed={seed}", f"splits.seed={seed}", f"data.sources.0.seed={seed}", *args.overrides]
         chain("run", args.config, base, *[word for one in sets for word in ("--set", one)], threads=args.threads)
         found["before"].append(accuracy(base))
-        right = {}
+        shown = [f"before {100 * found['before'][-1]:.1f}"]
         for pick in PICKS:
-            run = args.into / f"seed-{seed}-{pick}"
-            right[pick] = reviewed(base, run, pick, args.round, args.n, args.threads)
-            found[pick].append(accuracy(run))
-        shown = ", ".join(
-            f"{name} {100 * values[-1]:.1f}"
-            + (f" ({right[name]} of {args.n} suggestions were right)" if name in right else "")
-            for name, values in found.items()
-        )
-        print(f"seed {seed}: {shown}  ({time.monotonic() - begun:.0f} s)", flush=True)
+            run = args.into / f"seed-{seed}-{pick}-{args.n}-of-{args.round}-from-{args.start}"
+            result = reviewed(base, run, pick, args.round, args.n, start, args.threads)
+            found[pick].append(result["accuracy"])
+            shown.append(
+                f"{pick} {100 * result['accuracy']:.1f} ({result['agreed']} of {args.n} suggestions were right)"
+            )
+        print(f"seed {seed}: {', '.join(shown)}  ({time.monotonic() - begun:.0f} s)", flush=True)
     middle = {name: 100 * statistics.median(values) for name, values in found.items()}
     gains = {
         name: 100 * statistics.median([a - b for a, b in zip(found[name], found["before"], strict=True)])
@@ -64,17 +68,23 @@ def main() -> None:
     )
 
 
-def reviewed(base: Path, run: Path, pick: str, number: int, n: int, threads: int) -> int:
-    """Make `run` from a copy of `base`; returns how many suggestions were right."""
-    if not (run / "final" / "stage.json").is_file() or not (run / "reviews" / "0000").is_dir():
-        shutil.rmtree(run, ignore_errors=True)
+def reviewed(base: Path, run: Path, pick: str, number: int, n: int, start: str, threads: int) -> dict[str, Any]:
+    """Make `run` from a copy of `base`. start: address of the first step that is made again.
+
+    Returns accuracy (of the final model on test) and agreed (suggestions of the sheet that were right).
+    """
+    if not (run / RESULT).is_file():
+        shutil.rmtree(run, ignore_errors=True)  # of an attempt that was interrupted, nobody knows where
         shutil.copytree(base, run)
         folder = run / "exports" / "asked"
         chain("review", "export", run, "--round", number, "--n", n, "--pick", pick, "--out", folder, quiet=False)
         label_by_truth(run, folder / "review.csv")
         chain("review", "import", run, folder / "review.csv", "--by", "hidden truth", quiet=False)
-        chain("rerun", run, "--from", f"rounds/{number:02d}/select", threads=threads)
-    return int(json.loads((run / "reviews/0000/review.json").read_text())["agreed"])
+        chain("rerun", run, "--from", start, threads=threads)
+        about = json.loads((run / "reviews/0000/review.json").read_text())
+        (run / RESULT).write_text(json.dumps({"accuracy": accuracy(run), "agreed": about["agreed"]}))
+    result: dict[str, Any] = json.loads((run / RESULT).read_text())
+    return result
 
 
 def label_by_truth(run: Path, sheet: Path) -> None:

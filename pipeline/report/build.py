@@ -94,7 +94,10 @@ def write_report(layout: Layout, page: Path | None = None, options: Options | No
             "name another page with --out",
             ExitCode.NOT_WRITABLE,
         ) from error
-    files = write_tables(found.run, found.verdict, found.likeness, found.suspects, found.places, found.last, folder)
+    shown = sorted(_chosen(found.run.numbers, MOST_ROUNDS))
+    files = write_tables(
+        found.run, found.verdict, found.likeness, found.suspects, found.places, found.last, shown, folder
+    )
     html = file_bytes(page_of(found, files, folder.name))
     write_bytes(target, html)
     return f"{target}: {size(len(html))}; its tables: {folder}"

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,14 +10,15 @@ import numpy as np
 from data.atomic import replacing
 from pipeline.report.palette import COLOURS
 from pipeline.report.places import SLIDE, Places
-from pipeline.report.run import Round, Run
+from pipeline.report.run import Run
+from stages.select.selection import Selection
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
 LONGEST_STEM = 80
 
 
-def write_geojson(run: Run, now: Round, found: Places, directory: Path) -> dict[int, Path]:
-    """One FeatureCollection a slide with every kept patch of the round; slide code -> file. None of a CT volume.
+def write_geojson(run: Run, chosen: Selection, found: Places, directory: Path) -> dict[int, Path]:
+    """One FeatureCollection a slide with every patch of a selection; slide code -> file. None of a CT volume.
 
     A feature is a square named by its patch id, classified by its pseudo-label, with its confidence, weight and first
     round as measurements. Equal rounds give equal bytes.
@@ -25,10 +26,9 @@ def write_geojson(run: Run, now: Round, found: Places, directory: Path) -> dict[
     if found.kind != SLIDE:
         return {}
     directory.mkdir(parents=True, exist_ok=True)
-    classes = [_classification(name, code) for code, name in enumerate(run.classes)]
-    at = _places_of(run, now, found)
+    at = _places_of(run, chosen, found)
     placed = np.flatnonzero(at >= 0)
-    order = placed[np.lexsort((now.selection.ids[placed], found.slide[at[placed]]))]
+    order = placed[np.lexsort((chosen.ids[placed], found.slide[at[placed]]))]
     slides = found.slide[at[order]]
     files: dict[int, Path] = {}
     taken: set[str] = set()
@@ -37,35 +37,42 @@ def write_geojson(run: Run, now: Round, found: Places, directory: Path) -> dict[
         path = directory / f"{_stem(run.slides.names[int(code)], int(code), taken)}.geojson"
         with replacing(path) as part, part.open("w", encoding="utf-8") as file:
             file.write('{"type": "FeatureCollection", "features": [\n')
-            file.write(",\n".join(_feature(now, found, int(row), int(at[row]), classes) for row in rows))
+            file.write(",\n".join(_features(chosen, found, rows, at[rows], run.classes)))
             file.write("\n]}\n")
         files[int(code)] = path
+    for old in set(directory.glob("*.geojson")) - set(files.values()):
+        old.unlink()  # of an earlier report: nothing on that slide is kept any more
     return files
 
 
-def _places_of(run: Run, now: Round, found: Places) -> np.ndarray:
+def _places_of(run: Run, chosen: Selection, found: Places) -> np.ndarray:
     """(M,) index into the places of each row of the selection, -1 where it has none."""
     index = np.full(len(run.store), -1, np.int64)
     index[found.row] = np.arange(len(found.row))
-    at: np.ndarray = index[now.rows[now.kept_rows]]
+    at: np.ndarray = index[run.store.rows(chosen.ids)]
     return at
 
 
-def _feature(now: Round, found: Places, row: int, at: int, classes: Sequence[str]) -> str:
-    chosen = now.selection
-    x0, y0 = float(found.x[at]), float(found.y[at])
-    x1, y1 = x0 + float(found.side[at]), y0 + float(found.side[at])
-    # written out by hand: json.dumps of half a million of these takes minutes
-    corners = ((x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0))
-    ring = ",".join(f"[{x:.10g},{y:.10g}]" for x, y in corners)
-    return (
-        f'{{"type":"Feature","id":"{_uuid(int(chosen.ids[row]), int(chosen.label[row]))}",'
-        f'"geometry":{{"type":"Polygon","coordinates":[[{ring}]]}},'
-        f'"properties":{{"objectType":"detection","name":"{int(chosen.ids[row]):016x}",'
-        f'"classification":{classes[int(chosen.label[row])]},'
-        f'"measurements":{{"confidence":{float(chosen.confidence[row]):.6g},'
-        f'"weight":{float(chosen.weight[row]):.6g},"first round":{int(chosen.first_round[row])}}}}}}}'
-    )
+def _features(
+    chosen: Selection, found: Places, rows: np.ndarray, at: np.ndarray, names: Sequence[str]
+) -> Iterator[str]:
+    """A feature for each of these rows of the selection, which lie at the places `at`: both (K,)."""
+    classes = [_classification(name, code) for code, name in enumerate(names)]
+    x, y, side = (column[at].astype(np.float64) for column in (found.x, found.y, found.side))
+    edges = [column.tolist() for column in (x, y, x + side, y + side)]
+    own = [
+        column[rows].tolist()
+        for column in (chosen.ids, chosen.label, chosen.confidence, chosen.weight, chosen.first_round)
+    ]
+    # written out by hand, from plain numbers: json.dumps of half a million of these takes minutes
+    for x0, y0, x1, y1, one, label, confidence, weight, first in zip(*edges, *own, strict=True):
+        left, top, right, bottom = f"{x0:.10g}", f"{y0:.10g}", f"{x1:.10g}", f"{y1:.10g}"
+        yield (
+            f'{{"type":"Feature","id":"{_uuid(one, label)}","geometry":{{"type":"Polygon","coordinates":'
+            f"[[[{left},{top}],[{right},{top}],[{right},{bottom}],[{left},{bottom}],[{left},{top}]]]}},"
+            f'"properties":{{"objectType":"detection","name":"{one:016x}","classification":{classes[label]},'
+            f'"measurements":{{"confidence":{confidence:.6g},"weight":{weight:.6g},"first round":{first}}}}}}}'
+        )
 
 
 def _uuid(patch_id: int, label: int) -> str:

@@ -95,7 +95,7 @@ def project(features: np.ndarray, seed: int) -> tuple[np.ndarray, str]:
     if find_spec("umap") is not None and len(features) > 30:
         import umap
 
-        placed = umap.UMAP(random_state=seed % 2**32).fit_transform(coordinates)
+        placed = umap.UMAP(random_state=seed % 2**32, n_jobs=1).fit_transform(coordinates)  # a seed allows one thread
         return np.asarray(placed, np.float64), "UMAP of the first principal components (McInnes et al. 2018)"
     flat = np.zeros((len(features), 2))
     flat[:, : min(2, kept)] = coordinates[:, :2]

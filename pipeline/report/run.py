@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.labels import AuditLabels
+from data.labels import AuditLabels, GivenLabels
 from data.review_words import FILE, ROLE
 from data.reviewed import Reviewed, honoured, read_reviews
 from data.splits import Splits, load_audit, load_splits
@@ -25,6 +25,7 @@ from pipeline.status import rounds_of
 from pipeline.yaml_text import read_yaml
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
+from stages.select.graph import FILE as BELIEVED
 from stages.select.graph import scores_of
 from stages.select.selection import Selection, read_selection
 
@@ -116,19 +117,27 @@ class Run:
             )
         predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
         pool = scores_of(select, predict, "pool")
-        pool = pool.without(self._reviewed(at(number, "select")).ids)  # what people looked at is no longer pool
+        pool = pool.without(self._honoured_by(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
-        selection = read_selection(select / "selection.parquet")
         found = self.found["rounds"][self.numbers.index(number)]
-        return Round(number, found, belief, pool, selection, self.store, self.layout)
+        return Round(number, found, belief, pool, self.selection(number), self.store, self.layout)
+
+    def selection(self, number: int) -> Selection:
+        """What a round with a selection kept. Raises ChainError (76) where it cannot be read."""
+        return read_selection(self.layout.place(at(number, "select")) / "selection.parquet")
 
     @cached_property
     def given(self) -> Splits:
         """The splits with every review that is in place: what is labelled now, and what is pool."""
-        files = [self.layout.place(address) / FILE for address in addresses(self.layout)]
-        return honoured(self.splits, read_reviews(files, self.classes))
+        return honoured(self.splits, self.reviewed)
 
-    def _reviewed(self, address: str) -> Reviewed:
+    @cached_property
+    def reviewed(self) -> Reviewed:
+        """What people have said so far, whether a step honours it yet or not."""
+        files = [self.layout.place(address) / FILE for address in addresses(self.layout)]
+        return read_reviews(files, self.classes)
+
+    def _honoured_by(self, address: str) -> Reviewed:
         inputs = read_record(self.layout.place(address), address, self.layout).recipe["inputs"]
         roles = sorted(role for role in inputs if role.startswith(ROLE))
         return read_reviews([self.layout.reviews / role.removeprefix(ROLE) / FILE for role in roles], self.classes)
@@ -218,6 +227,14 @@ class Round:
         """What the round believes of `validation`, its teacher of `test`."""
         select, predict = (self.layout.place(at(self.number, name)) for name in ("select", "predict"))
         return scores_of(select, predict, part) if part == "validation" else read_scores(predict / "scores.h5", part)
+
+    def held_out_probs(self, given: GivenLabels, part: str) -> np.ndarray:
+        """What `held_out` says of the patches of `given`, as the round reads it: (V, C) float32."""
+        scores = self.held_out(part)
+        propagated = (self.layout.place(at(self.number, "select")) / BELIEVED).is_file()
+        # a temperature and weights that were fitted to propagated labels say nothing of a teacher's own scores
+        belief = Belief(1.0) if propagated and part != "validation" else self.belief
+        return belief.of(scores)[np.searchsorted(scores.ids, given.ids)]
 
     def _believed(self) -> Iterator[np.ndarray]:
         # in pieces: a pool of millions has more classes than memory

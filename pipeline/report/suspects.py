@@ -12,8 +12,9 @@ from stages.label_errors import suspected
 WORDS = {
     "labelled": "logistic regression on the newest model's embeddings, fitted without the patch's own patient (else "
     "slide, else patch), in at most five folds; that model was itself trained on these labels, so some errors hide",
-    "validation": "the newest round's teacher, which never trained on them, calibrated",
-    "test": "the newest round's teacher, which never trained on them, calibrated",
+    "validation": "what the newest round believes of them, its teacher or labels propagated from others; none of them "
+    "has taught it",
+    "test": "the newest round's teacher, which never trained on them",
 }
 
 
@@ -34,20 +35,29 @@ class Suspects:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def without(self, ids: np.ndarray) -> "Suspects":
+        """Of all other patches than `ids`."""
+        rest = ~np.isin(self.ids, ids)
+        columns = (column[rest] for column in (self.ids, self.given, self.looks, self.probs))
+        return Suspects(self.split, self.looked_at, *columns)
+
 
 def suspects(run: Run, likeness: Likeness | None) -> list[Suspects]:
-    """Of every split with given labels that something can be said of: labelled, validation, test."""
+    """Of every split with given labels that something can be said of: labelled, validation, test.
+
+    A label that a person has reviewed is not doubted any more.
+    """
     found = []
     if likeness is not None and likeness.probs is not None:
         rows = likeness.labelled
-        found.append(_of("labelled", likeness.ids[rows], likeness.label[rows].astype(np.int64), likeness.probs))
+        own = _of("labelled", likeness.ids[rows], likeness.label[rows].astype(np.int64), likeness.probs)
+        found.append(own.without(run.reviewed.ids))
     if run.numbers:
         last = run.round(run.numbers[-1])
         parts: tuple[tuple[str, GivenLabels], ...] = (("validation", run.splits.validation), ("test", run.splits.test))
         for name, given in parts:
             if len(given):
-                scores = last.held_out(name)
-                probs = last.belief.of(scores)[np.searchsorted(scores.ids, given.ids)]
+                probs = last.held_out_probs(given, name)
                 found.append(_of(name, given.ids, given.label.astype(np.int64), probs))
     return found
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pipeline.report.run import Round, Run
 from pipeline.report.suspects import Suspects
 from pipeline.report.verdict import Verdict
 
+MOST_FEATURES = 2_000_000  # of all GeoJSON together: 0.7 GB
 CLASS_FIGURES = (
     "predicted", "kept", "pseudo_labels", "coverage", "confidence_mean", "confidence_p10", "calibration_error",
     "share_kept", "share_labels", "churn", "kept_churn", "top5_share",
@@ -32,9 +34,10 @@ def write_tables(
     doubted: Sequence[Suspects],
     placed: Places | None,
     last: Round | None,
+    shown: Sequence[int],
     folder: Path,
 ) -> list[tuple[str, str]]:
-    """Write what there is; returns (name in the folder, what it holds)."""
+    """Write what there is; returns (name in the folder, what it holds). shown: rounds that the page shows."""
     found: list[tuple[str, str]] = []
     if judged.models:
         _csv(folder / "models.csv", _models(judged))
@@ -54,10 +57,27 @@ def write_tables(
     if seen is not None:
         _map(run, seen, folder / "map.parquet")
         found.append(("map.parquet", "the sample on the map: place, split, distance to the nearest label"))
-    if placed is not None and last is not None and placed.kind == SLIDE:
-        files = write_geojson(run, last, placed, folder / "geojson" / f"round-{last.number:02d}")
-        found.append((f"geojson/round-{last.number:02d}/", f"for QuPath: kept patches of {len(files):,} slides"))
+    if placed is not None and placed.kind == SLIDE:
+        found += _geojson(run, placed, shown, folder / "geojson")
     return found
+
+
+def _geojson(run: Run, placed: Places, shown: Sequence[int], folder: Path) -> Iterable[tuple[str, str]]:
+    """A folder a round, the newest first, as far as MOST_FEATURES reaches; the newest is always whole."""
+    found: dict[Path, tuple[str, str]] = {}
+    written = 0
+    for number in sorted(shown, reverse=True):
+        chosen = run.selection(number)
+        written += len(chosen)
+        if found and written > MOST_FEATURES:
+            break
+        place = folder / f"round-{number:02d}"
+        files = write_geojson(run, chosen, placed, place)
+        found[place] = (f"geojson/{place.name}/", f"for QuPath: what round {number} kept, {len(files):,} slides")
+    for old in set(folder.glob("round-[0-9][0-9]")) - set(found):
+        if old.is_dir() and not old.is_symlink():
+            shutil.rmtree(old)  # of an earlier report, before the round was made again
+    return reversed(found.values())
 
 
 def _models(judged: Verdict) -> Iterable[dict[str, Any]]:

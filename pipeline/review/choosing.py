@@ -1,4 +1,4 @@
-"""Which patches of a round people are asked about, and why each."""
+"""Which patches people are asked about, and why each: of a round's pool, or among the labels it was given."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,10 +8,11 @@ import numpy as np
 
 from data.keys import uniform
 from pipeline.report.run import Round, Run
+from pipeline.review.doubting import doubted
 from stages.informative import CANDIDATES, spread, worth
 from stages.label_errors import suspected
 
-Pick = Literal["informative", "random"]
+Pick = Literal["informative", "random", "suspects"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,14 @@ class Chosen:
 
 
 def choose(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> list[Chosen]:
-    """At most n pool patches of a round, never one of `known` (reviewed already). A function of what is committed.
+    """At most n patches, never one of `known` (reviewed already). A function of what is committed.
 
-    informative: see `stages.informative`; random: an even draw, from which the precision of a round can be told.
-    Raises ChainError (66) where the round has no selection.
+    informative, random: of the pool, see `stages.informative`, or an even draw, from which the precision of a round
+    can be told; suspects: of the labels that train, see `doubting`. Raises ChainError (66) where the round has no
+    selection, (65) where labels are too few to be doubted.
     """
+    if pick == "suspects":
+        return _suspects(run, number, n, known)
     now = run.round(number)
     before = _Before.of(run.round(number - 1), now) if number else None
     rows = np.flatnonzero(~np.isin(now.pool.ids, known))
@@ -53,6 +57,19 @@ def choose(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> list
             _why(run.classes, probs, int(before.predicted[row]) if before else -1, int(taught[row]), number),
         )
         for row, probs in zip(rows.tolist(), now.probs(rows), strict=True)
+    ]
+
+
+def _suspects(run: Run, number: int, n: int, known: np.ndarray) -> list[Chosen]:
+    found, names = doubted(run, number, known), run.classes
+    return [
+        Chosen(
+            int(found.ids[k]),
+            int(looks),
+            probs,
+            f"given as {names[given]} {probs[given]:.2f}, looks like {names[looks]} {probs[looks]:.2f}",
+        )
+        for k, (given, looks, probs) in enumerate(zip(found.given[:n], found.looks, found.probs, strict=False))
     ]
 
 

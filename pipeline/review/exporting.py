@@ -1,6 +1,5 @@
 """`review export`: the patches of a round that people are to look at, as pictures, a sheet and, for slides, GeoJSON."""
 
-import dataclasses
 import shutil
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,6 @@ import numpy as np
 from data.atomic import write_bytes, write_json
 from data.errors import ChainError, ExitCode
 from data.printable import harmless
-from data.review_words import FILE
-from data.reviewed import read_reviews
 from data.table import id_text
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import at
@@ -21,7 +18,6 @@ from pipeline.report.patches import Pictures
 from pipeline.report.places import places
 from pipeline.report.run import Run
 from pipeline.review.choosing import Chosen, Pick, choose
-from pipeline.review.holding import addresses
 from pipeline.review.sheet import SHEET, check_of, reject_word, write_sheet
 from stages.select.selection import Selection
 
@@ -29,9 +25,10 @@ ABOUT, HOW, PICTURES, GEOJSON = "export.json", "HOW.txt", "images", "geojson"
 
 
 def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: Pick = "informative") -> Path:
-    """Write a folder; returns it. The same run, round and n give the same bytes. number: None is the newest round.
+    """Write a folder; returns it. The same run, round, n and pick give the same bytes. number: None: the newest round.
 
-    Raises ChainError: 66 for a round without a selection, 73 where `out` holds something.
+    Raises ChainError: 66 for a round without a selection, or where there is nothing to ask; 73 where `out` holds
+    something; 65 where labels are too few to be doubted.
     """
     run = Run.open(layout)
     if number is None:
@@ -46,12 +43,14 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
             "name another folder with --out, or remove this one",
             ExitCode.NOT_WRITABLE,
         )
-    known = read_reviews([layout.place(address) / FILE for address in addresses(layout)], run.classes).ids
+    known = run.reviewed.ids
     chosen = choose(run, number, n, pick, known)
+    if not chosen:
+        raise _nobody(run, number, pick)
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    _write(run, number, chosen, part)
+    _write(run, number, chosen, pick, part)
     write_json(part / ABOUT, _about(run, number, n, pick, known))
     if folder.is_dir():
         folder.rmdir()
@@ -91,21 +90,20 @@ def rows_of(run: Run, number: int, chosen: list[Chosen]) -> list[dict[str, str]]
     return rows
 
 
-def _write(run: Run, number: int, chosen: list[Chosen], folder: Path) -> None:
+def _write(run: Run, number: int, chosen: list[Chosen], pick: Pick, folder: Path) -> None:
     write_sheet(folder / SHEET, run.classes, rows_of(run, number, chosen))
-    write_bytes(folder / HOW, _how(run).encode())
+    write_bytes(folder / HOW, _how(run, pick).encode())
     (folder / PICTURES).mkdir()
     pictures = Pictures(run.store)
     for one in chosen:
         (folder / PICTURES / f"{id_text(one.id)}.png").write_bytes(pictures.png(one.id))
     found = places(run.store, run.table)
     if found is not None:
-        # the page draws a round's selection on its slides: here a selection of what is asked about
+        # the report draws what a round selects: here a selection of what is asked about
         ids = np.array([one.id for one in chosen], np.uint64)
         label = np.array([one.suggested for one in chosen])
         confidence = np.array([one.probs[one.suggested] for one in chosen])
-        asked = Selection.of(ids, label, confidence, number)
-        write_geojson(run, dataclasses.replace(run.round(number), selection=asked), found, folder / GEOJSON)
+        write_geojson(run, Selection.of(ids, label, confidence, number), found, folder / GEOJSON)
 
 
 def _about(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> dict[str, Any]:
@@ -115,13 +113,28 @@ def _about(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> dict
             "reject": reject_word(run.classes), "made_of": made_of, "reviewed_before": len(known)}  # fmt: skip
 
 
-def _how(run: Run) -> str:
+def _how(run: Run, pick: Pick) -> str:
+    doubted = (
+        "\nThe chain was given a label for each of these patches, which the column `why` names first, and doubts it.\n"
+        "Write that class again where it is right: then it is not asked about any more.\n"
+    )
     classes = "\n".join(f"    {name}" for name in run.classes)
     return (
         f"Write into the column `label` of {SHEET} what a patch is, one of\n\n{classes}\n\n"
         f"or `{reject_word(run.classes)}` for a patch that is of no use (blurred, folded, empty, two things at once).\n"
         "Leave the cell blank where you cannot tell, and leave the other columns as they are: the column `check`\n"
         "binds a row to its picture, so that rows may be sorted, but only all columns together.\n"
+        + (doubted if pick == "suspects" else "")
+    )
+
+
+def _nobody(run: Run, number: int, pick: Pick) -> ChainError:
+    which = "given label that trains is in doubt" if pick == "suspects" else "patch of the pool is left"
+    return ChainError(
+        f"{run.layout.root}: round {number} has nothing to ask about",
+        f"no {which}, or each was reviewed already",
+        "choose another round with --round, or other patches with --pick",
+        ExitCode.MISSING,
     )
 
 

@@ -31,7 +31,10 @@ MOST_NAMED = 3  # faults of a sheet in one message
 
 @dataclass(frozen=True)
 class Said:
-    """What a sheet says, checked. new: what no earlier review says; agreed: suggestions that were confirmed."""
+    """What a sheet says, checked. new: what no earlier review says; agreed: suggestions that were confirmed.
+
+    Of `new`, labels that the splits had given already: kept as they were, corrected, or rejected.
+    """
 
     new: Reviewed
     rounds: tuple[int, ...]
@@ -40,6 +43,9 @@ class Said:
     blank: int
     repeated: int
     revised: int
+    given_kept: int
+    given_corrected: int
+    given_rejected: int
 
 
 def import_review(layout: Layout, path: Path, by: str, revise: bool = False, dry: bool = False) -> list[str]:
@@ -89,6 +95,7 @@ def _about(said: Said, classes: Sequence[str], who: str) -> dict[str, Any]:
         "agreed": said.agreed,
         "corrected": said.corrected,
         "revised": said.revised,
+        "given": {"kept": said.given_kept, "corrected": said.given_corrected, "rejected": said.given_rejected},
     }
 
 
@@ -127,6 +134,9 @@ def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Review
     by_name = {harmless(name): code for code, name in enumerate(splits.classes)}
     agreed = sum(code == by_name.get(said[one][0].suggested) for one, code in new.items())
     rejected = sum(code == REJECTED for code in new.values())
+    given = dict(zip(splits.labelled.ids.tolist(), splits.labelled.label.tolist(), strict=True))
+    again = {one: code for one, code in new.items() if one in given}
+    kept, gone = sum(code == given[one] for one, code in again.items()), list(again.values()).count(REJECTED)
     return Said(
         new=Reviewed.of(new),
         rounds=tuple(sorted({said[one][0].round for one in new})),
@@ -135,6 +145,9 @@ def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Review
         blank=len(rows) - len(filled),
         repeated=len(said) - len(new),
         revised=len(changed),
+        given_kept=kept,
+        given_corrected=len(again) - kept - gone,
+        given_rejected=gone,
     )
 
 
@@ -209,6 +222,11 @@ def _told(address: str, said: Said, classes: Sequence[str], who: str) -> list[st
         f"  {said.agreed:,} confirm the suggestion, {said.corrected:,} correct it; "
         f"{said.blank:,} rows blank, {said.repeated:,} said so before, {said.revised:,} change an earlier review",
     ]
+    if said.given_kept + said.given_corrected + said.given_rejected:
+        lines.append(
+            f"  of labels that were given before, {said.given_kept:,} are kept, {said.given_corrected:,} corrected and "
+            f"{said.given_rejected:,} rejected"
+        )
     return [printable(line) for line in lines]
 
 

@@ -1,4 +1,8 @@
-"""What a review will do: the first step that honours it, or the commands that make finished steps honour it."""
+"""What a review will do: the first step that honours it, or the commands that make finished steps honour it.
+
+A patch of the pool that was reviewed changes what a round decides: its scores stay. A label was given to the first
+teacher as well, and only that teacher, made again, forgets it: everything that was ever scored comes from it.
+"""
 
 from collections.abc import Sequence
 
@@ -21,12 +25,18 @@ def outlook(layout: Layout, start: str, rounds: Sequence[int]) -> list[str]:
     selected = [step.round for step in done if step.kind == "select"]
     # scores are facts of the teacher: what is decided from them is what changes
     for address in sorted({at(number, "select") for number in selected if number in (*rounds, selected[-1])}):
-        again = [step for step in done if running_order(step.address) >= running_order(address)]
         lines.append(
-            f"to have round {int(address.split('/')[1])} honour them as well: {layout.rerun(address)}"
-            f"  ({len(again)} finished step{'s' * (len(again) > 1)} again{_time(layout, again)})"
+            f"to have round {int(address.split('/')[1])} honour them as well: {_command(layout, done, address)}"
         )
+    if layout.stands(first := at(0, "teacher")):
+        lines.append(f"to have the first teacher learn them, and all that follows: {_command(layout, done, first)}")
     return lines
+
+
+def _command(layout: Layout, done: Sequence[Step], address: str) -> str:
+    again = [step for step in done if running_order(step.address) >= running_order(address)]
+    steps = f"{len(again)} finished step{'s' * (len(again) > 1)} again{_time(layout, again)}"
+    return f"{layout.rerun(address)}  ({steps})"
 
 
 def _time(layout: Layout, steps: Sequence[Step]) -> str:

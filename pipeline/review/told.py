@@ -1,5 +1,6 @@
 """Reviews for people and programs: `inspect`, the report and the labelling page say the same. Imports nothing heavy."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from data.printable import printable
@@ -21,6 +22,7 @@ def told(layout: Layout) -> list[dict[str, Any]]:
             "rejected": int(one.about.get("rejected", 0)),
             "agreed": int(one.about.get("agreed", 0)),
             "corrected": int(one.about.get("corrected", 0)),
+            "given": one.about.get("given", {}),
             "honoured_from": one.holds_from,
             "honoured": _honoured(layout, one.holds_from),
         }
@@ -34,11 +36,17 @@ def lines(found: list[dict[str, Any]]) -> list[str]:
         printable(
             f"{one['review']}: {one['by']}, {one['at']}: {count(sum(one['labels'].values()))} labels "
             f"({count(one['agreed'])} as suggested, {count(one['corrected'])} corrected), "
-            f"{count(one['rejected'])} rejected; honoured from {one['honoured_from']} on"
+            f"{count(one['rejected'])} rejected{_given(one['given'])}; honoured from {one['honoured_from']} on"
             + ("" if one["honoured"] else ", where nothing is done yet")
         )
         for one in found
     ]
+
+
+def _given(found: Mapping[str, int]) -> str:
+    """Of labels that the chain had been given: nothing is said where there are none."""
+    said = ", ".join(f"{count(found[word])} {word}" for word in ("kept", "corrected", "rejected") if found.get(word))
+    return f"; of labels given before: {said}" if said else ""
 
 
 def _honoured(layout: Layout, start: str) -> bool:

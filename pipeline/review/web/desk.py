@@ -13,6 +13,7 @@ from data.splits import load_splits
 from pipeline.layout import Layout
 from pipeline.plan import SPLITS
 from pipeline.report.run import Run
+from pipeline.review.choosing import Pick
 from pipeline.review.exporting import PICTURES, export
 from pipeline.review.holding import addresses
 from pipeline.review.importing import import_review
@@ -22,11 +23,11 @@ from pipeline.review.sheet import SHEET, reject_word, words
 class Desk:
     """What is labelled now. The next export is opened when this one is saved, or when nothing in it is labelled yet.
 
-    number: the round to label; None: the newest with a selection. n: how many patches.
+    number: the round to label; None: the newest with a selection. n: how many patches; pick: which.
     """
 
-    def __init__(self, layout: Layout, number: int | None, n: int) -> None:
-        self.layout, self.number, self.n = layout, number, n
+    def __init__(self, layout: Layout, number: int | None, n: int, pick: Pick = "informative") -> None:
+        self.layout, self.number, self.n, self.pick = layout, number, n, pick
         self._lock = threading.RLock()
         self._folder: Path | None = None
         self._rows: list[dict[str, str]] = []
@@ -95,16 +96,17 @@ class Desk:
             return
         reviewed = len(addresses(self.layout))
         # a sheet that was begun before the server was stopped is gone on with
-        begun = sorted(self.layout.exports.glob(f"page-*-{reviewed:04d}/{SHEET}"))
+        kind = "page" if self.pick == "informative" else f"page_{self.pick}"
+        begun = sorted(self.layout.exports.glob(f"{kind}-*-{reviewed:04d}/{SHEET}"))
         for path in reversed(begun):
             rows = _read(path)
             if any(row["label"] for row in rows):
                 self._take(path.parent, rows)
                 return
         number = self.number if self.number is not None else max(Run.open(self.layout).numbers, default=0)
-        folder = self.layout.exports / f"page-{number:02d}-{self.n}-{reviewed:04d}"
+        folder = self.layout.exports / f"{kind}-{number:02d}-{self.n}-{reviewed:04d}"
         if not (folder / SHEET).is_file():
-            export(self.layout, number, self.n, folder)
+            export(self.layout, number, self.n, folder, self.pick)
         self._take(folder, _read(folder / SHEET))
 
     def _take(self, folder: Path, rows: list[dict[str, str]]) -> None:

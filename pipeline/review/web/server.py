@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 from data.errors import ChainError, ExitCode
 from pipeline.layout import Layout
+from pipeline.review.choosing import Pick
 from pipeline.status import rounds_of
 
 HERE = "127.0.0.1"
 
 
-def serve(layout: Layout, port: int, number: int | None, n: int, by: str, say: Callable[[str], None]) -> None:
-    """Answer until interrupted. port: 0 is any free one; number, n: what the labelling page asks about.
+def serve(
+    layout: Layout, port: int, number: int | None, n: int, pick: Pick, by: str, say: Callable[[str], None]
+) -> None:
+    """Answer until interrupted. port: 0 is any free one; number, n, pick: what the labelling page asks about.
 
     Raises ChainError: 66 for no run directory or where Werkzeug is missing, 69 for a port that is taken.
     """
@@ -38,7 +41,7 @@ def serve(layout: Layout, port: int, number: int | None, n: int, by: str, say: C
     rounds_of(layout)
     with _listening(port) as listener:
         port = listener.getsockname()[1]
-        app = App(Live(layout), Desk(layout, number, n), by, port)
+        app = App(Live(layout), Desk(layout, number, n, pick), by, port)
         server = make_server(HERE, port, app, threaded=True, request_handler=Silent, fd=listener.fileno())
     say(f"http://{HERE}:{server.port}/{app.token}/       the report, live")
     say(f"http://{HERE}:{server.port}/{app.token}/label  label patches")

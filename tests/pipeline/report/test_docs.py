@@ -57,9 +57,10 @@ def test_the_data_frame_is_the_selection_with_names(slides_run: Layout) -> None:
         assert name in found.columns
 
 
-def test_the_geojson_is_read_back_as_the_selection(slides_run: Layout) -> None:
-    kept = pseudo_labels(slides_run.root, 2)
-    files = sorted((slides_run.root / "report" / "geojson" / "round-02").iterdir())
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_the_geojson_is_read_back_as_the_selection(slides_run: Layout, number: int) -> None:
+    kept = pseudo_labels(slides_run.root, number)
+    files = sorted((slides_run.root / "report" / "geojson" / f"round-{number:02d}").iterdir())
     assert len(files) == kept["slide"].nunique()
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+", path.name) for path in files)
     regions = [region for path in files for region in read_geojson(path)[0]]
@@ -75,8 +76,9 @@ def test_the_geojson_is_read_back_as_the_selection(slides_run: Layout) -> None:
 
 
 def test_the_commands_are_the_programs(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        run_chain.main(["report", "--help"])
+    for words in (["report"], ["review", "export"]):
+        with pytest.raises(SystemExit):
+            run_chain.main([*words, "--help"])
     told = capsys.readouterr().out
     for flag in set(re.findall(r"(?<!-)--[a-z][a-z-]+", DOCS)) - {"--json"}:
         assert flag in told, flag

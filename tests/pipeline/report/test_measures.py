@@ -1,10 +1,14 @@
 """Numbers behind the charts, against plain loops and known answers."""
 
+import sys
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.report import likeness
 from pipeline.report.charts import ticks
 from pipeline.report.likeness import FAR_QUANTILE, distances, project, sample
 from pipeline.report.measures import histograms, reliability, shares
@@ -101,7 +105,8 @@ def test_what_lies_apart_is_far() -> None:
     assert np.isinf(distances(near, np.zeros(100, bool))[1])
 
 
-def test_the_map_has_the_largest_axes_and_no_sign_of_its_own() -> None:
+def test_the_map_has_the_largest_axes_and_no_sign_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(likeness, "find_spec", lambda name: None)
     rng = np.random.default_rng(4)
     points = rng.normal(0, 1, (200, 5)) * [9, 4, 0.1, 0.1, 0.1]
     xy, how = project(points, 0)
@@ -109,6 +114,45 @@ def test_the_map_has_the_largest_axes_and_no_sign_of_its_own() -> None:
     assert abs(np.corrcoef(xy[:, 0], points[:, 0])[0, 1]) > 0.999
     np.testing.assert_allclose(project(points[:, ::-1].copy(), 0)[0], xy, atol=1e-9)
     assert project(points[:, :1], 0)[0].shape == (200, 2)
+
+
+def test_with_umap_installed_the_map_is_its_own_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: dict[str, object] = {}
+
+    class Fake:
+        """It suffices: what is handed over and drawn is tested here, how UMAP places it in the test below."""
+
+        def __init__(self, random_state: int, n_jobs: int) -> None:
+            asked["seed"] = random_state
+
+        def fit_transform(self, points: np.ndarray) -> np.ndarray:
+            asked["points"] = points
+            return points[:, :2].astype(np.float32)[::-1]
+
+    monkeypatch.setitem(sys.modules, "umap", SimpleNamespace(UMAP=Fake))
+    monkeypatch.setattr(likeness, "find_spec", lambda name: name)
+    points = np.random.default_rng(5).normal(0, 1, (100, 80))
+    xy, how = project(points, 2**40 + 3)
+    assert how.startswith("UMAP")
+    assert asked["seed"] == 3, "a seed of 32 bits"
+    handed = asked["points"]
+    assert isinstance(handed, np.ndarray)
+    assert handed.shape == (100, 50)
+    np.testing.assert_array_equal(xy, handed[::-1, :2].astype(np.float32))
+    assert "principal components," in project(points[:20], 0)[1], "too few patches for neighbourhoods"
+
+
+def test_umap_keeps_apart_what_is_apart_the_same_way_every_time() -> None:
+    pytest.importorskip("umap", reason="umap-learn is not installed: pip install 'patchchain[umap]'")
+    rng = np.random.default_rng(6)
+    points = np.concatenate([rng.normal(0, 1, (60, 20)), rng.normal(0, 1, (60, 20)) + 20])
+    xy, how = project(points, 1)
+    assert how.startswith("UMAP")
+    assert xy.shape == (120, 2)
+    middle = np.stack([xy[:60].mean(axis=0), xy[60:].mean(axis=0)])
+    nearer = np.linalg.norm(xy[:, None] - middle[None], axis=2).argmin(axis=1)
+    assert (nearer == np.arange(120) // 60).all()
+    np.testing.assert_array_equal(project(points, 1)[0], xy)
 
 
 @given(st.floats(0, 100), st.floats(0.001, 1000))

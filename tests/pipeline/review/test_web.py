@@ -195,7 +195,7 @@ def test_hostile_names_are_escaped_on_the_page(run: Path) -> None:
 def test_without_the_library_it_says_what_to_install(run: Path, monkeypatch: Any) -> None:
     monkeypatch.setitem(sys.modules, "werkzeug.serving", None)
     with pytest.raises(ChainError) as caught:
-        serve(Layout(run), 0, None, 5, "", print)
+        serve(Layout(run), 0, None, 5, "informative", "", print)
     assert "patchchain[serve]" in caught.value.todo
 
 
@@ -213,7 +213,7 @@ def test_it_listens_on_this_computer_alone_and_ends_with_ctrl_c(run: Path) -> No
         port = f":{int(match[1]):04X} 00000000:0000 0A"
         assert not listening or f"0100007F{port}" in listening
         with pytest.raises(ChainError) as caught:
-            serve(Layout(run), int(match[1]), None, 5, "", print)
+            serve(Layout(run), int(match[1]), None, 5, "informative", "", print)
         assert caught.value.code == ExitCode.IN_USE
         process.send_signal(2)
         out, err = process.communicate(timeout=120)
