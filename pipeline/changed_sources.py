@@ -12,13 +12,14 @@ STORE = "data/store"
 
 
 def refuse_changed(layout: Layout, config: ChainConfig) -> None:
-    """Compare listings (place, label, patient, slide, site, split) with those in sources.json; times never count.
+    """Compare listings (place, label, patient, slide, site, split) with those in sources.json, then what files hold.
 
-    A source that is not there any more is said, not refused: the store holds its patches. Raises ChainError (78).
+    Of large files size, beginning and end are read; times never count. A source that is not there any more is said,
+    not refused: the store holds its patches. Raises ChainError (78).
     """
     if not layout.stands(STORE):
         return
-    from data.ingest import listing_sha256
+    from data.ingest import held_by, listing_sha256
 
     stored = json.loads((layout.place(STORE) / "sources.json").read_bytes())
     for source in config.data.sources:
@@ -33,10 +34,22 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
             LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}")
             continue
         if listing_sha256(listed, source.state()) != known["listing_sha256"]:
-            raise ChainError(
+            raise _other(
+                layout,
                 f"source {source.name} lists other patches than when {STORE} was made "
                 f"({known['listed']:,} then, {len(listed):,} now, or their labels, patients or slides changed)",
-                "every later step was made from the patches in the store",
-                f"keep them: resume {layout.root}; take the new ones: {layout.rerun(STORE)}",
-                ExitCode.MISMATCH,
             )
+        # an older store does not say what the files held
+        if known.get("held_sha256", held := held_by(source, listed)) != held:
+            raise _other(
+                layout, f"source {source.name} lists the same patches, and files of it changed since {STORE} was made"
+            )
+
+
+def _other(layout: Layout, what: str) -> ChainError:
+    return ChainError(
+        what,
+        "every later step was made from the patches in the store",
+        f"keep them: resume {layout.root}; take the new ones: {layout.rerun(STORE)}",
+        ExitCode.MISMATCH,
+    )
