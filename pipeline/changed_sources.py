@@ -3,9 +3,11 @@
 import json
 import logging
 
+from data.atomic import sha256_file
 from data.errors import ChainError, ExitCode
 from pipeline.chain_config import ChainConfig
 from pipeline.layout import Layout
+from pipeline.record import read_record
 
 LOG = logging.getLogger("patchchain")
 STORE = "data/store"
@@ -15,13 +17,17 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
     """Compare listings (place, label, patient, slide, site, split) with those in sources.json, then what files hold.
 
     Of large files size, beginning and end are read; times never count. A source that is not there any more is said,
-    not refused: the store holds its patches. Raises ChainError (78).
+    not refused: the store holds its patches. Raises ChainError (76, 78).
     """
     if not layout.stands(STORE):
         return
     from data.ingest import held_by, listing_sha256
 
-    stored = json.loads((layout.place(STORE) / "sources.json").read_bytes())
+    path = layout.place(STORE) / "sources.json"
+    committed = read_record(layout.place(STORE), STORE, layout).files.get(path.name)
+    if committed is None or not path.is_file() or sha256_file(path) != committed[0]:
+        return  # damaged: the store is verified, and named, before anything is built on it
+    stored = json.loads(path.read_bytes())
     for source in config.data.sources:
         known = stored.get(source.name)
         if known is None:  # another name or number of sources: the recipe of data/store says so

@@ -14,6 +14,7 @@ from PIL import Image
 from data.errors import ChainError, ExitCode
 from pipeline.changed_sources import refuse_changed
 from pipeline.layout import Layout
+from pipeline.record import seal
 from stages import ingest
 from tests.conftest import order
 from tests.fake_stages import config_in
@@ -64,6 +65,7 @@ def stored(tmp_path: Path, kind: str) -> tuple[Path, Callable[[], None]]:
     config, layout = config_in(tmp_path, text), Layout(tmp_path / "run")
     job = order("ingest", "data/store", layout.root, config.data.model_dump(mode="json"), {})
     ingest.run(job)
+    seal(job.out, "data/store", {"kind": "ingest"})
     return source, lambda: refuse_changed(layout, config)
 
 
@@ -142,5 +144,6 @@ def test_a_store_of_an_older_program_that_knows_no_content_is_not_refused(tmp_pa
     known = json.loads(path.read_text())
     del known["main"]["held_sha256"]
     path.write_text(json.dumps(known))
+    seal(path.parent, "data/store", {"kind": "ingest"})
     (source / "A/0.bmp").write_bytes((source / "A/2.bmp").read_bytes())
     ask()
