@@ -38,7 +38,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "even": (1, {"snapshots": 1}),
     "sharded": (1, {"finetune": {"steps": 2, "frozen_stages": 1, "size_px": 32}, "steps": 4}),
     "uneven": (1, {"batch_size": 5, "steps": 4, "finetune": {"steps": 2, "frozen_stages": 1}}),
-    "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 13, "unlabeled_ratio": 1, "evaluate_every": 6}),
+    "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 17, "unlabeled_ratio": 1, "evaluate_every": 6}),
 }
 
 
