@@ -57,6 +57,8 @@ def misbehave(what: str) -> None:
             raise ZeroDivisionError("ours")
         case "term":
             os.kill(os.getpid(), signal.SIGTERM)
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def install() -> None:

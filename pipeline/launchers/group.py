@@ -111,8 +111,10 @@ class Group:
                 with signals.between_batches():
                     self._watch(process)
                     reports = [rank.report for rank in self.ranks if rank.report]
-                    if ended := next((report for report in reports if report.ended), None):
-                        raise signals.Ended(ExitCode(ended.code), ended.saved)
+                    if ended := [report for report in reports if report.ended]:
+                        # Ctrl-C at one rank is Ctrl-C: what the others were told by it is less
+                        first = max(ended, key=lambda report: report.code == ExitCode.INTERRUPTED)
+                        raise signals.Ended(ExitCode(first.code), ended[0].saved)
             finally:
                 self._end(process, end)
         return reports[0].summary

@@ -114,11 +114,13 @@ def test_a_hung_rank_is_named_its_stacks_are_written_and_the_group_is_ended(
     assert none_left(job, 0)
 
 
-def test_a_signal_to_one_rank_ends_all_with_what_was_saved(tmp_path: Path) -> None:
-    job = job_in(tmp_path, what="term", who=1, at=2, steps=2000)
+@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize(("what", "code"), [("term", ExitCode.PREEMPTED), ("interrupt", ExitCode.INTERRUPTED)])
+def test_a_signal_to_one_rank_ends_all_with_what_was_saved(tmp_path: Path, what: str, code: int, who: int) -> None:
+    job = job_in(tmp_path, what=what, who=who, at=2, steps=2000)
     with pytest.raises(Ended) as caught:
         launch(job)
-    assert caught.value.code == ExitCode.PREEMPTED
+    assert caught.value.code == code
     assert caught.value.saved.startswith("saved at step")
     assert none_left(job, 0)
 
