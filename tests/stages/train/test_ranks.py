@@ -142,6 +142,15 @@ def test_every_patch_of_a_step_is_dealt_once_and_parts_are_alike(share: tuple[in
     assert all(len(own) == 3 * accumulate for own in ranks)
 
 
+@pytest.mark.parametrize("size", range(1, 18))
+def test_ranks_take_as_many_steps_whatever_the_number_of_patches(size: int) -> None:
+    alone = list(Steps([size], [4], 0, 0, 5))
+    ranks = [list(Steps([size], [4], 0, 0, 5, Share(rank, 2))) for rank in range(2)]
+    assert [len(own) for own in ranks] == [5, 5]
+    for number, whole in enumerate(alone):
+        assert sorted(item for own in ranks for item in own[number]) == sorted(whole)
+
+
 def test_more_devices_than_patches_are_refused(make_order: Order, tmp_path: Path, patches: dict[str, Path]) -> None:
     job = student(make_order, tmp_path, patches, accumulate=9, batch_size=8)
     job = dataclasses.replace(job, section={k: v for k, v in job.section.items() if k in TEACHERS})
