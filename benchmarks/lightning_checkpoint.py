@@ -6,12 +6,13 @@
 Kills: a process overwrites its last checkpoint again and again, with $TMPDIR on another file system, and is killed at a
 random moment; lost is a kill after which no checkpoint can be read. What Lightning's Trainer calls is called as it
 calls it. Signal: SIGTERM in the third step of a training of eight: the exit code, and the steps that a second start
-repeats. NaN: a loss that is not a number in the third step: the exit code, and whether finite weights are left. Prints a
-line of each as JSON. Ends with 0 when nothing of ours was lost.
+repeats. NaN: a loss that is not a number in the third step: the exit code, and whether finite weights are left. Prints
+a line of each as JSON. Ends with 0 when nothing of ours was lost.
 """
 
 import argparse
 import json
+import logging
 import os
 import random
 import shutil
@@ -163,6 +164,8 @@ def of_ours(what: str, root: Path) -> dict[str, object]:
 
 
 def main() -> int:
+    for name in ("pytorch_lightning", "patchchain"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=40)
     parser.add_argument("--megabytes", type=int, default=8)
