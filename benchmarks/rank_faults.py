@@ -2,6 +2,7 @@
 
     python -m benchmarks.rank_faults                    # every fault point, kind and rank; 40 signals
     python -m benchmarks.rank_faults --sample 8         # of these, so many
+    python -m benchmarks.rank_faults --kinds SIGTERM,SIGUSR1,SIGHUP,SIGINT
 
 A chain as in benchmarks/fault_sweep.py, its trainings and labellings divided between two ranks that meet through gloo.
 The ranks are forks of a process that has imported torch, where torchrun would start them anew and import it for
@@ -237,11 +238,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--signals", type=int, default=40)
     parser.add_argument("--sample", type=int, default=0, help="only so many, of every kind; 0: all")
+    parser.add_argument("--kinds", default="", help="only these, with commas between")
     parser.add_argument("--together", type=int, default=4, help="strikes a chain, at most")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     memory, begun, rng = Path("/dev/shm"), time.monotonic(), random.Random(args.seed)
-    hand = list(strikes(args.signals))
+    hand = [one for one in strikes(args.signals) if not args.kinds or one.kind in args.kinds.split(",")]
     rng.shuffle(hand)
     if args.sample:
         first = {(strike.kind, strike.rank): strike for strike in hand if strike.point == "train.step"}
