@@ -38,13 +38,14 @@ ENOUGH_BAD = 1000
 @dataclass(frozen=True)
 class SourceCount:
     """listing_sha256: over the sorted lines (key, label, patient, slide, site, split) of everything listed, and the
-    state of the source.
+    state of the source. held_sha256: a quick digest of the files it lies in (see Reader.held).
     """
 
     listed: int
     stored: int
     quarantined: int
     listing_sha256: str
+    held_sha256: str
 
 
 @dataclass(frozen=True)
@@ -126,6 +127,11 @@ def listing_sha256(records: Iterable[Record], state: str = "") -> str:
         digest.update(line + b"\n")
     digest.update(state.encode())
     return digest.hexdigest()
+
+
+def held_by(reader: Reader, records: Iterable[Record]) -> str:
+    """A quick digest of the files that a source lists, whatever the order."""
+    return reader.held(sorted(records, key=lambda record: record.key))
 
 
 def _list(config: DataConfig) -> list[_Listed]:
@@ -224,6 +230,6 @@ def _counts(config: DataConfig, listed: list[_Listed], bad: list[Quarantined]) -
         records = [item.record for item in listed if item.reader.name == reader.name]
         lost = sum(row.source == reader.name for row in bad)
         counts[reader.name] = SourceCount(
-            len(records), len(records) - lost, lost, listing_sha256(records, reader.state())
+            len(records), len(records) - lost, lost, listing_sha256(records, reader.state()), held_by(reader, records)
         )
     return counts

@@ -10,7 +10,9 @@ from data.errors import ChainError, ExitCode
 
 # torch says these as a plain RuntimeError
 ON_THE_HOST = ("can't allocate memory", "not enough memory", "Cannot allocate memory")
-A_WORKER = ("DataLoader worker", "killed by signal: Killed")
+A_WORKER = "DataLoader worker"
+# which of them comes first depends on who notices
+ITS_DEATH = ("killed by signal: Killed", "exited unexpectedly")
 
 
 def ran_out(error: BaseException) -> bool:
@@ -27,7 +29,7 @@ def sizes_named(address: str, sizes: str, todo: str) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        worker = isinstance(error, RuntimeError) and all(words in str(error) for words in A_WORKER)
+        worker = A_WORKER in str(error) and any(words in str(error) for words in ITS_DEATH)
         if not worker and not ran_out(error):
             raise
         what = "the system killed a loader process, as it does when memory runs out" if worker else "out of memory"

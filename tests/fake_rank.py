@@ -31,6 +31,9 @@ def run(job: Job) -> str:
             heartbeat.tick()
             if step == section.get("at") and number == section.get("who"):
                 misbehave(section["what"])
+            elif step == section.get("at") and section.get("what") == "leave":
+                time.sleep(2 * STEP_S)
+                raise RuntimeError("connection closed by peer")
             if signals.asked():
                 raise signals.Ended(signals.code(), f"saved at step {step}")
             time.sleep(STEP_S)
@@ -57,6 +60,10 @@ def misbehave(what: str) -> None:
             raise ZeroDivisionError("ours")
         case "term":
             os.kill(os.getpid(), signal.SIGTERM)
+        case "leave":
+            raise signals.Ended(ExitCode.PREEMPTED)
+        case "interrupt":
+            os.kill(os.getpid(), signal.SIGINT)
 
 
 def install() -> None:

@@ -3,7 +3,7 @@
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field
 from data.bad_patch import BadPatch
 from data.containment import Root, walk
 from data.errors import ChainError, ExitCode
+from data.held import held_sha256
 from data.readers.base import Reader, Record
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"}
@@ -68,6 +69,10 @@ class TreeReader(Reader):
         if not is_image(record.key):
             raise BadPatch("not an image file")
         return read_image_file(self.path / record.key)
+
+    def held(self, records: Iterable[Record]) -> str:
+        """See Reader."""
+        return held_sha256(self.path / record.key for record in records)
 
     def _read_off(self, key: str, field: str, pattern: str | None) -> str:
         if pattern is None:

@@ -1,7 +1,7 @@
 """The protocol of every reader: list records cheaply, then give one patch's content at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
@@ -59,4 +59,11 @@ class Reader(Section):
 
     def state(self) -> str:
         """A digest of what the source holds besides its listing, "" where the listing is all that is cheap to tell."""
+        return ""
+
+    def held(self, records: Iterable[Record]) -> str:
+        """A quick digest of the files in which these records, as listed, lie; "" where `state` says all of them.
+
+        It changes with what they hold, not with where they lie or when they were touched.
+        """
         return ""

@@ -1,7 +1,7 @@
 """HDF5 in the PatchCamelyon layout: `x` (N, H, W, C), `y` one label a patch, perhaps in a file of its own."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -10,6 +10,7 @@ from pydantic import Field, PrivateAttr
 
 from data.blocks import Blocks
 from data.errors import ChainError, ExitCode
+from data.held import ALONE_BYTES, held_sha256
 from data.readers._arrays import check_images, check_labels, label_texts
 from data.readers.base import Reader, Record
 
@@ -60,6 +61,10 @@ class Hdf5(Reader):
     def content(self, record: Record) -> np.ndarray:
         """(H, W) or (H, W, C) pixels of one row."""
         return self._open().row(int(record.key))
+
+    def held(self, records: Iterable[Record]) -> str:
+        """See Reader. The labels are in the listing."""
+        return held_sha256([self.path], ALONE_BYTES)
 
     def _open(self) -> Blocks:
         from data.hdf5 import dataset, open_handle, read

@@ -1,7 +1,7 @@
 """A CSV or Parquet manifest: one row a patch, `path,label,patient,slide,site,split`; any but `path` may be missing."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +9,7 @@ from pydantic import Field
 
 from data.containment import Root
 from data.errors import ChainError, ExitCode
+from data.held import held_sha256
 from data.names import check_names, shortened
 from data.readers._files import read_image_file
 from data.readers._rows import table_rows
@@ -68,6 +69,10 @@ class Manifest(Reader):
     def content(self, record: Record) -> bytes:
         """The file's bytes. Raises BadPatch when it is too large or unreadable."""
         return read_image_file(self._root / record.key)
+
+    def held(self, records: Iterable[Record]) -> str:
+        """See Reader."""
+        return held_sha256(self._root / record.key for record in records)
 
     @property
     def _root(self) -> Path:

@@ -2,7 +2,7 @@
 
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +10,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.blocks import Blocks
+from data.held import ALONE_BYTES, held_sha256
 from data.npy import NpyMember, open_members
 from data.readers._arrays import check_images, check_labels, label_texts
 from data.readers.base import Reader, Record
@@ -46,6 +47,10 @@ class Npz(Reader):
         """(H, W) or (H, W, C) pixels of one row."""
         split, row = record.key.split("/")
         return self._open()[split].row(int(row))
+
+    def held(self, records: Iterable[Record]) -> str:
+        """See Reader."""
+        return held_sha256([self.path], ALONE_BYTES)
 
     def _open(self) -> dict[str, Blocks]:
         with _OPENING:

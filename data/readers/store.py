@@ -1,7 +1,7 @@
 """A patch store of ours as a source: its patches as stored, with their labels, groups and splits."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.errors import ChainError, ExitCode
+from data.held import ALONE_BYTES, held_sha256
 from data.readers.base import Reader, Record
 from data.reference import Reference
 from data.row_numbers import RowNumbers
@@ -53,6 +54,10 @@ class Store(Reader):
         if not self._rows:
             self._rows.update({found.key: row for row, found in enumerate(self.records())})
         return self._open().content(self._rows[record.key])
+
+    def held(self, records: Iterable[Record]) -> str:
+        """See Reader."""
+        return held_sha256([self.path], ALONE_BYTES)
 
     def _open(self) -> "PatchStore":
         from data.store import PatchStore

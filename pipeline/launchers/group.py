@@ -111,8 +111,10 @@ class Group:
                 with signals.between_batches():
                     self._watch(process)
                     reports = [rank.report for rank in self.ranks if rank.report]
-                    if ended := next((report for report in reports if report.ended), None):
-                        raise signals.Ended(ExitCode(ended.code), ended.saved)
+                    if ended := [report for report in reports if report.ended]:
+                        # Ctrl-C at one rank is Ctrl-C: what the others were told by it is less
+                        first = max(ended, key=lambda report: report.code == ExitCode.INTERRUPTED)
+                        raise signals.Ended(ExitCode(first.code), ended[0].saved)
             finally:
                 self._end(process, end)
         return reports[0].summary
@@ -154,7 +156,11 @@ class Group:
             time.sleep(LOOK_EVERY_S)
 
     def _refuse_failed(self, process: subprocess.Popen[bytes]) -> None:
-        """Raise for the rank that failed first: a refusal with a name, else one that died, else any other."""
+        """Raise for the rank that failed first: a refusal with a name, else one that died, else any other.
+
+        A signal can end one of them at once, where there are no batches to come to the end of; what the others say
+        after that, of a partner that is gone, is no failure.
+        """
         refused = [(rank, error) for rank in self.ranks if rank.report and (error := rank.report.error)]
         named = [error for _, error in refused if error.code != ExitCode.INTERNAL]
         if named:
@@ -165,9 +171,15 @@ class Group:
             # with several, one that was seen alive: the others may not have been started
             raise self._died(next((rank for rank in dead if rank.beat), dead[0]), process.poll())
         if refused:
-            first, error = min(refused, key=lambda one: (self.folder / f"report-{one[0].number}.json").stat().st_mtime)
+            first, error = min(refused, key=lambda one: self._reported_at(one[0]))
+            signalled = [rank for rank in self.ranks if rank.report and rank.report.ended]
+            if any(self._reported_at(rank) < self._reported_at(first) for rank in signalled):
+                return
             self._show_last_lines(first)
             raise error
+
+    def _reported_at(self, rank: Rank) -> float:
+        return (self.folder / f"report-{rank.number}.json").stat().st_mtime
 
     def _died(self, rank: Rank, code: int | None) -> ChainError:
         shown = self._show_last_lines(rank)

@@ -59,4 +59,5 @@ def logged_to(path: Path) -> Iterator[None]:
         LOG.setLevel(own_level)
         root.setLevel(level)
         root.removeHandler(handler)
-        handler.close()
+        with contextlib.suppress(OSError):  # what is still to be written finds no room: that ends nothing
+            handler.close()

@@ -44,8 +44,12 @@ def main(folder: Path, shown: bool, grace_s: float) -> NoReturn:
     faulthandler.enable()
     faulthandler.register(DUMP_SIGNAL, stacks)
     watcher = Watched(folder / "asked", folder / "orchestrator", stacks)
-    with beating(folder / f"beat-{number}", watcher.look), watched(grace_s):
-        report = _outcome(job, number)
+    with watched(grace_s):  # before the first look at what is asked: it may be to end
+        try:
+            with beating(folder / f"beat-{number}", watcher.look):
+                report = _outcome(job, number)
+        except Ended as ended:  # before the stage began, or when it had just ended
+            report = Report(ended.code, saved=ended.saved)
         report.save(folder / f"report-{number}.json")
     logging.shutdown()
     # not through the ends of libraries: those of process groups wait for ranks that may never come

@@ -39,8 +39,6 @@ class Training(pl.LightningModule):
     classes it is not, `negative_loss` is added.
     """
 
-    allow_zero_length_dataloader_with_multiple_devices = True  # of few validation patches some ranks score none
-
     def __init__(
         self,
         network: torch.nn.Module,
@@ -54,6 +52,8 @@ class Training(pl.LightningModule):
         share: Share | None = None,
     ) -> None:
         super().__init__()
+        # of few validation patches some ranks score none; Lightning sets its own False in every instance
+        self.allow_zero_length_dataloader_with_multiple_devices = True
         self.share = share or Share()
         self.network, self.section, self.phases = network, section, phases
         self.address, self.seed, self.workers, self.validation = address, seed, workers, validation

@@ -63,3 +63,21 @@ def test_what_will_not_fit_is_refused_before_it_is_begun(tmp_path: Path, monkeyp
     assert caught.value.code == ExitCode.IO
     assert "the store needs about 1.2 GB, 300.0 MB are free" in caught.value.what
     assert str(tmp_path) in caught.value.why
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT])
+def test_an_error_that_shows_only_when_the_file_is_forced_to_disk_leaves_what_was_there(
+    tmp_path: Path, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"before")
+
+    def late(descriptor: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(os, "fsync", late)
+    with pytest.raises(OSError, match=os.strerror(number)) as caught, replacing(path) as part:
+        part.write_bytes(b"after")
+    assert caught.value.errno == number
+    assert path.read_bytes() == b"before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]

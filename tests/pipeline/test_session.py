@@ -212,6 +212,25 @@ def test_a_newer_format_is_refused(done: Path) -> None:
     assert (error.code, error.todo) == (ExitCode.MISMATCH, "use the newer program")
 
 
+def test_what_a_killed_start_left_half_written_is_removed_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    root = tmp_path / "run"
+
+    def fail(job: Job) -> None:
+        if job.kind == "train":
+            raise ChainError("no", "no", "no", ExitCode.IO)
+
+    refused(lambda: session(root, FakeLauncher(before=fail)).run(config_in(tmp_path)))
+    left = [root / ".config.yaml.part", root / ".staging/rounds-00-teacher/work/.step-000000002.ckpt.part"]
+    for path in left:
+        path.write_bytes(b"half")
+    with caplog.at_level("INFO"):
+        session(root).resume()
+    assert "removed 2 unfinished files" in caplog.messages
+    assert not any(path.exists() for path in left)
+
+
 def test_a_damaged_orphan_is_set_aside_and_made_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root, config = tmp_path / "run", config_in(tmp_path)
     session(root).run(config)

@@ -16,6 +16,7 @@ from data.errors import ChainError, ExitCode
 from pipeline.launchers import group as groups
 from pipeline.launchers.group import Group, python, started
 from pipeline.launchers.rank import stacks_of
+from stages.heartbeat import STOP
 from stages.job import Hardware, Job
 from stages.signals import Ended, watched
 
@@ -114,12 +115,39 @@ def test_a_hung_rank_is_named_its_stacks_are_written_and_the_group_is_ended(
     assert none_left(job, 0)
 
 
-def test_a_signal_to_one_rank_ends_all_with_what_was_saved(tmp_path: Path) -> None:
-    job = job_in(tmp_path, what="term", who=1, at=2, steps=2000)
+@pytest.mark.parametrize("who", [0, 1])
+@pytest.mark.parametrize(("what", "code"), [("term", ExitCode.PREEMPTED), ("interrupt", ExitCode.INTERRUPTED)])
+def test_a_signal_to_one_rank_ends_all_with_what_was_saved(tmp_path: Path, what: str, code: int, who: int) -> None:
+    job = job_in(tmp_path, what=what, who=who, at=2, steps=2000)
+    with pytest.raises(Ended) as caught:
+        launch(job)
+    assert caught.value.code == code
+    assert caught.value.saved.startswith("saved at step")
+    assert none_left(job, 0)
+
+
+@pytest.mark.parametrize("who", [0, 1])
+def test_where_a_signal_ends_one_rank_at_once_the_loss_of_it_is_no_failure_of_the_others(
+    tmp_path: Path, who: int
+) -> None:
+    job = job_in(tmp_path, what="leave", who=who, at=2, steps=2000)
     with pytest.raises(Ended) as caught:
         launch(job)
     assert caught.value.code == ExitCode.PREEMPTED
-    assert caught.value.saved.startswith("saved at step")
+    assert none_left(job, 0)
+
+
+@pytest.mark.parametrize(("word", "code"), [("SIGTERM", ExitCode.PREEMPTED), ("SIGINT", ExitCode.INTERRUPTED)])
+def test_a_signal_that_came_before_the_ranks_had_started_ends_them_all_the_same(
+    tmp_path: Path, word: str, code: int
+) -> None:
+    job = job_in(tmp_path, steps=2000)
+    group = Group(job, 2)
+    group.ask(STOP, word)
+    words = [python(), str(ROOT / "tests" / "fake_agent.py"), "--nproc-per-node=2", *group.command]
+    with (job.work / "lock").open("w") as lock, pytest.raises(Ended) as caught:
+        group.run(lambda: started(words, lock.fileno(), job.log / "launcher.log", {}))
+    assert caught.value.code == code
     assert none_left(job, 0)
 
 

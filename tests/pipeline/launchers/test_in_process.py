@@ -9,6 +9,7 @@ import pytest
 
 from data.errors import ChainError, ExitCode
 from pipeline.launchers.in_process import InProcess
+from pipeline.screen import log_to_screen
 from stages.job import Job
 from stages.registry import KINDS
 
@@ -73,3 +74,14 @@ def test_the_log_is_appended_to_and_left_in_order(job: Job, monkeypatch: pytest.
     assert log.count("a line for people") == 2
     assert log.count("a line of a library") == 2
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
+
+
+def test_a_log_that_finds_no_room_ends_nothing_and_shows_no_traceback(
+    job: Job, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    stage(monkeypatch, "done")
+    log_to_screen(quiet=True)
+    job.log.mkdir(parents=True, exist_ok=True)
+    (job.log / "stage.log").symlink_to("/dev/full")
+    assert InProcess().launch(job, -1) == "done"
+    assert "Traceback" not in capfd.readouterr().err

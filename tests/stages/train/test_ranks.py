@@ -38,7 +38,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "even": (1, {"snapshots": 1}),
     "sharded": (1, {"finetune": {"steps": 2, "frozen_stages": 1, "size_px": 32}, "steps": 4}),
     "uneven": (1, {"batch_size": 5, "steps": 4, "finetune": {"steps": 2, "frozen_stages": 1}}),
-    "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 13, "unlabeled_ratio": 1, "evaluate_every": 6}),
+    "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 17, "unlabeled_ratio": 1, "evaluate_every": 6}),
 }
 
 
@@ -140,6 +140,15 @@ def test_every_patch_of_a_step_is_dealt_once_and_parts_are_alike(share: tuple[in
         assert sorted(item for part in parts for item in part) == sorted(whole)
         assert max(map(len, parts)) - min(map(len, parts)) <= 1
     assert all(len(own) == 3 * accumulate for own in ranks)
+
+
+@pytest.mark.parametrize("size", range(1, 18))
+def test_ranks_take_as_many_steps_whatever_the_number_of_patches(size: int) -> None:
+    alone = list(Steps([size], [4], 0, 0, 5))
+    ranks = [list(Steps([size], [4], 0, 0, 5, Share(rank, 2))) for rank in range(2)]
+    assert [len(own) for own in ranks] == [5, 5]
+    for number, whole in enumerate(alone):
+        assert sorted(item for own in ranks for item in own[number]) == sorted(whole)
 
 
 def test_more_devices_than_patches_are_refused(make_order: Order, tmp_path: Path, patches: dict[str, Path]) -> None:

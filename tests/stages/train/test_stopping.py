@@ -1,7 +1,9 @@
 """A training asked to end saves between two steps, and goes on as if it had not been."""
 
+import itertools
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,20 @@ def test_the_second_signal_does_not_wait_for_a_boundary(
     ended = signalled(job, 1, [signal.SIGTERM, signal.SIGTERM], monkeypatch)
     assert ended.saved == ""
     assert not list((job.work / "checkpoints").glob("*"))
+    stage.run(job)
+    assert digests(job.out) == plain
+
+
+def test_a_clock_that_runs_backwards_and_checkpoints_of_other_years_change_no_byte(
+    make_order: Order, tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, plain: dict[str, str]
+) -> None:
+    job = student(make_order, tmp_path, inputs)
+    began, looks = time.time(), itertools.count()
+    monkeypatch.setattr(time, "time", lambda: began - 3600 * next(looks))
+    for step in (2, 5):
+        signalled(job, step, [signal.SIGTERM], monkeypatch)
+        for age, path in enumerate(sorted((job.work / "checkpoints").iterdir())):
+            os.utime(path, (1 + age, 1_000_000 - age))  # the newest looks oldest
     stage.run(job)
     assert digests(job.out) == plain
 
