@@ -1,4 +1,4 @@
-"""README's commands, code and tables, and every shipped configuration, are executed."""
+"""Commands, code and tables of README and of the pages it leads to, and every shipped configuration, are executed."""
 
 import re
 import shlex
@@ -20,14 +20,11 @@ from pipeline.plan import plan
 from tests.tiny import SHRINK
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+PAGES = ("README.md", "docs/prepare.md", "docs/methods.md", "docs/extending.md")
+README = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in PAGES)
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", README, flags=re.S)
-COMMANDS = [
-    shlex.split(line, comments=True)
-    for _, block in BLOCKS
-    for line in block.splitlines()
-    if line.startswith("python run_chain.py")
-]
+LINES = [line for _, block in BLOCKS for line in block.splitlines() if line.startswith("python run_chain.py")]
+COMMANDS = [shlex.split(line, comments=True) for line in dict.fromkeys(LINES)]  # a page may say what README says
 CONFIGS = sorted(str(path.relative_to(ROOT / "configs")) for path in (ROOT / "configs").rglob("*.yaml"))
 FEW = ["--patients", "6"]
 BEGIN = ("check", "plan", "run")
