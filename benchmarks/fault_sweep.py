@@ -196,12 +196,18 @@ class Sweep:
                 for kind in point.kinds:
                     yield Strike(scenario, point.name, nth, kind)
 
-    def go(self, strikes: list[Strike], together: int, minutes: float) -> None:
-        """Every strike; a chain ends, and is compared, after `together` of them. minutes: no chain is begun later."""
+    def go(self, strikes: list[Strike], together: int, minutes: float, part: tuple[int, int] = (1, 1)) -> None:
+        """Every strike; a chain ends, and is compared, after `together` of them. minutes: no chain is begun later.
+
+        part: the first of three, (1, 3), and so on: what together is every strike, once. What is wrong is said at once.
+        """
         until = time.monotonic() + 60 * minutes
         late: list[Strike] = []  # the chain they were in did not come there: a chain each
-        for hand in self._hands(strikes, together):
+        for hand in self._hands(strikes, together)[part[0] - 1 :: part[1]]:
+            told = len(self.wrong)
             late += self._chain(hand)
+            for line in self.wrong[told:]:
+                print(line, file=sys.stderr, flush=True)
             said = f"{len(self.struck):,} of {len(strikes):,} injections, {len(self.wrong)} wrong"
             print(said, end="\r", file=sys.stderr, flush=True)
             if time.monotonic() > until:
@@ -308,6 +314,7 @@ def main() -> int:
     parser.add_argument("--occurrences", type=int, default=6, help="of each point and kind; 0: all")
     parser.add_argument("--sample", type=int, default=0, help="only so many; 0: all")
     parser.add_argument("--together", type=int, default=1, help="strikes a chain")
+    parser.add_argument("--part", default="1/1", help="2/4: the second quarter of the chains, for short sessions")
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--minutes", type=float, default=1e9, help="no chain is begun later")
     parser.add_argument("--seed", type=int, default=0)
@@ -320,7 +327,8 @@ def main() -> int:
         strikes = list(sweep.strikes(args.occurrences))
         if args.sample:
             strikes = sampled(strikes, args.sample, args.seed)
-        sweep.go(strikes, args.together, args.minutes)
+        which, parts = map(int, args.part.split("/"))
+        sweep.go(strikes, args.together, args.minutes, (which, parts))
     for line in sweep.wrong:
         print(line)
     by_kind = collections.Counter(strike.kind for strike in sweep.struck)
@@ -328,6 +336,7 @@ def main() -> int:
         "points": len({strike.point for strike in sweep.struck}),
         "injections": len(sweep.struck),
         "asked": len(strikes),
+        "part": args.part,
         "kinds": dict(sorted(by_kind.items())),
         "chains": sweep.chains,
         "files": len(sweep.truth),

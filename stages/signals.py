@@ -53,7 +53,7 @@ class Watch:
             os.kill(os.getpid(), number)
             return
         first = self.code is None
-        if number != signal.SIGALRM:
+        if first and number != signal.SIGALRM:
             self.code = ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.PREEMPTED
         if first and self.between_batches and self.grace_s > 0:
             os.write(2, b"stopping after this batch; the same signal again stops at once\n")
@@ -74,7 +74,7 @@ _owner = 0
 def watched(grace_s: float = GRACE_S) -> Iterator[Watch]:
     """Ctrl-C ends with 130; SIGTERM, SIGHUP and SIGUSR1 with 75. grace_s: how long a batch may take to come to its end.
 
-    For the main thread; one at a time.
+    For the main thread; one at a time. After a signal the process is about to end, and later ones change nothing.
     """
     global _current, _owner
     watch = Watch(grace_s)
@@ -87,8 +87,12 @@ def watched(grace_s: float = GRACE_S) -> Iterator[Watch]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in before.items():
-            signal.signal(number, handler)
+            signal.signal(number, handler if watch.code is None else _too_late)
         _current = None
+
+
+def _too_late(number: int, frame: FrameType | None) -> None:
+    """The run ends by an earlier signal: another one must not take its exit code from it."""
 
 
 @contextlib.contextmanager

@@ -1,16 +1,27 @@
 """Fixtures shared by the whole suite: a small real store with its splits, and stages run by hand."""
 
 import os
-from collections.abc import Callable
+import signal
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from stages.signals import PREEMPTIONS
 from tests.tiny import TINY
 
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.pop("COLUMNS", None)  # tables are as wide as they are, whatever terminal the tests were started from
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    # a run that was ended by a signal hears none any more, which is for processes that are about to end
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGALRM, *PREEMPTIONS)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs: dict[str, Path]) -> Any:

@@ -1,0 +1,42 @@
+"""Two signals close upon each other: the exit code is that of the first, however late the second comes."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+import run_chain
+from data import fault
+from data.errors import ExitCode
+from tests.fake_stages import CONFIG
+
+APART_S = (0.0, 0.002, 0.008, 0.02)
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_does_not_take_the_exit_code_from_the_first(first: signal.Signals, tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text(CONFIG)
+    expected = ExitCode.INTERRUPTED if first == signal.SIGINT else ExitCode.PREEMPTED
+    found = []
+    for number, apart_s in enumerate(APART_S):
+        said = tmp_path / f"said-{number}"
+        pid = os.fork()
+        if not pid:
+            os.dup2(os.open(said, os.O_WRONLY | os.O_CREAT), 2)
+            fault.arm("stage.begin@1@hang")
+            code = run_chain.main(["run", str(config), str(tmp_path / f"run-{number}"), "--quiet"])
+            time.sleep(0.2)  # what an interpreter does when it ends takes as long
+            os._exit(code)
+        while not said.exists() or b"injected" not in said.read_bytes():
+            time.sleep(0.005)
+        os.kill(pid, first)
+        time.sleep(apart_s)
+        os.kill(pid, signal.SIGTERM)
+        time.sleep(0.05)
+        os.kill(pid, signal.SIGTERM)
+        found.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        assert "Traceback" not in said.read_text()
+    assert found == [expected] * len(APART_S)
