@@ -11,6 +11,8 @@ from stages.select.evidence import Evidence
 from stages.select.rule import Rule, best_first, top_class
 from stages.select.selection import Selection
 
+STEPS = 41  # shares that are tried, from all down to `share`
+
 
 class Balanced(Rule):
     """Drop the unsure, cut each class to its most sure `n_per_class`, repeat the classes that have fewer.
@@ -20,7 +22,9 @@ class Balanced(Rule):
     Without `n_per_class`, n is the lower median of what the classes with any sure patch have: one huge class
     cannot pull the rest into endless copies, one tiny class cannot empty them. Or their mean, which repeats rare
     classes more and thins frequent ones less. With `share` "sure" is meant within the class: of a class that the
-    teacher is sure of and of one that it is not, the same share is kept.
+    teacher is sure of and of one that it is not, the same share is kept. With `precision` that share is larger where
+    belief allows it: as long as what is kept is, by its mean calibrated confidence, right that often. With few labels
+    a surest part is all that can be taught; with many, what is left out is what there is to learn.
     """
 
     rule: Literal["balanced"] = "balanced"
@@ -35,6 +39,15 @@ class Balanced(Rule):
         float, Field(gt=0, le=1, description="of each class only so large a part is kept, the surest; 1: all")
     ] = 1.0
     share_step: Annotated[float, Field(ge=0, le=1, description="added to `share` at every further round")] = 0.0
+    precision: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            lt=1,
+            description="more than `share` is kept, up to all, as long as the mean confidence of what is kept is at "
+            "least this; null: never more than `share`",
+        ),
+    ] = None
 
     def select(self, evidence: Evidence) -> Selection:
         """See Rule."""
@@ -60,13 +73,16 @@ class Balanced(Rule):
 
     def _surest(self, evidence: Evidence, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
         sure = np.flatnonzero(confidence >= np.float32(self.min_confidence))
-        share = min(1.0, self.share + self.share_step * evidence.round)
-        if share == 1:
+        least = min(1.0, self.share + self.share_step * evidence.round)
+        if least == 1 or not len(sure):
             return sure
-        kept = []
-        for code in np.unique(label[sure]):
-            rows = sure[label[sure] == code]
+        # of each class, the surest first
+        classes = [sure[label[sure] == code] for code in np.unique(label[sure])]
+        classes = [rows[best_first(confidence[rows], evidence.ids[rows])] for rows in classes]
+        shares = [least] if self.precision is None else [1.0, *np.linspace(1, least, STEPS)[1:-1], least]
+        for share in shares:
             # the small term: a share such as 0.7 of 10 lands just above 7
-            count = math.ceil(share * len(rows) - 1e-6)
-            kept.append(rows[best_first(confidence[rows], evidence.ids[rows])[:count]])
-        return np.sort(np.concatenate(kept)) if kept else sure
+            kept = np.concatenate([rows[: math.ceil(share * len(rows) - 1e-6)] for rows in classes])
+            if share == least or confidence[kept].mean(dtype=np.float64) >= (self.precision or 0):
+                break
+        return np.sort(kept)

@@ -74,3 +74,24 @@ def test_the_mean_of_the_classes_lies_between():
     kept = Balanced(n_from="mean").select(pool([100, 40]))
     assert np.bincount(kept.label, weights=kept.copies).tolist() == pytest.approx([70, 70], abs=12)
     assert np.bincount(kept.label).tolist() == [70, 40]
+
+
+def test_more_is_kept_as_long_as_belief_says_it_is_right():
+    rng = np.random.default_rng(0)
+    top = rng.uniform(0.5, 1, 4000).astype(np.float32)
+    label = rng.integers(0, 4, 4000)
+    probs = np.tile(((1 - top) / 3)[:, None], (1, 4)).astype(np.float32)
+    probs[np.arange(4000), label] = top
+    one = Evidence(np.arange(4000, dtype=np.uint64), probs)
+    share = {}
+    for precision in (None, 0.7, 0.8, 0.9, 0.999):
+        kept = Balanced(min_confidence=0, share=0.3, n_per_class=4000, precision=precision).select(one)
+        share[precision] = len(kept) / 4000
+        by_class = np.bincount(kept.label) / np.bincount(label)
+        assert np.ptp(by_class) < 0.01  # of each class the same share
+        if precision:
+            assert kept.confidence.mean() >= precision or share[precision] == pytest.approx(0.3, abs=0.01)
+    assert share[None] == share[0.999] == pytest.approx(0.3, abs=0.01)  # never less than `share`
+    assert share[0.7] == 1
+    assert share[0.8] == pytest.approx(0.8, abs=0.03)  # the mean of the upper s of an even draw is 1 - s / 4
+    assert share[0.9] == pytest.approx(0.4, abs=0.03)
