@@ -17,6 +17,7 @@ MAX_BYTES = 1 << 20
 MAX_ALIASES = 16
 MAX_DEPTH = 32
 MAX_NODES = 200_000
+DEEP = f"nested deeper than {MAX_DEPTH} levels"
 
 Place = tuple[str, ...]  # ("data", "sources", "0", "path")
 
@@ -96,6 +97,8 @@ def parse(content: bytes, name: str) -> Document:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
         what, todo = error.problem or "not YAML", "correct the YAML on this line"
+        if "nesting depth" in what:  # PyYAML's C library, since 6.0.4, has a limit of its own, and looks ahead
+            what, todo = DEEP, "check the brackets"
         if "'\\t'" in what or "\t" in what or _has_tab(content, line):
             what, todo = "a tab where YAML wants spaces", "indent with spaces"
     except yaml.YAMLError as error:
@@ -146,7 +149,7 @@ def _refuse_unsafe(text: str) -> None:
         elif isinstance(event, yaml.CollectionStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise _RefusedError(line, f"nested deeper than {MAX_DEPTH} levels", "check the brackets")
+                raise _RefusedError(line, DEEP, "check the brackets")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
         if isinstance(event, yaml.NodeEvent) and getattr(event, "tag", None) is not None:

@@ -32,7 +32,9 @@ def run(job: Job) -> str:
             if step == section.get("at") and number == section.get("who"):
                 misbehave(section["what"])
             elif step == section.get("at") and section.get("what") == "leave":
-                time.sleep(2 * STEP_S)
+                # a connection is lost when a process is gone, and before that it has said how it ended
+                while not (job.work / "ranks" / f"report-{section['who']}.json").exists():
+                    time.sleep(STEP_S)
                 raise RuntimeError("connection closed by peer")
             if signals.asked():
                 raise signals.Ended(signals.code(), f"saved at step {step}")

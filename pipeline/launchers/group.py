@@ -173,7 +173,8 @@ class Group:
         if refused:
             first, error = min(refused, key=lambda one: self._reported_at(one[0]))
             signalled = [rank for rank in self.ranks if rank.report and rank.report.ended]
-            if any(self._reported_at(rank) < self._reported_at(first) for rank in signalled):
+            # times of files are no finer than a few milliseconds
+            if any(self._reported_at(rank) <= self._reported_at(first) for rank in signalled):
                 return
             self._show_last_lines(first)
             raise error
