@@ -1,17 +1,15 @@
 """Memory that training frees and asks for again at every step stays with the process, instead of going to the kernel.
 
 glibc gives large blocks back at once, and every page of the next one is then cleared and mapped anew: on the CPU of a
-virtual machine a third of the time of a training or a labelling (`python -m benchmarks.allocator`). A threshold alone
-does not do: glibc takes none above 32 MiB, and a layer of a few hundred patches is larger. Nothing that is computed
-changes.
+virtual machine a third of a training's time (`python -m benchmarks.allocator`). Nothing that is computed changes.
 """
 
 import ctypes
 import platform
 
 # from malloc.h: the parameters of mallopt, and their values here
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
-KEPT = ((MMAP_MAX, 0), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 256 << 20))
+TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -1, -2, -3
+KEPT = ((MMAP_THRESHOLD, 32 << 20), (TRIM_THRESHOLD, 2**31 - 1), (TOP_PAD, 256 << 20))
 
 
 def keep_freed_memory() -> bool:
