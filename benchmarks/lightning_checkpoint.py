@@ -154,7 +154,7 @@ def of_ours(what: str, root: Path) -> dict[str, object]:
     )
     point = "train.step@3@term" if what == "SIGTERM" else "train.loss@3@nan"
     code = start([(["run", str(config), str(run), *HARDWARE], point)])[0].code
-    saved = sorted((run / ".staging/rounds-00-teacher/work/checkpoints").glob("step-*.ckpt"))
+    saved = sorted((run / ".staging" / "rounds-00-teacher" / "work" / "checkpoints").glob("step-*.ckpt"))
     if what == "NaN":
         tensors = [torch.load(path, weights_only=True)["state_dict"].values() for path in saved]
         finite = all(bool(t.isfinite().all()) for each in tensors for t in each if t.is_floating_point())

@@ -59,14 +59,14 @@ class Graph:
         without = [name for name in self._sources if name != OF_TEACHER]
         near = float(np.isin(pool, labelled).mean())
         found = []
-        for names in (list(self._sources), without or list(self._sources)):
+        for names in [list(self._sources), *([without] if without and len(without) < len(self._sources) else [])]:
             each = (near, np.arange(len(labelled))), (1 - near, labelled)
             told = [(share, self._told_right(names, group)) for share, group in each if share > 0]
             known = [(share, right) for share, right in told if right is not None]
             if not known:
                 return None
             found.append(sum(share * right for share, right in known) / sum(share for share, _ in known))
-        return sum(found) / 2
+        return sum(found) / len(found)
 
     def _told_right(self, names: list[str], group: np.ndarray) -> float | None:
         """The share of given labels that other folds tell right, whole groups (L,) in a fold; None: no such folds."""
@@ -86,8 +86,8 @@ class Graph:
         right: list[np.ndarray] = []
         for others, own in drawn:
             if len(np.unique(label[others])) == len(np.unique(label)):
-                said = graph.propagated(rows[others], label[others], self._classes)
-                right.append(said[rows[own]].argmax(axis=1) == label[own])
+                said = graph.told(rows[others], label[others], self._classes, rows[own])
+                right.append(said.argmax(axis=1) == label[own])
         return float(np.concatenate(right).mean()) if right else None
 
     @cached_property

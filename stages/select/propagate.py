@@ -59,20 +59,31 @@ class Likeness:
         given: rows of the graph that have a label; label: their classes. Pure: one answer, whatever the order of the
         rows but for rounding.
         """
-        at = np.searchsorted(self._rows, given)
-        assert np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], given), "a label outside teaches nobody"
+        found = np.empty((len(self._points), classes))
+        found[self._rows] = self._spread(given, label, classes)
+        among = self._points[self._rows], found[self._rows]
+        found[self._outside] = _shares(_told(self._points[self._outside], *among, self._section.neighbours))
+        return found.astype(np.float32)
+
+    def told(self, given: np.ndarray, label: np.ndarray, classes: int, of: np.ndarray) -> np.ndarray:
+        """The same of the rows `of` alone, all of the graph: (M, C). What lies outside is not looked for."""
+        found: np.ndarray = self._spread(given, label, classes)[self._at(of)].astype(np.float32)
+        return found
+
+    def _spread(self, given: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
         counts = np.bincount(label, minlength=classes).astype(np.float64)
         source = np.zeros((len(self._rows), classes))
-        source[at, label] = 1 / counts[label]  # classes spread alike, however many labels each has
+        source[self._at(given), label] = 1 / counts[label]  # classes spread alike, however many labels each has
         spread = _spread(self._graph, source, self._section.reach)
         shares = (counts / counts.sum()) ** self._section.prior
         # class mass normalisation (Zhu et al., ICML 2003): a class that spreads far is no more frequent for that
         spread *= shares / np.maximum(spread.sum(axis=0), np.finfo(np.float64).tiny)
-        found = np.empty((len(self._points), classes))
-        found[self._rows] = _shares(spread)
-        among = self._points[self._rows], found[self._rows]
-        found[self._outside] = _shares(_told(self._points[self._outside], *among, self._section.neighbours))
-        return found.astype(np.float32)
+        return _shares(spread)
+
+    def _at(self, rows: np.ndarray) -> np.ndarray:
+        at = np.searchsorted(self._rows, rows)
+        assert np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], rows), "a label outside teaches nobody"
+        return at
 
 
 def embedded(sources: Sequence[np.ndarray], components: int) -> np.ndarray:

@@ -42,7 +42,7 @@ def test_moved_while_it_was_unfinished_it_goes_on_with_its_work(tmp_path: Path) 
         session(tmp_path / "run", dying).run(config)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 9
-    before = (tmp_path / "run/.staging/rounds-00-teacher/work/first.json").stat()
+    before = (tmp_path / "run" / ".staging" / "rounds-00-teacher" / "work" / "first.json").stat()
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "run").rename(tmp_path / "elsewhere/moved")
     (tmp_path / "link").symlink_to("elsewhere/moved")

@@ -222,7 +222,7 @@ def test_what_a_killed_start_left_half_written_is_removed_and_said(
             raise ChainError("no", "no", "no", ExitCode.IO)
 
     refused(lambda: session(root, FakeLauncher(before=fail)).run(config_in(tmp_path)))
-    left = [root / ".config.yaml.part", root / ".staging/rounds-00-teacher/work/.step-000000002.ckpt.part"]
+    left = [root / ".config.yaml.part", root / ".staging" / "rounds-00-teacher" / "work" / ".step-000000002.ckpt.part"]
     for path in left:
         path.write_bytes(b"half")
     with caplog.at_level("INFO"):

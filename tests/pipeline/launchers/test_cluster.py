@@ -61,6 +61,11 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     return {**os.environ, **slurm, "PATH": path, "PYTHONPATH": str(ROOT), "GPUS": "1"}
 
 
+def in_work(folder: Path, pattern: str) -> list[Path]:
+    """What the step that is being worked on has in its own place so far."""
+    return [path for staging in (folder / "run" / ".staging").glob("*") for path in (staging / "work").glob(pattern)]
+
+
 def eventually(done: Callable[[], bool], *running: subprocess.Popen[Any]) -> None:
     until = time.monotonic() + 300
     while not done():
@@ -75,7 +80,7 @@ def test_the_shipped_job_requeues_itself_when_it_is_pre_empted_and_goes_on(
     words = ["bash", str(ROOT / "docs" / "examples" / "chain.sbatch"), "chain.yaml", "run"]
     first = subprocess.Popen(words, cwd=tmp_path, env=cluster, stderr=subprocess.PIPE, text=True)
     request.addfinalizer(first.kill)
-    eventually(lambda: len(list(tmp_path.glob("run/.staging/*/work/saved-*"))) == 2, first)
+    eventually(lambda: len(in_work(tmp_path, "saved-*")) == 2, first)
     first.send_signal(signal.SIGUSR1)  # as `--signal=B:USR1@...` does
     _, said = first.communicate(timeout=300)
     assert first.returncode == ExitCode.PREEMPTED, said
@@ -102,8 +107,8 @@ def test_ranks_that_others_start_follow_the_first_one_and_end_with_its_code(
         return both
 
     both = start()
-    eventually(lambda: len(list(tmp_path.glob("run/.staging/*/work/saved-*"))) == 2, *both)
-    beat = next(tmp_path.glob("run/.staging/*/work/ranks/beat-1"))
+    eventually(lambda: len(in_work(tmp_path, "saved-*")) == 2, *both)
+    beat = in_work(tmp_path, "ranks/beat-1")[0]
     os.kill(int(beat.read_text().split()[0]), signal.SIGKILL)
     assert [process.wait(300) for process in both] == [ExitCode.INTERNAL] * 2
     assert [process.wait(300) for process in start()] == [ExitCode.DONE] * 2

@@ -134,6 +134,7 @@ def test_one_graph_spreads_any_labels_as_a_graph_of_their_own_would() -> None:
         label = island[given] % CLASSES
         alone = propagated(Propagate(), points, given, label, CLASSES, everything(N))
         np.testing.assert_array_equal(graph.propagated(given, label, CLASSES), alone)
+        np.testing.assert_array_equal(graph.told(given, label, CLASSES, np.array([7, 3])), alone[[7, 3]])
 
 
 def test_columns_of_any_unit_weigh_the_same_and_a_constant_one_nothing() -> None:
