@@ -1,10 +1,20 @@
 """Do the sources still list what the patch store was made of? Asked when `run` goes on with a run directory."""
 
+import csv
 import json
 import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
 
 from data.atomic import sha256_file
 from data.errors import ChainError, ExitCode
+from data.names import shortened
+from data.printable import harmless
+from data.readers.base import Record
+from data.source_labels import read_source_labels
+from data.store import PatchStore
 from pipeline.chain_config import ChainConfig
 from pipeline.layout import Layout
 from pipeline.record import read_record
@@ -42,14 +52,53 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
         if listing_sha256(listed, source.state()) != known["listing_sha256"]:
             raise _other(
                 layout,
-                f"source {source.name} lists other patches than when {STORE} was made "
-                f"({known['listed']:,} then, {len(listed):,} now, or their labels, patients or slides changed)",
+                f"source {source.name} lists other patches than when {STORE} was made: "
+                + difference(path.parent, source.name, listed),
             )
         # an older store does not say what the files held
         if known.get("held_sha256", held := held_by(source, listed)) != held:
             raise _other(
                 layout, f"source {source.name} lists the same patches, and files of it changed since {STORE} was made"
             )
+
+
+def difference(store: Path, source: str, listed: Sequence[Record]) -> str:
+    """How many patches came, went, or stand under another label, patient, slide, site or split, and the first of each.
+
+    store: the directory of the committed store; listed: what the source lists now.
+    """
+    from data.ingest import patch_id
+
+    patches = PatchStore(store / "patches.h5")
+    table, said = patches.table(), read_source_labels(patches.path)
+    named = np.flatnonzero(table.source.names == source)
+    rows = np.flatnonzero(np.isin(table.source.codes, named))
+    columns = (said.label, table.patient, table.slide, table.site, said.split)
+    row_of = dict(zip(table.ids[rows].tolist(), rows.tolist(), strict=True))
+    set_aside = _set_aside(store / "quarantine.csv", source)
+    added, other = [], []
+    for record in listed:
+        row = row_of.pop(patch_id(source, record.key), None)
+        if row is None:
+            if harmless(record.key) not in set_aside:
+                added.append(record.key)
+            set_aside.discard(harmless(record.key))
+        elif any(
+            now != column[row]
+            for now, column in zip(
+                (record.label, record.patient, record.slide, record.site, record.split), columns, strict=True
+            )
+        ):
+            other.append(record.key)
+    gone = [patches.key(row) for row in row_of.values()] + sorted(set_aside)
+    changes = {"added": added, "gone": gone, "with another label, patient, slide, site or split": other}
+    found = [f"{len(keys):,} {word} ({shortened(keys[0])})" for word, keys in changes.items() if keys]
+    return ", ".join(found) or "the same patches, read in another way"
+
+
+def _set_aside(table: Path, source: str) -> set[str]:
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["key"] for row in csv.DictReader(file) if row["source"] == harmless(source)}
 
 
 def _other(layout: Layout, what: str) -> ChainError:

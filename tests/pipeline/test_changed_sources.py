@@ -117,25 +117,65 @@ CHANGES: dict[str, Callable[[Path], object]] = {
 }
 
 
+COUNTS = {
+    "added": ["1 added (A/new.bmp)"],
+    "gone": ["1 gone (A/0.bmp)"],
+    "renamed": ["1 added (A/other.bmp)", "1 gone (A/0.bmp)"],
+    "another class": ["1 added (B/0.bmp)", "1 gone (A/0.bmp)"],
+}
+
+
 @pytest.mark.parametrize("change", CHANGES)
 @pytest.mark.parametrize("kind", ["folder", "tree"])
 def test_files_that_come_and_go_are_refused(tmp_path: Path, kind: str, change: str) -> None:
     source, ask = stored(tmp_path, kind)
     CHANGES[change](source)
-    assert "lists other patches" in refused(ask).what
+    said = refused(ask).what
+    assert "lists other patches" in said
+    for word in COUNTS[change]:
+        assert word in said
+    assert said.count("(") == len(COUNTS[change])
+
+
+ANOTHER = "1 with another label, patient, slide, site or split (A/0.bmp)"
 
 
 @pytest.mark.parametrize(
-    ("old", "new"), [(",A,p0", ",B,p0"), (",A,p0", ",A,p9"), (",A,p0", ",,p0"), ("A/0.bmp,A,p0\n", "")]
+    ("old", "new", "count"),
+    [
+        (",A,p0", ",B,p0", ANOTHER),
+        (",A,p0", ",A,p9", ANOTHER),
+        (",A,p0", ",,p0", ANOTHER),
+        ("A/0.bmp,A,p0\n", "", "1 gone (A/0.bmp)"),
+    ],
 )
-def test_rows_of_a_table_that_changed_are_refused(tmp_path: Path, old: str, new: str) -> None:
+def test_rows_of_a_table_that_changed_are_refused(tmp_path: Path, old: str, new: str, count: str) -> None:
     source, ask = stored(tmp_path, "manifest")
     text = (source / "m.csv").read_text()
     (source / "m.csv").write_text(text.replace(old, new))
-    assert "lists other patches" in refused(ask).what
+    assert refused(ask).what.endswith(f"lists other patches than when data/store was made: {count}")
     head, *rows = text.splitlines()
     (source / "m.csv").write_text("\n".join([head, *reversed(rows)]))
     ask()  # the order of rows means nothing
+
+
+def test_what_lies_in_quarantine_has_not_come_anew_and_is_missed_when_it_goes(tmp_path: Path) -> None:
+    make, _ = MAKE["folder"]
+    make(tmp_path / "source")
+    (tmp_path / "source/A/=broken.bmp").write_bytes(b"BM")
+    text = (
+        "rounds: 0\ndata: {size_px: 24, quarantine_limit: 0.5, sources: [{kind: folder, path: source}]}\n"
+        "select: {rule: top_k}"
+    )
+    config, layout = config_in(tmp_path, text), Layout(tmp_path / "run")
+    job = order("ingest", "data/store", layout.root, config.data.model_dump(mode="json"), {})
+    ingest.run(job)
+    seal(job.out, "data/store", {"kind": "ingest"})
+    refuse_changed(layout, config)
+    (tmp_path / "source/A/0.bmp").unlink()
+    assert refused(lambda: refuse_changed(layout, config)).what.endswith(": 1 gone (A/0.bmp)")
+    (tmp_path / "source/A/=broken.bmp").unlink()
+    assert ": 2 gone (A/0.bmp)" in refused(lambda: refuse_changed(layout, config)).what
 
 
 def test_a_store_of_an_older_program_that_knows_no_content_is_not_refused(tmp_path: Path) -> None:
