@@ -2,7 +2,10 @@
 
 import os
 import signal
+import statistics
+import struct
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -57,6 +60,7 @@ def test_of_fifty_double_starts_each_has_one_winner_and_a_loser_that_writes_noth
     config = config_in(tmp_path, "rounds: 0\ndata: {size_px: 24, sources: [{kind: synthetic}]}\nselect: {rule: top_k}")
     session(tmp_path / "plain").run(config)
     truth = committed(tmp_path / "plain")
+    refused_after_s = []
     for number in range(STARTS):
         root, go, lost = tmp_path / f"run-{number}", os.pipe(), os.pipe()
         root.mkdir()
@@ -68,15 +72,17 @@ def test_of_fifty_double_starts_each_has_one_winner_and_a_loser_that_writes_noth
         def start(root: Path = root, go: tuple[int, int] = go, lost: tuple[int, int] = lost) -> None:
             os.read(go[0], 1)
             watched_writes(root.with_suffix(f".{os.getpid()}"))
+            started = time.monotonic()
             try:
                 session(root, FakeLauncher(before=hold)).run(config)
             except ChainError:
-                os.write(lost[1], b"l")
+                os.write(lost[1], b"l" + struct.pack("d", time.monotonic() - started))
                 raise
 
         children = [child(start), child(start)]
         os.write(go[1], b"xx")
         codes = {pid: code_of(pid) for pid in children}
+        refused_after_s += struct.unpack("d", os.read(lost[0], 8))
         for descriptor in (*go, *lost):
             os.close(descriptor)
         assert sorted(codes.values()) == [0, ExitCode.IN_USE]
@@ -88,6 +94,7 @@ def test_of_fifty_double_starts_each_has_one_winner_and_a_loser_that_writes_noth
         }
         assert committed(root) == truth
         assert [event["event"] for event in ledger.events(root / "ledger.jsonl")].count("start") == 1
+    assert statistics.median(refused_after_s) < 1
 
 
 def stopped_at(kind: str, root: Path, config: object) -> int:
