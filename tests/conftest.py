@@ -24,6 +24,14 @@ def _signals_as_before() -> Iterator[None]:
         signal.signal(number, handler)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _no_waiting_for_the_disk() -> Iterator[None]:
+    # a killed process loses nothing that the kernel has; fsync matters for power cuts, which no test can make
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "fsync", lambda descriptor: None)
+        yield
+
+
 def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs: dict[str, Path]) -> Any:
     """A job whose directories lie under `where`; its output is where/address."""
     from stages.job import Hardware, Job

@@ -120,8 +120,8 @@ def test_all_labels_give_a_network_far_more_than_colour_or_a_few_labels(one_thre
     patches = draw_patches(seed=0, patients=24, patches_per_patient=100)
     train, test = by_patient(patches, test_patients=7)
     colour = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
-    few = network_accuracy(patches, few_of_each(patches.label, train, 20, seed=0), test, steps=100)
-    full = network_accuracy(patches, np.flatnonzero(train), test, steps=250)
+    few = network_accuracy(patches, few_of_each(patches.label, train, 20, seed=0), test, steps=60)
+    full = network_accuracy(patches, np.flatnonzero(train), test, steps=150)
     assert full >= colour + 0.15, (colour, full)
     assert full >= few + 0.10, (few, full)
     assert few > 0.4, "a teacher worse than this has nothing to teach"
