@@ -126,10 +126,11 @@ def examples(images: Images, rows: np.ndarray, given: bool) -> Examples:
 def training(setting: Setting, images: Images, folder: Path, profiler: SimpleProfiler | None = None) -> Spent:
     """What `stages.train.member` does between reading its inputs and publishing."""
     section, rows = setting.section, np.arange(len(images.store))
-    pseudo = examples(images, rows[500:], given=False) if isinstance(section, StudentConfig) else None
+    few = len(rows) // (1 + RATIO)
+    pseudo = examples(images, rows[few:], given=False) if isinstance(section, StudentConfig) else None
     flags = prepare(setting.hardware) | ({"profiler": profiler} if profiler else {})
     network = first_network(section, CLASSES, images.kind, setting.work)
-    phases = phases_of(section, images, examples(images, rows[:500], given=True), pseudo, seed=0)
+    phases = phases_of(section, images, examples(images, rows[:few], given=True), pseudo, seed=0)
     nothing = (images, np.empty(0, np.uint64), np.empty(0, np.int64))  # to validate on
     module = Clocked(network, section, phases, STATS, setting.work, 0, loader_workers(setting.hardware), nothing)
     module.watch = Stopwatch(setting.steps, setting.cuda)
@@ -201,7 +202,7 @@ def compared(setting: Setting, images: Images, repeats: int) -> str:
     each = [[patches / spent.clock_s for spent in side] for side in zip(*pairs, strict=True)]
     processor = [statistics.median(spent.processor_s for spent in side) for side in zip(*pairs, strict=True)]
     mine, plain = (statistics.median(rates) for rates in each)
-    cells = [setting.work, setting.backbone, f"{setting.hardware.threads}+{setting.hardware.workers}"]
+    cells = [setting.work, setting.backbone, f"{torch.get_num_threads()}+{loader_workers(setting.hardware)}"]
     cells += [spread(rates) for rates in each]
     return "| " + " | ".join([*cells, f"{mine / plain:.2f}", f"{processor[1] / processor[0]:.2f}"]) + " |"
 

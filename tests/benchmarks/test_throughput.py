@@ -37,6 +37,6 @@ def test_the_middle_and_the_quartiles() -> None:
 @pytest.mark.parametrize("work", throughput.WORKS)
 def test_both_sides_run(tmp_path: Path, work: str) -> None:
     words = ["--backbones", "test_resnet", "--batch-size", "8", "--steps", "1", "--threads", "1", "--work", work]
-    images = Images(drawn_store(tmp_path / "patches.h5", 600, 24, jpeg=True))
+    images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
     row = compared(settings(parsed(words))[0], images, repeats=2)
     assert row.startswith(f"| {work} | test_resnet | 1+0 |")
