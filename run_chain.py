@@ -6,7 +6,6 @@ python run_chain.py status runs/demo
 
 import argparse
 import contextlib
-import importlib.metadata
 import json
 import logging
 import math
@@ -318,6 +317,8 @@ def _ended(code: ExitCode, at: str, saved: str = "") -> ChainError:
 
 
 def _version() -> str:
+    import importlib.metadata  # a tenth of a second, which no other verb needs
+
     with contextlib.suppress(importlib.metadata.PackageNotFoundError):
         return importlib.metadata.version("patchchain")
     import tomllib

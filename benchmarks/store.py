@@ -33,7 +33,7 @@ def _patch(rng: np.random.Generator, size: int) -> np.ndarray:
     return np.clip(image + rng.integers(-12, 12, image.shape), 0, 255).astype(np.uint8)
 
 
-def _store(path: Path, n: int, size: int, jpeg: bool) -> PatchStore:
+def drawn_store(path: Path, n: int, size: int, jpeg: bool) -> PatchStore:
     rng = np.random.default_rng(0)
     some = [_patch(rng, size) for _ in range(min(n, 64))]
     contents = [_jpeg(patch) for patch in some] if jpeg else some
@@ -77,7 +77,7 @@ def random_access() -> None:
     print(f"{'store':<14}{'ours, patches/s':>18}{'baseline, patches/s':>22}{'ratio':>8}")
     for size, jpeg, n in ((96, False, 16_000), (224, False, 3000), (96, True, 4000), (224, True, 1500)):
         with tempfile.TemporaryDirectory() as folder:
-            store = _store(Path(folder) / "patches.h5", n, size, jpeg)
+            store = drawn_store(Path(folder) / "patches.h5", n, size, jpeg)
             baseline = _baseline(store, Path(folder), jpeg)
             rows = np.random.default_rng(1).integers(0, n, 2000 if jpeg else 20_000).tolist()
             assert np.array_equal(store.pixels(rows[0]), baseline(rows[0]))
@@ -109,7 +109,7 @@ def a_million() -> None:
     for n in (10_000, 1_000_000):
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            _store(Path(folder) / "patches.h5", n, 8, jpeg=False)
+            drawn_store(Path(folder) / "patches.h5", n, 8, jpeg=False)
             wrote = time.perf_counter() - started
             times = []
             for _ in range(RUNS):

@@ -1,6 +1,5 @@
 """The story of a run, one JSON line an event. For people and for estimates; no decision ever reads it."""
 
-import importlib.metadata
 import json
 import logging
 import os
@@ -59,6 +58,8 @@ def seconds(path: Path) -> dict[str, float]:
 
 def versions() -> dict[str, str]:
     """What ran: Python, the packages that compute, the platform. Imports none of them."""
+    import importlib.metadata  # heavy, and for who reads the ledger of no use
+
     found = {"python": platform.python_version(), "platform": platform.platform()}
     for package in PACKAGES:
         try:

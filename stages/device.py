@@ -10,6 +10,7 @@ from lightning_fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
+from data.cores import cores
 from data.errors import ChainError, ExitCode
 from stages.allocator import keep_freed_memory
 from stages.distributed import local_rank, rank, world_size
@@ -125,8 +126,11 @@ class Ranks(ClusterEnvironment):
 
 
 def loader_workers(hardware: Hardware) -> int:
-    """Loader processes: as asked; on the CPU none by default, since they take the model's cores."""
+    """Loader processes: as asked; beside a GPU a core each, as far as this process and its neighbours have any.
+
+    On the CPU none by default, since they take the model's cores: its own threads read (`stages.loading.in_threads`).
+    """
     if hardware.workers:
         return hardware.workers
     on_gpu = torch.cuda.is_available() and hardware.device != "cpu"
-    return min(8, max(0, (os.cpu_count() or 1) - 1)) if on_gpu else 0
+    return min(8, max(0, cores() // hardware.devices - 1)) if on_gpu else 0

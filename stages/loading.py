@@ -5,9 +5,10 @@ and reorders batch samplers, has nothing to wrap.
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -15,6 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from data.images import Images
 from stages.end_with_parent import end_with_parent
+
+MOST_THREADS, FEWEST_EACH = 4, 8
+T = TypeVar("T")
 
 
 class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -25,8 +29,27 @@ class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
 
     def __getitem__(self, batch: range) -> tuple[torch.Tensor, torch.Tensor]:
         """Images (B, C, H, W) and their indices (B,) int64."""
-        images = [self.patches.image(int(self.rows[index])) for index in batch]
+        images = in_threads(lambda index: self.patches.image(int(self.rows[index])), batch)
         return to_tensor(images), torch.tensor(batch)
+
+
+def in_threads(read: Callable[[T], np.ndarray], items: Sequence[T]) -> list[np.ndarray]:
+    """`read` of every item, in their order, by as many threads as torch computes with; by one in a loader process.
+
+    Where there is no loader process the model's threads would stand idle while one core decodes and disturbs. More
+    than a few gain nothing: Python's own part is done by one at a time.
+    """
+    threads = min(torch.get_num_threads(), MOST_THREADS, len(items) // FEWEST_EACH)
+    if threads < 2:
+        return [read(item) for item in items]
+
+    def part(first: int) -> list[np.ndarray]:
+        return [read(item) for item in items[first::threads]]
+
+    with ThreadPoolExecutor(threads - 1) as pool:
+        others = [pool.submit(part, first) for first in range(1, threads)]
+        parts = [part(0), *(other.result() for other in others)]
+    return [parts[i % threads][i // threads] for i in range(len(items))]
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:

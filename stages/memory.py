@@ -8,8 +8,10 @@ import torch
 
 from data.errors import ChainError, ExitCode
 
-# torch says these as a plain RuntimeError; the last is all that oneDNN says when a kernel of its own finds no room
-ON_THE_HOST = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "could not create a primitive")
+# torch says these as a plain RuntimeError; "primitive" is all that oneDNN says when a kernel of its own finds no room,
+# "thread" all that Python says when there is none for another stack
+ON_THE_HOST = ("can't allocate memory", "not enough memory", "Cannot allocate memory", "could not create a primitive",
+               "can't start new thread")  # fmt: skip
 A_WORKER = "DataLoader worker"
 # which of them comes first depends on who notices
 ITS_DEATH = ("killed by signal: Killed", "exited unexpectedly")

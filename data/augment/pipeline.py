@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections import defaultdict
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no network look-up on import
 
@@ -9,6 +10,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from data.augment import stain
+from data.augment.composition import Affine, Composition, Cutout
 from data.augment.noise import Noise
 
 
@@ -16,32 +18,36 @@ class NoiseDrawer:
     """Disturbs patches; the draw is a function of the seed given with each patch.
 
     albumentations seeds a pipeline when it is built, which gives every worker and every epoch the same
-    draws. So it is built in the process that uses it, on first use, and reseeded for each patch.
+    draws. So it is built in the process that uses it, on first use, and reseeded for each patch. Threads may share a
+    drawer: while one draws, what it draws with is its own.
     """
 
     def __init__(self, noise: Noise, channels: int) -> None:
         self.noise = noise
         self.channels = channels
-        self._composed: dict[Noise, A.Compose] = {}  # one, or one for each choice that came up
+        self._none = noise.is_none
+        # by choice; of each as many as ever drew at once
+        self._idle: defaultdict[Noise, list[Composition]] = defaultdict(list)
 
     def __getstate__(self) -> dict[str, object]:
-        return {"noise": self.noise, "channels": self.channels, "_composed": {}}
+        return {**vars(self), "_idle": defaultdict(list)}
 
     def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
         """image: (H, W, C) uint8, or float32 in [0, 1]; returns the same shape and type."""
-        if self.noise.is_none:
+        if self._none:
             return image
         rng = np.random.Generator(np.random.PCG64(seed))
         noise = self.noise.chosen(rng)
         if noise.stain > 0 and self.channels == 3:
             image = stain.jitter(image, noise.stain, rng)
-        compose = self._composed.get(noise)
-        if compose is None:
-            compose = A.Compose(_transforms(noise, image.dtype == np.uint8, image.shape[0]))
-            self._composed[noise] = compose
+        idle = self._idle[noise]
+        try:
+            compose = idle.pop()
+        except IndexError:
+            compose = Composition(_transforms(noise, image.dtype == np.uint8, image.shape[0]))
         # one pair of generators for all operations: seeding each of them anew costs a third of the whole pipeline
-        compose.set_random_state(rng, random.Random(seed))  # noqa: S311 - noise, not secrets
-        drawn: np.ndarray = compose(image=image)["image"]
+        drawn = compose(image, rng, random.Random(seed))  # noqa: S311 - noise, not secrets
+        idle.append(compose)
         if drawn.dtype != np.uint8:
             drawn = np.clip(drawn, 0, 1)  # grain may leave the range
         return np.ascontiguousarray(drawn.reshape(image.shape))
@@ -55,7 +61,7 @@ def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTrans
         steps.append(A.RandomRotate90(p=0.75))
     if noise.rotate_deg or noise.scale or noise.shift:
         steps.append(
-            A.Affine(
+            Affine(
                 rotate=(-noise.rotate_deg, noise.rotate_deg),
                 scale=(1 - noise.scale, 1 + noise.scale),
                 translate_percent=(-noise.shift, noise.shift),
@@ -76,7 +82,7 @@ def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTrans
         steps.append(A.ImageCompression(quality_range=(50, 95), p=noise.jpeg))
     if noise.cutout:
         steps.append(
-            A.CoarseDropout(
+            Cutout(
                 num_holes_range=(1, 1),
                 hole_height_range=(noise.cutout / 2, noise.cutout),
                 hole_width_range=(noise.cutout / 2, noise.cutout),

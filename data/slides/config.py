@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 from data.modes import MAX_SIZE_PX
 from data.preparation import Preparation
 from data.readers._files import Pattern
-from data.slides.annotations import AnnotationsConfig
-from data.slides.foreign_coords import CoordinatesConfig
+from data.slides.annotations_config import AnnotationsConfig
+from data.slides.coordinates_config import CoordinatesConfig
 from data.slides.grid import GridConfig
 from data.slides.quality import QualityConfig
 from data.slides.tissue import TissueConfig

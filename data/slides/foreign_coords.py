@@ -13,32 +13,18 @@ after another, and no list was kept) cannot be seen.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field
 
 from data.errors import ChainError, ExitCode
 from data.hdf5 import HDF5_ERRORS, damaged, dataset, h5py, numbers, open_file, read
 from data.readers._rows import table_rows
-from data.section import Section
 from data.slides.beside import file_of
+from data.slides.coordinates_config import CoordinatesConfig as CoordinatesConfig
 
 MOST_PATCHES = 20_000_000
 _SAME = 0.01  # sizes and downsamples of two readers of the same slide differ by rounding only
-
-
-class CoordinatesConfig(Section):
-    """Patches cut by another tool, in place of a grid of our own."""
-
-    path: Annotated[
-        Path,
-        Field(description="a folder of coordinate files of CLAM (`NAME.h5`) or TRIDENT (`NAME_patches.h5`), by slide"),
-    ]
-    beyond_edge: Annotated[
-        Literal["refuse", "drop"],
-        Field(description="patches that reach beyond the slide (both tools lay some): refuse the slide, or drop them"),
-    ] = "refuse"
 
 
 @dataclass(frozen=True)

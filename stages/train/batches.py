@@ -16,7 +16,7 @@ from torch.utils.data import Dataset, Sampler
 
 from data.images import Drawer, Images
 from data.keys import generator, seed_of
-from stages.loading import to_tensor
+from stages.loading import in_threads, to_tensor
 from stages.train.share import Share
 
 
@@ -110,7 +110,7 @@ class TrainingPatches(Dataset[Batch]):
         """The batch of one step, in the order of `items`."""
         pick = [(self.streams[item.stream], item.example) for item in items]
         return Batch(
-            image=to_tensor([self.image(item) for item in items]),
+            image=to_tensor(in_threads(self.image, items)),
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
             target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
             weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),

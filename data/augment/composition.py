@@ -1,0 +1,74 @@
+"""albumentations' operations one after the other on one image, without what only boxes, masks and replays need.
+
+For a patch of 96 px most of `A.Compose` is not pixels but bookkeeping. Every draw here is made as it makes it, from
+the same generators in the same order, so the pixels are the same to the last bit.
+"""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import albumentations as A  # noqa: N812
+import cv2
+import numpy as np
+from albumentations.augmentations.geometric import functional as geometric
+
+
+class Composition:
+    """`A.Compose(steps)` for single images. Holds the generators of its last call: one a thread."""
+
+    def __init__(self, steps: Sequence[A.ImageOnlyTransform | A.DualTransform]) -> None:
+        self.steps = steps
+
+    def __call__(self, image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> np.ndarray:
+        """image: (H, W, C) uint8, or float32; returns a new array of the same type, or the image where no step came."""
+        chance.random()  # A.Compose draws whether it is applied at all, and always is
+        for step in self.steps:
+            if step.p < 1 and chance.random() >= step.p:
+                continue
+            step.set_random_state(rng, chance)
+            params = step.update_transform_params(step.get_params(), {"image": image})
+            params.update(step.get_params_dependent_on_data(params, {"image": image}))
+            image = np.ascontiguousarray(step.apply(image, **params))
+        return image
+
+
+class Affine(A.Affine):  # type: ignore[misc] # albumentations is not typed
+    """Without the matrix of boxes, and moved by OpenCV directly: one scale for both axes, no shear, same size."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """What is drawn for one image, in albumentations' order."""
+        shape = params["shape"][:2]
+        translate, shear = self._get_translate_params(shape), self._get_shear_params()
+        scale = self._get_scale(self.scale, self.keep_ratio, self.balanced_scale, self.py_random)
+        rotate = self.py_random.uniform(*self.rotate)
+        centre = geometric.center(shape)
+        return {"matrix": geometric.create_affine_transformation_matrix(translate, shear, scale, rotate, centre)}
+
+    def apply(self, img: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
+        """img: (H, W, C); matrix: (3, 3)."""
+        size = img.shape[1::-1]
+        moved = cv2.warpAffine(img, matrix[:2], size, flags=self.interpolation, borderMode=self.border_mode)
+        return moved.reshape(img.shape)
+
+
+class Cutout(A.CoarseDropout):  # type: ignore[misc] # as above
+    """One hole of one value, cut into the image it is given."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """Where the hole is, in albumentations' order."""
+        height, width = params["shape"][:2]
+        self.py_random.randint(1, 1)  # how many
+        rng = self.random_generator
+        high, wide = (
+            int(side * rng.uniform(*part))
+            for side, part in ((height, self.hole_height_range), (width, self.hole_width_range))
+        )
+        top, left = (int(rng.integers(0, free + 1)) for free in (height - high, width - wide))
+        return {"hole": (slice(top, top + high), slice(left, left + wide))}
+
+    def apply(self, img: np.ndarray, hole: tuple[slice, slice], **params: Any) -> np.ndarray:
+        """img: (H, W, C)."""
+        cut = img.copy()
+        cut[hole] = self.fill
+        return cut

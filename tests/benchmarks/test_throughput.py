@@ -1,0 +1,42 @@
+"""Training beside the bare model: both sides run, and what is printed is what was measured."""
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks import throughput
+from benchmarks.store import drawn_store
+from benchmarks.throughput import Spent, Stopwatch, compared, parsed, settings, spread
+from data.images import Images
+
+
+def test_every_split_of_threads_and_workers_is_a_row() -> None:
+    words = ["--threads", "1", "2", "--workers", "0", "1", "--backbones", "resnet10t", "--work", "student", "teacher"]
+    found = settings(parsed(words))
+    assert len(found) == 8
+    assert {(one.hardware.threads, one.hardware.workers) for one in found} == {(1, 0), (1, 1), (2, 0), (2, 1)}
+    assert {one.section.batch_size for one in found} == {16, 64}, "of a student's 64 patches a quarter is labelled"
+
+
+def test_the_clock_counts_its_steps_and_a_share_of_what_follows(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = iter(range(0, 1000, 10))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: next(now))
+    monkeypatch.setattr(throughput.time, "process_time", lambda: 0)
+    watch = Stopwatch(steps=3, cuda=False)
+    for _ in range(throughput.WARM + 3):
+        watch.step()
+    assert watch.spent() == Spent(10, 0)
+    watch.mark()
+    assert watch.spent(0.5) == Spent(15, 0)
+
+
+def test_the_middle_and_the_quartiles() -> None:
+    assert spread([1.0, 2.0, 3.0, 4.0, 5.0]) == "3 (2-4)"
+
+
+@pytest.mark.parametrize("work", throughput.WORKS)
+def test_both_sides_run(tmp_path: Path, work: str) -> None:
+    words = ["--backbones", "test_resnet", "--batch-size", "8", "--steps", "1", "--threads", "1", "--work", work]
+    images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
+    row = compared(settings(parsed(words))[0], images, repeats=2)
+    assert row.startswith(f"| {work} | test_resnet | 1+0 |")

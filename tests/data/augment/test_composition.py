@@ -1,0 +1,34 @@
+"""The short way through albumentations' operations draws, and gives, what the long one does."""
+
+import random
+
+import albumentations as A  # noqa: N812
+import numpy as np
+import pytest
+
+from data.augment import pipeline
+from data.augment.composition import Composition
+from data.augment.noise import PRESETS, Noise
+
+POLICIES = {"weak": PRESETS["weak"], "strong": PRESETS["strong"], "crop": {"crop": 0.2, "cutout": 0.9, "shift": 0.3}}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+@pytest.mark.parametrize(("dtype", "channels"), [(np.uint8, 3), (np.uint8, 1), (np.float32, 1)])
+def test_every_pixel_is_that_of_compose(name: str, dtype: type, channels: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    noise, eight_bit = Noise(**POLICIES[name]), dtype is np.uint8
+    short = Composition(pipeline._transforms(noise, eight_bit, 32))
+    with monkeypatch.context() as patched:
+        patched.setattr(pipeline, "Affine", A.Affine)
+        patched.setattr(pipeline, "Cutout", A.CoarseDropout)
+        long = A.Compose(pipeline._transforms(noise, eight_bit, 32))
+    patch = np.random.default_rng(0).integers(0, 256, (32, 32, channels)).astype(np.uint8)
+    patch = patch if eight_bit else (patch / np.float32(255)).astype(np.float32)
+    before = patch.copy()
+    for seed in range(60):
+        long.set_random_state(np.random.default_rng(seed), random.Random(seed))
+        expected = long(image=patch)["image"].reshape(patch.shape)
+        found = short(patch, np.random.default_rng(seed), random.Random(seed)).reshape(patch.shape)
+        assert np.array_equal(found, expected), seed
+        assert found.dtype == expected.dtype
+    assert np.array_equal(patch, before), "a patch is not drawn upon"
