@@ -133,9 +133,12 @@ def read(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
 
 
 def read_arrays(
-    path: Path, names: Sequence[str], code: ExitCode, optional: Sequence[str] = ()
+    path: Path, names: Sequence[str], code: ExitCode, optional: Sequence[str] = (), mapped: bool = False
 ) -> dict[str, np.ndarray]:
-    """Whole datasets of a file of our own, those in `optional` where they are there. Raises ChainError (66, `code`)."""
+    """Whole datasets of a file of our own, those in `optional` where they are there. Raises ChainError (66, `code`).
+
+    mapped: not loaded but views of the file, read-only, where they lie in it in one piece.
+    """
     found = {}
     with open_file(path, code) as file:
         for name in (*names, *optional):
@@ -148,9 +151,16 @@ def read_arrays(
             if h5py.check_string_dtype(data.dtype) is not None:
                 raise _refused(file, name, "numbers are expected, not texts", code)
             try:
-                found[name] = data[:]
+                found[name] = _mapped(path, data) if mapped else data[:]
             except HDF5_ERRORS as error:
                 raise damaged(path, name, error, code) from error
+    return found
+
+
+def _mapped(path: Path, data: h5py.Dataset) -> np.ndarray:
+    # an empty dataset has no place, nor has one in chunks
+    start = data.id.get_offset() if data.chunks is None and data.size else None
+    found: np.ndarray = data[:] if start is None else np.asarray(np.memmap(path, data.dtype, "r", start, data.shape))
     return found
 
 

@@ -17,17 +17,18 @@ from data.units import patients, slides
 from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
-from stages.select.belief import fit_belief
+from stages.select.belief import Believed, fit_belief
 from stages.select.calibrate import matched_temperature, rows_of
 from stages.select.config import parse_rule
-from stages.select.evidence import Evidence, HeldOut
-from stages.select.figures import Beliefs, Kept
+from stages.select.evidence import Evidence, HeldOut, Probs
+from stages.select.figures import Beliefs
 from stages.select.graph import FILE, Graph
 from stages.select.negatives import write_negatives
+from stages.select.noted import Noted, kept_of
 from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
-from stages.select.selection import Selection, continued, same, write_selection
+from stages.select.selection import Selection, read_selection, same, write_pieces
 
 LOG = logging.getLogger("patchchain")
 ENOUGH = 50  # validation patches; of fewer, how often they are right is known to no better than 5 points
@@ -42,7 +43,7 @@ def run(job: Job) -> str:
     """
     rule = parse_rule(job.section)
     drawn = load_splits(job.inputs["splits"])
-    scored = read_scores(job.inputs["predict"] / "scores.h5", "pool")
+    scored = read_scores(job.inputs["predict"] / "scores.h5", "pool", mapped=True)
     validation = read_scores(job.inputs["predict"] / "scores.h5", "validation")
     refuse_unusable(job.address, drawn, scored, validation)
     reviewed = reviews_in(job.inputs, drawn.classes)
@@ -65,24 +66,23 @@ def run(job: Job) -> str:
     heard = validation if splits.fold is None else validation.without(validation.ids)
     belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, temperature)
     past = read_past(job, reviewed.ids)
-    opinions = [belief.of(one) for one in pool.others()]
+    opinions: list[Probs] = [Believed(belief, one) for one in pool.others()]
     evidence = Evidence(
         ids=pool.ids,
-        probs=belief.of(pool),
+        believed=Believed(belief, pool),
         round=job.round,
         seed=job.seed,
         labelled=labelled,
         held_out=HeldOut(belief.of(heard), deciding.label, groups_of(table, deciding.ids)),
-        deviation=None if pool.deviation is None else pool.deviation.astype(np.float32),
+        deviation=pool.deviation,
         opinions=tuple(opinions if past is None else [past.probs(pool.ids), *opinions]),
         classes=splits.classes,
     )
     refuse_unmet(job.address, rule, evidence)
-    selection = rule.select(evidence)
+    pieces = rule.pieces(evidence)
     fault.point("select.selected")
-    if past is not None:
-        selection = continued(selection, past.selection)
-    write_selection(job.out / "selection.parquet", selection)
+    kept = Noted(pool.ids)
+    write_pieces(job.out / "selection.parquet", kept.of(pieces if past is None else past.continued(pieces)))
     negatives = rule.negatives(evidence)
     if negatives is not None:
         write_negatives(job.out, negatives)
@@ -92,8 +92,8 @@ def run(job: Job) -> str:
         classes=splits.classes,
         predicted=belief.best(pool),
         before=None if past is None else past.best(pool.ids),
-        kept=_kept(selection, pool),
-        kept_before=None if past is None else _kept(past.selection, pool),
+        kept=kept.kept,
+        kept_before=None if past is None else kept_of(past.selection, pool.ids),
         places=places,
         truth=_truth(load_audit(job.inputs["splits"]), pool),
         validation_confidence=belief.of(validation).max(axis=1, initial=0),
@@ -108,6 +108,8 @@ def run(job: Job) -> str:
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)
+    # in a first round one row that is seen says as much as all of them
+    selection = kept.seen if past is None else read_selection(job.out / "selection.parquet")
     if stop := stop_reason(selection, None if past is None else past.selection, len(pool), _news(quality, past)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
@@ -156,10 +158,6 @@ def _news(quality: dict[str, Any], past: Past | None) -> bool:
     before = {} if past is None else past.quality
     now, then = (one.get("reviewed", {}).get("reviews", []) for one in (quality, before))
     return bool(now != then)
-
-
-def _kept(selection: Selection, pool: Scores) -> Kept:
-    return Kept(rows_of(pool, selection.ids), selection.label, selection.confidence)
 
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
