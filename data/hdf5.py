@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -162,6 +163,34 @@ def _mapped(path: Path, data: h5py.Dataset) -> np.ndarray:
     start = data.id.get_offset() if data.chunks is None and data.size else None
     found: np.ndarray = data[:] if start is None else np.asarray(np.memmap(path, data.dtype, "r", start, data.shape))
     return found
+
+
+class Laid(NamedTuple):
+    """Where a dataset lies in its file; start None: nowhere, being empty."""
+
+    start: int | None
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def laid_out(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Laid:
+    """Make a contiguous dataset, of which the values are written later, through `writable`."""
+    data = group.create_dataset(name, shape, dtype)
+    if data.size:
+        data[:1] = 0  # only what is written to has a place
+    return Laid(data.id.get_offset() if data.size else None, data.shape, dtype)
+
+
+def writable(path: Path, places: Sequence[Laid]) -> list[np.ndarray]:
+    """Views of a closed file's datasets: what is written to them is in the file. Raises OSError without room for it."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            # holes of the file are filled as they are written to: if there were no room then, no error could be told
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return [
+        np.empty(shape, dtype) if start is None else np.asarray(np.memmap(path, dtype, "r+", start, shape))
+        for start, shape, dtype in places
+    ]
 
 
 def read_texts(data: h5py.Dataset) -> list[str]:

@@ -119,6 +119,31 @@ def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
                 group.create_dataset("opinions", data=scores.opinions.astype(np.float16, copy=False))
 
 
+def lay_out_scores(
+    path: Path, parts: Mapping[str, np.ndarray], columns: Mapping[str, tuple[int, ...]]
+) -> dict[str, dict[str, np.ndarray]]:
+    """The file that `write_scores` writes, with ids but without values: views to write them through, by part and name.
+
+    parts: ids, ascending; columns: shape a patch of `log_probs` and of what else there is. Every view is (N, ...),
+    that of `opinions` (N, K, C), whatever the order in the file. Raises OSError where there is no room for the file.
+    """
+    from data.hdf5 import h5py, laid_out, writable
+
+    names = [name for name in ("log_probs", *MORE) if name in columns]
+    places = []
+    with h5py.File(path, "w") as file:
+        for part in sorted(parts):
+            ids = parts[part]
+            assert bool((ids[1:] > ids[:-1]).all()), f"{part}: ids not ascending"
+            group = file.create_group(part)
+            group.create_dataset("ids", data=ids.astype(np.uint64, copy=False))
+            for name in names:
+                *states, classes = columns[name]
+                places.append(laid_out(group, name, (*states, len(ids), classes), np.dtype(np.float16)))
+    views = iter(writable(path, places))
+    return {part: {name: np.moveaxis(next(views), -2, 0) for name in names} for part in sorted(parts)}
+
+
 def read_scores(path: Path, part: str, mapped: bool = False) -> Scores:
     """Read one part of `scores.h5`. Raises ChainError: 66 when it is not there, 76 when it cannot be read.
 
