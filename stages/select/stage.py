@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from stages.select.noted import Noted, kept_of
 from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
+from stages.select.rule import Rule
 from stages.select.selection import Selection, read_selection, same, write_pieces
 
 LOG = logging.getLogger("patchchain")
@@ -79,10 +81,7 @@ def run(job: Job) -> str:
         classes=splits.classes,
     )
     refuse_unmet(job.address, rule, evidence)
-    pieces = rule.pieces(evidence)
-    fault.point("select.selected")
-    kept = Noted(pool.ids)
-    write_pieces(job.out / "selection.parquet", kept.of(pieces if past is None else past.continued(pieces)))
+    kept = decide(rule, evidence, past, job.out / "selection.parquet")
     negatives = rule.negatives(evidence)
     if negatives is not None:
         write_negatives(job.out, negatives)
@@ -113,6 +112,18 @@ def run(job: Job) -> str:
     if stop := stop_reason(selection, None if past is None else past.selection, len(pool), _news(quality, past)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
+
+
+def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> Noted:
+    """Choose, and write selection.parquet piece by piece. The evidence stands by rising id.
+
+    The decision of a large pool is made here; what it needs in memory is in the docstrings of the rules.
+    """
+    pieces = rule.pieces(evidence)
+    fault.point("select.selected")
+    kept = Noted(evidence.ids)
+    write_pieces(path, kept.of(pieces if past is None else past.continued(pieces)))
+    return kept
 
 
 def stop_reason(
