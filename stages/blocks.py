@@ -1,16 +1,38 @@
 """A pool in pieces: a hundred million patches are never in memory with all that is computed of them."""
 
 import mmap
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
 BLOCK = 1 << 16  # rows: their columns fit a processor's cache
+THREADS = 2
 
 
 def blocks(count: int) -> Iterator[slice]:
     """0..count as consecutive slices of at most BLOCK rows."""
     return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def each_block(count: int, work: Callable[[slice], None]) -> None:
+    """Call `work` with every slice of `blocks`, on two threads where there are two processors, in any order.
+
+    What one call writes no other may read. NumPy lets go of the interpreter while it computes.
+    """
+    threads = min(THREADS, _processors())
+    if threads == 1 or count <= BLOCK:
+        for rows in blocks(count):
+            work(rows)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, blocks(count)):
+            pass
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def let_go(*arrays: np.ndarray) -> None:

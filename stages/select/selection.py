@@ -1,7 +1,7 @@
 """What a round believes: the kept patches of the pool with their pseudo-labels."""
 
-import itertools
 from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
-from stages.select.tables import columns_of
+from stages.select.tables import columns_of, groups_of_columns
 
 DTYPES: dict[str, np.dtype] = {
     "ids": np.dtype(np.uint64),
@@ -51,15 +51,15 @@ class Selection:
         copies: np.ndarray | int = 1,
     ) -> "Selection":
         """A selection new in this round, from rows in any order. ids, label, confidence: (M,)."""
-        columns: dict[str, np.ndarray] = {
+        columns = {
             "ids": ids,
             "label": label,
             "confidence": confidence,
-            "weight": np.broadcast_to(weight, ids.shape),
-            "copies": np.broadcast_to(copies, ids.shape),
-            "first_round": np.full(ids.shape, round),
+            "weight": np.full(ids.shape, weight, DTYPES["weight"]),
+            "copies": np.full(ids.shape, copies, DTYPES["copies"]),
+            "first_round": np.full(ids.shape, round, DTYPES["first_round"]),
         }
-        made = Selection(**{name: column.astype(DTYPES[name]) for name, column in columns.items()})
+        made = Selection(**{name: column.astype(DTYPES[name], copy=False) for name, column in columns.items()})
         return made if bool((made.ids[1:] > made.ids[:-1]).all()) else made.take(np.lexsort((label, ids)))
 
     def take(self, rows: np.ndarray | slice) -> "Selection":
@@ -116,9 +116,13 @@ def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
     with replacing(path) as part:
         groups = (pa.table({_column(name): getattr(group, name) for name in DTYPES}) for group in _grouped(pieces))
         first = next(groups)
-        with pq.ParquetWriter(part, first.schema) as writer:
-            for table in itertools.chain([first], groups):
-                writer.write_table(table, GROUP)
+        # the next group is made while one is written
+        with pq.ParquetWriter(part, first.schema) as writer, ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(writer.write_table, first, GROUP)
+            for table in groups:
+                writing.result()
+                writing = beside.submit(writer.write_table, table, GROUP)
+            writing.result()
 
 
 def _grouped(pieces: Iterable[Selection]) -> Iterator[Selection]:
@@ -147,6 +151,12 @@ def read_selection(path: Path) -> Selection:
         )
     columns = columns_of(path, {_column(name): dtype for name, dtype in DTYPES.items()})
     return Selection(**{name: columns[_column(name)] for name in DTYPES})
+
+
+def read_pieces(path: Path) -> Iterator[Selection]:
+    """What `write_pieces` wrote, a row group a piece. Raises ChainError (76) when it cannot be read."""
+    for columns in groups_of_columns(path, {_column(name): dtype for name, dtype in DTYPES.items()}):
+        yield Selection(**{name: columns[_column(name)] for name in DTYPES})
 
 
 def _column(name: str) -> str:

@@ -1,7 +1,7 @@
 """Stage `select`: decide from stored scores which patches of the pool to believe. Seconds, no model."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +22,14 @@ from stages.select.belief import Believed, fit_belief
 from stages.select.calibrate import matched_temperature, rows_of
 from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut, Probs
-from stages.select.figures import Beliefs
+from stages.select.figures import Beliefs, Kept
 from stages.select.graph import FILE, Graph
 from stages.select.negatives import write_negatives
-from stages.select.noted import Noted, kept_of
 from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
 from stages.select.rule import Rule
-from stages.select.selection import Selection, read_selection, same, write_pieces
+from stages.select.selection import Selection, read_pieces, read_selection, same, write_pieces
 
 LOG = logging.getLogger("patchchain")
 ENOUGH = 50  # validation patches; of fewer, how often they are right is known to no better than 5 points
@@ -81,7 +80,7 @@ def run(job: Job) -> str:
         classes=splits.classes,
     )
     refuse_unmet(job.address, rule, evidence)
-    kept = decide(rule, evidence, past, job.out / "selection.parquet")
+    decide(rule, evidence, past, job.out / "selection.parquet")
     negatives = rule.negatives(evidence)
     if negatives is not None:
         write_negatives(job.out, negatives)
@@ -91,8 +90,8 @@ def run(job: Job) -> str:
         classes=splits.classes,
         predicted=belief.best(pool),
         before=None if past is None else past.best(pool.ids),
-        kept=kept.kept,
-        kept_before=None if past is None else kept_of(past.selection, pool.ids),
+        kept=_kept(read_pieces(job.out / "selection.parquet"), pool),
+        kept_before=None if past is None else _kept([past.selection], pool),
         places=places,
         truth=_truth(load_audit(job.inputs["splits"]), pool),
         validation_confidence=belief.of(validation).max(axis=1, initial=0),
@@ -107,23 +106,19 @@ def run(job: Job) -> str:
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)
-    # in a first round one row that is seen says as much as all of them
-    selection = kept.seen if past is None else read_selection(job.out / "selection.parquet")
-    if stop := stop_reason(selection, None if past is None else past.selection, len(pool), _news(quality, past)):
+    if stop := _stop(job.out / "selection.parquet", past, len(pool), _news(quality, past)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
 
 
-def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> Noted:
+def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> None:
     """Choose, and write selection.parquet piece by piece. The evidence stands by rising id.
 
     The decision of a large pool is made here; what it needs in memory is in the docstrings of the rules.
     """
     pieces = rule.pieces(evidence)
     fault.point("select.selected")
-    kept = Noted(evidence.ids)
-    write_pieces(path, kept.of(pieces if past is None else past.continued(pieces)))
-    return kept
+    write_pieces(path, pieces if past is None else past.continued(pieces))
 
 
 def stop_reason(
@@ -144,6 +139,16 @@ def stop_reason(
     if plain_weights and len(np.unique(selection.ids)) == len(np.unique(previous.ids)) == pool:
         return "pool_exhausted", f"all {pool:,} pool patches were kept, as in the round before"
     return None
+
+
+def _stop(path: Path, past: Past | None, pool: int, news: bool) -> tuple[str, str] | None:
+    if past is not None:
+        return stop_reason(read_selection(path), past.selection, pool, news)
+    # in a first round a part of it in which a patch is seen says as much as the whole
+    for piece in read_pieces(path):
+        if (reason := stop_reason(piece, None, pool)) is None:
+            break
+    return reason
 
 
 def _places(table: PatchTable, ids: np.ndarray) -> tuple[str | None, np.ndarray]:
@@ -169,6 +174,12 @@ def _news(quality: dict[str, Any], past: Past | None) -> bool:
     before = {} if past is None else past.quality
     now, then = (one.get("reviewed", {}).get("reviews", []) for one in (quality, before))
     return bool(now != then)
+
+
+def _kept(pieces: Iterable[Selection], pool: Scores) -> Kept:
+    found = [Kept(rows_of(pool, own.ids).astype(np.uint32), own.label, own.confidence) for own in pieces]
+    columns = ([getattr(one, name) for one in found] for name in ("row", "label", "confidence"))
+    return Kept(*map(np.concatenate, columns))
 
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
