@@ -184,8 +184,10 @@ def _kept(pieces: Iterable[Selection], pool: Scores) -> Kept:
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     truth = np.full(len(pool), -1, np.int16)
-    there = np.isin(audit.ids, pool.ids)
-    truth[rows_of(pool, audit.ids[there])] = audit.label[there]
+    at = np.searchsorted(pool.ids, audit.ids)
+    there = at < len(pool)
+    there[there] = pool.ids[at[there]] == audit.ids[there]
+    truth[at[there]] = audit.label[there]
     return truth
 
 
