@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from data.section import Section
-from stages.blocks import blocks
+from stages.blocks import blocks, taken
 from stages.select.choice import Choice, pieces_of
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
@@ -128,5 +128,5 @@ def surest(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int
     kept: np.ndarray = among & (confidence > least)
     tied = np.flatnonzero(among & (confidence == least))
     missing = most - int(np.count_nonzero(kept))
-    kept[tied[np.argsort(ids[tied], kind="stable")[:missing]]] = True
+    kept[tied[np.argsort(taken(ids, tied), kind="stable")[:missing]]] = True
     return kept

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stages.blocks import counts
 from stages.select.choice import Choice
 from stages.select.evidence import Evidence
 from stages.select.rule import OfBest, reaching
@@ -33,7 +34,7 @@ class Adaptive(OfBest):
     def thresholds(self, evidence: Evidence) -> np.ndarray:
         """See Rule."""
         label, confidence = evidence.best
-        sure = np.bincount(label[confidence >= np.float32(self.tau)], minlength=evidence.width)
+        sure = counts(label, evidence.width, confidence >= np.float32(self.tau))
         largest = int(sure.max(initial=0))
         if largest == 0:
             return np.full(len(sure), self.tau)

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field
 
 from data.keys import uniform
+from stages.blocks import counts
 from stages.select.choice import Choice
 from stages.select.evidence import Evidence
 from stages.select.rule import OfBest, best_first, surest
@@ -53,16 +54,16 @@ class Balanced(OfBest):
         """See OfBest."""
         label, confidence = evidence.best
         sure = self._surest(evidence, label, confidence)
-        counts = np.bincount(label[sure], minlength=evidence.width)
-        present = np.sort(counts[counts > 0])
+        found = counts(label, evidence.width, sure)
+        present = np.sort(found[found > 0])
         if not len(present):
             return Choice(sure)
         middle = int(present[(len(present) - 1) // 2]) if self.n_from == "median" else round(present.mean())
         n_per_class = self.n_per_class or middle
-        kept, factors = np.zeros(len(sure), bool), np.ones(len(counts))
-        for code in np.flatnonzero(counts):
+        kept, factors = np.zeros(len(sure), bool), np.ones(len(found))
+        for code in np.flatnonzero(found):
             kept |= surest(confidence, evidence.ids, sure & (label == code), n_per_class)
-            factors[code] = n_per_class / min(n_per_class, counts[code])
+            factors[code] = n_per_class / min(n_per_class, found[code])
 
         def copies(ids: np.ndarray, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
             factor = factors[label]

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stages.blocks import taken
 from stages.select.evidence import Evidence, top_classes
 from stages.select.rule import Rule, best_first, surest
 from stages.select.selection import Selection
@@ -27,16 +28,17 @@ class TopK(Rule):
         """See Rule. Holds p classes and probabilities a patch."""
         ids, k = evidence.ids, self.k + self.k_step * evidence.round
         ranks = [evidence.best] if self.p == 1 else top_classes(evidence.believed, self.p)
-        found = [(np.empty(0, np.int64), np.empty(0, np.int16), np.empty(0, np.float32))]
+        found = [(ids[:0], np.empty(0, np.int16), np.empty(0, np.float32))]
         for code in range(evidence.width):
             # a patch is a candidate for a class once, at the rank that the class has for it
             own = [_surest_rows(confidence, ids, label == code, k) for label, confidence in ranks]
             row = np.concatenate(own)
             probs = np.concatenate([rank[1][rows] for rank, rows in zip(ranks, own, strict=True)])
-            best = best_first(probs, ids[row])[:k]
-            found.append((row[best], np.full(len(best), code, np.int16), probs[best]))
-        row, label, confidence = (np.concatenate(column) for column in zip(*found, strict=True))
-        return Selection.of(ids[row], label, confidence, evidence.round)
+            named = taken(ids, row)
+            best = best_first(probs, named)[:k]
+            found.append((named[best], np.full(len(best), code, np.int16), probs[best]))
+        named, label, probs = (np.concatenate(column) for column in zip(*found, strict=True))
+        return Selection.of(named, label, probs, evidence.round)
 
 
 def _surest_rows(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:

@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.blocks import blocks, let_go
+from stages.blocks import blocks, counts, let_go
 from stages.select.choice import Choice
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
@@ -44,7 +44,7 @@ class Uncertainty(OfBest):
             let_go(evidence.deviation)
         kept = (confidence >= np.float32(self.min_confidence)) & (deviation < np.float32(self.max_deviation))
         if evidence.round < self.balance_rounds and kept.any():
-            most = max(self.balance_floor, int(np.bincount(label[kept], minlength=evidence.width).min()))
+            most = max(self.balance_floor, int(counts(label, evidence.width, kept).min()))
             least = _least(np.flatnonzero(kept), label, deviation, evidence.ids, most)
             kept = np.zeros(len(label), bool)
             kept[least] = True
