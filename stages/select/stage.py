@@ -41,6 +41,10 @@ def run(job: Job) -> str:
     Writes selection.parquet, quality.json and, where the chain has nothing more to learn, stop.json.
     Reviewed patches are no longer pool: no rule sees them, and no pseudo-label is theirs.
     The hidden truth of the pool is read after the selection is made, for quality.json alone.
+
+    The decision goes through a pool of any size in blocks of the mapped file (see `decide`). Whole in memory stand the
+    splits, the join with the patch table, what quality.json is computed from, and the selection of the round before;
+    with reviews a copy of the scores; with `propagate` the embeddings of the patches and what the graph says of them.
     """
     rule = parse_rule(job.section)
     drawn = load_splits(job.inputs["splits"])
@@ -114,7 +118,8 @@ def run(job: Job) -> str:
 def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> None:
     """Choose, and write selection.parquet piece by piece. The evidence stands by rising id.
 
-    The decision of a large pool is made here; what it needs in memory is in the docstrings of the rules.
+    Of every patch its best class and confidence stand in memory, 6 bytes, and which are kept, a byte or some; the
+    probabilities are computed block by block, and the table is written as it is made.
     """
     pieces = rule.pieces(evidence)
     fault.point("select.selected")
