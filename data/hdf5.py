@@ -186,7 +186,10 @@ def writable(path: Path, places: Sequence[Laid]) -> list[np.ndarray]:
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             # holes of the file are filled as they are written to: if there were no room then, no error could be told
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
     return [
         np.empty(shape, dtype) if start is None else np.asarray(np.memmap(path, dtype, "r+", start, shape))
         for start, shape, dtype in places
