@@ -6,8 +6,8 @@
 Scores in float16 are drawn into a scores.h5 block by block (not counted); then each measurement is a process of its own
 that does what the select stage does from that file to selection.parquet: refuse what is not finite, fit the
 temperature, choose by the rule as it is configured by default (top_k: a thousandth of the pool in all), write. Not in
-it is what the stage does besides: joining the pool with the patch table, and the figures of quality.json. The
-file is read once before the first measurement, so that all of them find it in the system's cache, as far as that goes.
+it is what the stage does besides: reading the splits, joining the pool with the patch table, and the figures of
+quality.json. The file was just written, so that most of it is in the system's cache where that is large enough.
 
 Prints for each size and rule the median of the repeats: seconds of wall time and of processor time (both from opening
 the file to the table being durable on disk), million rows a second, and memory in MiB: `own` is the most that the
