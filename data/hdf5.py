@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -133,9 +134,12 @@ def read(data: h5py.Dataset, start: int, stop: int) -> np.ndarray:
 
 
 def read_arrays(
-    path: Path, names: Sequence[str], code: ExitCode, optional: Sequence[str] = ()
+    path: Path, names: Sequence[str], code: ExitCode, optional: Sequence[str] = (), mapped: bool = False
 ) -> dict[str, np.ndarray]:
-    """Whole datasets of a file of our own, those in `optional` where they are there. Raises ChainError (66, `code`)."""
+    """Whole datasets of a file of our own, those in `optional` where they are there. Raises ChainError (66, `code`).
+
+    mapped: not loaded but views of the file, read-only, where they lie in it in one piece.
+    """
     found = {}
     with open_file(path, code) as file:
         for name in (*names, *optional):
@@ -148,10 +152,48 @@ def read_arrays(
             if h5py.check_string_dtype(data.dtype) is not None:
                 raise _refused(file, name, "numbers are expected, not texts", code)
             try:
-                found[name] = data[:]
+                found[name] = _mapped(path, data) if mapped else data[:]
             except HDF5_ERRORS as error:
                 raise damaged(path, name, error, code) from error
     return found
+
+
+def _mapped(path: Path, data: h5py.Dataset) -> np.ndarray:
+    # an empty dataset has no place, nor has one in chunks
+    start = data.id.get_offset() if data.chunks is None and data.size else None
+    found: np.ndarray = data[:] if start is None else np.asarray(np.memmap(path, data.dtype, "r", start, data.shape))
+    return found
+
+
+class Laid(NamedTuple):
+    """Where a dataset lies in its file; start None: nowhere, being empty."""
+
+    start: int | None
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+
+def laid_out(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dtype) -> Laid:
+    """Make a contiguous dataset, of which the values are written later, through `writable`."""
+    data = group.create_dataset(name, shape, dtype)
+    if data.size:
+        data[:1] = 0  # only what is written to has a place
+    return Laid(data.id.get_offset() if data.size else None, data.shape, dtype)
+
+
+def writable(path: Path, places: Sequence[Laid]) -> list[np.ndarray]:
+    """Views of a closed file's datasets: what is written to them is in the file. Raises OSError without room for it."""
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            # holes of the file are filled as they are written to: if there were no room then, no error could be told
+            try:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+            except OSError as error:
+                raise OSError(error.errno, os.strerror(error.errno or 0), str(path)) from error
+    return [
+        np.empty(shape, dtype) if start is None else np.asarray(np.memmap(path, dtype, "r+", start, shape))
+        for start, shape, dtype in places
+    ]
 
 
 def read_texts(data: h5py.Dataset) -> list[str]:

@@ -50,6 +50,8 @@ def honoured(splits: Splits, reviewed: Reviewed) -> Splits:
     The label of a patch that was given one before is replaced; rejected, it teaches nothing. Patches that the splits
     hold out, or do not know, stay what they are: nothing of validation or test ever teaches. See `left_out`.
     """
+    if not len(reviewed):
+        return splits
     usable = np.isin(reviewed.ids, np.concatenate([splits.pool, splits.labelled.ids]))
     ids, label = reviewed.ids[usable], reviewed.label[usable]
     kept = ~np.isin(splits.labelled.ids, ids)
@@ -63,6 +65,8 @@ def honoured(splits: Splits, reviewed: Reviewed) -> Splits:
 
 def left_out(splits: Splits, reviewed: Reviewed) -> int:
     """How many reviewed patches the splits hold out or do not know: the splits were drawn anew since."""
+    if not len(reviewed):
+        return 0
     return int((~np.isin(reviewed.ids, np.concatenate([splits.pool, splits.labelled.ids]))).sum())
 
 

@@ -56,8 +56,19 @@ def write_embeddings(path: Path, found: Embeddings) -> None:
 
     assert bool((found.ids[1:] > found.ids[:-1]).all()), "ids not ascending"
     with replacing(path) as part, h5py.File(part, "w") as file:
-        file.create_dataset("ids", data=found.ids.astype(np.uint64))
-        file.create_dataset("values", data=found.values.astype(np.float16))
+        file.create_dataset("ids", data=found.ids.astype(np.uint64, copy=False))
+        file.create_dataset("values", data=found.values.astype(np.float16, copy=False))
+
+
+def lay_out_embeddings(path: Path, ids: np.ndarray, width: int) -> np.ndarray:
+    """The file that `write_embeddings` writes, without the values: (N, D) float16, a view to write them through."""
+    from data.hdf5 import h5py, laid_out, writable
+
+    assert bool((ids[1:] > ids[:-1]).all()), "ids not ascending"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("ids", data=ids.astype(np.uint64, copy=False))
+        place = laid_out(file, "values", (len(ids), width), np.dtype(np.float16))
+    return writable(path, [place])[0]
 
 
 def read_embeddings(path: Path) -> Embeddings:

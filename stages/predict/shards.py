@@ -1,4 +1,4 @@
-"""Labelling in shards: each written once and whole, keyed by patch id, merged with every id exactly once."""
+"""Labelling in shards: each written once and whole, keyed by patch id; `merge.py` makes one file of them."""
 
 import time
 from collections.abc import Mapping
@@ -30,9 +30,9 @@ class Shards:
         batch_size: int,
         shard_batches: int,
     ) -> None:
-        self.directory, self.ids = directory, ids
+        self.directory, self.ids, self.columns = directory, ids, dict(sorted(columns.items()))
         self._dtype = np.dtype(
-            [("id", np.uint64), *((name, np.float16, shape) for name, shape in sorted(columns.items()))]
+            [("id", np.uint64), *((name, np.float16, shape) for name, shape in self.columns.items())]
         )
         self._batches = in_batches(len(ids), batch_size)
         self._runs = in_batches(len(self._batches), shard_batches)
@@ -75,14 +75,11 @@ class Shards:
             self._open = []
         return not self._open
 
-    def merged(self) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """All shards as ids (N,) ascending and columns (N, ...) float16; asserts that each id is there once."""
-        read = [self._read(shard) for shard in range(len(self))]
-        rows = np.concatenate([r for r in read if r is not None]) if read else np.zeros(0, self._dtype)
-        rows = rows[np.argsort(rows["id"], kind="stable")]
-        assert np.array_equal(rows["id"], np.sort(self.ids)), "a patch was scored twice or not at all"
-        names = [name for name in self._dtype.fields or () if name != "id"]
-        return np.ascontiguousarray(rows["id"]), {name: np.ascontiguousarray(rows[name]) for name in names}
+    def read(self, shard: int) -> np.ndarray:
+        """One shard that is there, in reading order: a structured array of `id` and the columns."""
+        rows = self._read(shard)
+        assert rows is not None, f"shard {shard} is not there"
+        return rows
 
     def _span(self, shard: int) -> slice:
         return slice(self._batches[self._runs[shard][0]].start, int(self._ends[shard]))

@@ -24,13 +24,13 @@ from stages.input_size import feed_at
 from stages.job import Job
 from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
-from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, Tap, write_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Tap
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
+from stages.predict.merge import merge_embeddings, merge_scores
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.predict.style import width_of
 from stages.progress import LOG, StageProgress
-from stages.scores import Scores, write_scores
 from stages.snapshots import snapshots_of
 from stages.train.config import TrainConfig
 
@@ -59,22 +59,21 @@ def run(job: Job) -> str:
     parts = {"pool": splits.pool, "validation": splits.validation.ids, "test": splits.test.ids}
     among = {**parts, "labelled": splits.labelled.ids}
     wanted = np.concatenate(list((among if section.embeddings else parts).values()))
-    found = _each(job, section, "shards", (network, card.mean, card.std), images, wanted, asked)
+    shards = _each(job, section, "shards", (network, card.mean, card.std), images, wanted, asked)
     if section.encoder is not None and job.round == 0:
         _embed(job, section, images, splits, np.concatenate(list(among.values())))
-    if found is None:
+    if shards is None:
         return ""
-    ids, merged = found
     fault.point("predict.scored")
     if width:
-        write_embeddings(job.out / OF_TEACHER, Embeddings(ids, merged.pop("embeddings")))
-    write_scores(job.out / "scores.h5", {name: _part(own, ids, merged) for name, own in parts.items()})
+        merge_embeddings(job.out / OF_TEACHER, shards, "embeddings")
+    merge_scores(job.out / "scores.h5", shards, parts)
     views = "1 view" if section.views == 1 else f"{section.views} views averaged"
     if section.mc_passes:
         views += f", {section.mc_passes} passes with dropout"
     if earlier:
         views += f", {len(earlier)} earlier states"
-    return f"{job.address}: scored {len(ids):,} patches, {len(splits.pool):,} of them pool ({views})"
+    return f"{job.address}: scored {len(wanted):,} patches, {len(splits.pool):,} of them pool ({views})"
 
 
 def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wanted: np.ndarray) -> None:
@@ -88,11 +87,11 @@ def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wan
     feed_at(network, own.size_px)
     mean, std = normalisation(as_section, images.kind, (list(splits.mean), list(splits.std)))
     asked = Asked(1, embeddings=Tap(network).width, style=width_of(network) if own.style else 0)
-    found = _each(job, section, "encoder", (network, mean, std), images, wanted, asked)
-    if found is not None:
-        write_embeddings(job.out / OF_ENCODER, Embeddings(found[0], found[1]["embeddings"]))
+    shards = _each(job, section, "encoder", (network, mean, std), images, wanted, asked)
+    if shards is not None:
+        merge_embeddings(job.out / OF_ENCODER, shards, "embeddings")
         if own.style:
-            write_embeddings(job.out / OF_STYLE, Embeddings(found[0], found[1]["style"]))
+            merge_embeddings(job.out / OF_STYLE, shards, "style")
 
 
 def _each(
@@ -103,8 +102,8 @@ def _each(
     images: Images,
     wanted: np.ndarray,
     asked: Asked,
-) -> tuple[np.ndarray, dict[str, np.ndarray]] | None:
-    """Ask a network, with its mean and std, of the patches `wanted`: ids ascending and columns, on the first rank.
+) -> Shards | None:
+    """Ask a network, with its mean and std, of the patches `wanted`: whole shards, on the first rank.
 
     directory: where the shards lie, below the stage's work.
     """
@@ -139,15 +138,7 @@ def _each(
     if not is_first():
         return None
     shards.wait(missing)
-    return shards.merged()
-
-
-def _part(wanted: np.ndarray, ids: np.ndarray, merged: dict[str, np.ndarray]) -> Scores:
-    rows = np.searchsorted(ids, wanted)
-    found = {name: values[rows] for name, values in merged.items()}
-    if "opinions" in found:
-        found["opinions"] = np.ascontiguousarray(np.moveaxis(found["opinions"], 1, 0))
-    return Scores(wanted, **found)
+    return shards
 
 
 def _refuse_non_finite(values: np.ndarray, address: str) -> None:

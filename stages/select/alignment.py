@@ -7,6 +7,9 @@ below 1, which draws it towards the uniform one.
 
 import numpy as np
 
+from stages.blocks import blocks
+from stages.select.evidence import Probs
+
 CLOSE = 1e-7  # of a class's share; far below what a pool can show
 DIGITS = 9  # kept of a weight: below that, the order in which a pool is summed would show
 
@@ -22,23 +25,34 @@ def aligned(probs: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return result
 
 
-def class_weights(probs: np.ndarray, target: np.ndarray, steps: int = 1) -> np.ndarray:
+def class_weights(probs: Probs, target: np.ndarray, steps: int = 1) -> np.ndarray:
     """What `aligned` takes to bring the mean of `probs` towards `target`: (C,) float64, the largest 1.
 
     probs: (N, C); target: (C,), sums to 1. One step is ReMixMatch's formula: it goes most of the way. More steps
     repeat it on its own result (Sinkhorn's iteration) until the mean is the target.
     """
-    weights = np.ones(probs.shape[1])
-    if not len(probs):
+    count, classes = probs.shape
+    weights = np.ones(classes)
+    if not count:
         return weights
     for _ in range(steps):
-        mean = aligned(probs, weights).mean(axis=0, dtype=np.float64)
+        mean = _summed(probs, weights) / count
         if np.abs(mean - target).max() < CLOSE:
             break
         # a class that nobody believes in cannot be believed in more: its weight stays
         weights *= np.divide(target, mean, out=np.ones_like(mean), where=mean > 0)
         weights /= weights.max()
     return np.array([float(f"{weight:.{DIGITS}g}") for weight in weights])
+
+
+def _summed(probs: Probs, weights: np.ndarray) -> np.ndarray:
+    # row after row, in the order of the whole array: the same sum whatever the blocks
+    total = np.zeros((1, len(weights)))
+    for rows in blocks(probs.shape[0]):
+        own = aligned(np.ascontiguousarray(probs[rows]), weights)
+        total = np.concatenate([total, own]).sum(axis=0, keepdims=True)
+    result: np.ndarray = total[0]
+    return result
 
 
 def tempered(share: np.ndarray, exponent: float) -> np.ndarray:

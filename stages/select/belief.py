@@ -8,9 +8,11 @@ from typing import Any
 import numpy as np
 
 from data.labels import GivenLabels
-from stages.scores import Scores
+from stages.blocks import let_go
+from stages.scores import Scores, softmax_columns
 from stages.select.alignment import aligned, class_weights, tempered
 from stages.select.calibrate import fit_temperature
+from stages.select.evidence import top_class
 from stages.select.rule import Rule
 
 
@@ -32,9 +34,8 @@ class Belief:
         return probs if self.weights is None else aligned(probs, np.array(self.weights))
 
     def best(self, scores: Scores) -> np.ndarray:
-        """The class most believed in: (N,) int64. Without alignment no temperature can change it, nor rounding."""
-        found: np.ndarray = (scores.log_probs if self.weights is None else self.of(scores)).argmax(axis=1)
-        return found
+        """The class most believed in: (N,) int16. Without alignment no temperature can change it, nor rounding."""
+        return top_class(scores.log_probs if self.weights is None else Believed(self, scores))[0]
 
     def plain(self) -> dict[str, Any]:
         """The part of quality.json that `load` reads."""
@@ -51,6 +52,27 @@ class Belief:
         return Belief(
             found["temperature"], tuple(alignment["weights"]), alignment["target"], float(alignment["exponent"])
         )
+
+
+@dataclass(frozen=True)
+class Believed:
+    """What a belief says of scores, computed where it is asked for: (N, C) float32, rows sum to 1."""
+
+    belief: Belief
+    scores: Scores
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(N, C)."""
+        return self.scores.log_probs.shape
+
+    def __getitem__(self, rows: slice) -> np.ndarray:
+        """(M, C)."""
+        own = Scores(self.scores.ids[rows], self.scores.log_probs[rows])
+        plain = self.belief.weights is None
+        found = softmax_columns(own.log_probs, self.belief.temperature).T if plain else self.belief.of(own)
+        let_go(own.log_probs)
+        return found
 
 
 def fit_belief(
@@ -72,5 +94,7 @@ def fit_belief(
         return Belief(temperature)
     exponent = rule.exponent(round)
     share = np.ones(len(labelled)) if rule.align == "uniform" else labelled.astype(np.float64)
-    weights = class_weights(pool.probs(temperature), tempered(share / share.sum(), exponent), rule.align_steps)
+    weights = class_weights(
+        Believed(Belief(temperature), pool), tempered(share / share.sum(), exponent), rule.align_steps
+    )
     return Belief(temperature, tuple(float(weight) for weight in weights), rule.align, exponent)

@@ -23,7 +23,7 @@ CHURN_ALARM = 0.5
 
 @dataclass(frozen=True)
 class Kept:
-    """Kept rows of a round, in terms of pool rows. row, label, confidence: (M,), sorted by (row, label)."""
+    """Kept rows of a round, in terms of pool rows. row (any integers), label, confidence: (M,), by (row, label)."""
 
     row: np.ndarray
     label: np.ndarray

@@ -19,13 +19,13 @@ FILE = "believed.h5"
 FOLDS = 5
 
 
-def scores_of(select: Path, predict: Path, part: str) -> Scores:
+def scores_of(select: Path, predict: Path, part: str, mapped: bool = False) -> Scores:
     """What a round believes of a part before temperature and alignment: propagated labels, else the teacher's scores.
 
-    select, predict: directories of that round's stages. Raises ChainError (66, 76).
+    select, predict: directories of that round's stages; mapped: as of `read_scores`. Raises ChainError (66, 76).
     """
     own = select / FILE
-    return read_scores(own if own.is_file() else predict / "scores.h5", part)
+    return read_scores(own if own.is_file() else predict / "scores.h5", part, mapped)
 
 
 class Graph:

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from stages.blocks import counts
 from stages.quality import churn, plain, ratio, top5_share
 from stages.select.figures import Beliefs, percent
 
@@ -28,8 +29,8 @@ def guards(beliefs: Beliefs) -> dict[str, Any]:
     inside = np.zeros(len(beliefs.predicted), bool)
     inside[beliefs.kept.row] = True
     return {
-        "entropy_predicted": plain(entropy(np.bincount(beliefs.predicted, minlength=classes))),
-        "entropy_kept": plain(entropy(np.bincount(beliefs.kept.label, minlength=classes))),
+        "entropy_predicted": plain(entropy(counts(beliefs.predicted, classes))),
+        "entropy_kept": plain(entropy(counts(beliefs.kept.label, classes))),
         "entropy_labels": plain(entropy(beliefs.labels)),
         "agreement": None if beliefs.before is None else plain(1 - churn(beliefs.before, beliefs.predicted)),
         "top5_share": plain(top5_share(beliefs.places, inside)),

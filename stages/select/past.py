@@ -1,6 +1,7 @@
 """What the round before believed, where there was one."""
 
 import json
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 
 from stages.job import Job
 from stages.scores import Scores
-from stages.select.belief import Belief
+from stages.select.belief import Belief, Believed
 from stages.select.calibrate import rows_of
+from stages.select.evidence import Probs
 from stages.select.graph import scores_of
-from stages.select.selection import Selection, read_selection, without
+from stages.select.selection import Selection, continued, read_selection, without
 
 
 @dataclass(frozen=True)
@@ -23,16 +25,26 @@ class Past:
     quality: dict[str, Any]
     pool: Scores
 
-    def probs(self, ids: np.ndarray) -> np.ndarray:
-        """What it believed of the patches `ids` (N,): (N, C) float32."""
-        return self.belief.of(self._at(ids))
+    def probs(self, ids: np.ndarray) -> Probs:
+        """What it believed of the patches `ids` (N,), ascending: (N, C) float32."""
+        return Believed(self.belief, self._at(ids))
 
     def best(self, ids: np.ndarray) -> np.ndarray:
-        """The class it believed in most: (N,) int64."""
+        """The class it believed in most: (N,) int16."""
         return self.belief.best(self._at(ids))
 
+    def continued(self, pieces: Iterable[Selection]) -> Iterator[Selection]:
+        """Pieces of a selection by rising id, with `first_round` taken over from this one (see `continued`)."""
+        for piece in pieces:
+            first, last = piece.ids[:1], piece.ids[-1:]  # none of an empty piece
+            start = np.searchsorted(self.selection.ids, first).sum()
+            end = np.searchsorted(self.selection.ids, last, side="right").sum()
+            yield continued(piece, self.selection.take(slice(int(start), int(end))))
+
     def _at(self, ids: np.ndarray) -> Scores:
-        return Scores(ids, self.pool.log_probs[rows_of(self.pool, ids)])
+        # most often the same patches as now: then nothing is copied
+        same = np.array_equal(self.pool.ids, ids)
+        return self.pool if same else Scores(ids, self.pool.log_probs[rows_of(self.pool, ids)])
 
 
 def read_past(job: Job, gone: np.ndarray) -> Past | None:
@@ -47,5 +59,5 @@ def read_past(job: Job, gone: np.ndarray) -> Past | None:
         selection=without(read_selection(before / "selection.parquet"), gone),
         belief=Belief.load(before),
         quality=json.loads((before / "quality.json").read_text()),
-        pool=scores_of(before, job.inputs["previous_predict"], "pool"),
+        pool=scores_of(before, job.inputs["previous_predict"], "pool", mapped=True),
     )

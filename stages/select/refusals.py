@@ -4,9 +4,12 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.splits import Splits
+from stages.blocks import blocks, let_go
 from stages.scores import Scores
 from stages.select.evidence import Evidence
 from stages.select.rule import Rule
+
+EXPONENT = np.uint16(0x7C00)  # of a float16
 
 
 def refuse_unusable(address: str, splits: Splits, pool: Scores, validation: Scores) -> None:
@@ -19,13 +22,25 @@ def refuse_unusable(address: str, splits: Splits, pool: Scores, validation: Scor
                 "make the scores again: rerun RUN --from the predict step of this round",
                 ExitCode.MISMATCH,
             )
-        if bad := int((~np.isfinite(scores.log_probs)).any(axis=1).sum()):
-            raise ChainError(
-                f"{address}: the scores of {bad:,} {name} patches are not finite",
-                "the teacher of this round has diverged; its labels mean nothing",
-                "lower the learning rate and rerun RUN --from the training of this teacher",
-                ExitCode.DIVERGED,
-            )
+        refuse_not_finite(address, name, scores)
+
+
+def refuse_not_finite(address: str, name: str, scores: Scores) -> None:
+    """Raise ChainError (3) for scores of a part that are not finite."""
+    bad = 0
+    for rows in blocks(len(scores)):
+        own = scores.log_probs[rows]
+        # no float16 with a cleared bit in its exponent is infinite or none: that is seen at once
+        if own.dtype != np.float16 or ((own.view(np.uint16) & EXPONENT) == EXPONENT).any():
+            bad += int((~np.isfinite(own)).any(axis=1).sum())
+        let_go(own)
+    if bad:
+        raise ChainError(
+            f"{address}: the scores of {bad:,} {name} patches are not finite",
+            "the teacher of this round has diverged; its labels mean nothing",
+            "lower the learning rate and rerun RUN --from the training of this teacher",
+            ExitCode.DIVERGED,
+        )
 
 
 def refuse_unmet(address: str, rule: Rule, evidence: Evidence) -> None:

@@ -1,16 +1,19 @@
 """The protocol of every selection rule: evidence in, kept patches out, pure."""
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 from pydantic import Field
 
 from data.section import Section
+from stages.blocks import blocks, taken
+from stages.select.choice import Choice, pieces_of
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
 from stages.select.propagate import Propagate
-from stages.select.selection import Selection
+from stages.select.selection import Selection, joined
 
 Need = Literal["held_out", "deviation"]
 
@@ -60,6 +63,14 @@ class Rule(Section):
         Ties go to the lower patch id. `first_round` of every row is `evidence.round`.
         """
 
+    def pieces(self, evidence: Evidence) -> Iterator[Selection]:
+        """What `select` gives, cut where its writer likes: a rule that keeps much of a large pool has it in pieces.
+
+        Where the pool stands by rising id, so do they, within and one after the other. Whatever `select` raises is
+        raised by the call, before the first piece.
+        """
+        return iter([self.select(evidence)])
+
     def thresholds(self, evidence: Evidence) -> np.ndarray | None:
         """The probability a class had to reach, (C,) float64, NaN: it keeps nothing. None: not a rule of thresholds."""
         return None
@@ -73,19 +84,49 @@ class Rule(Section):
         return []
 
 
+class OfBest(Rule):
+    """A rule that keeps patches under their most probable class: all that it has to say is which, and how much."""
+
+    @abstractmethod
+    def choose(self, evidence: Evidence) -> Choice:
+        """Which patches are kept. Pure, and whatever the order of the rows, as `select` is."""
+
+    def select(self, evidence: Evidence) -> Selection:
+        """See Rule."""
+        return joined(list(self.pieces(evidence)))
+
+    def pieces(self, evidence: Evidence) -> Iterator[Selection]:
+        """See Rule."""
+        return pieces_of(evidence, self.choose(evidence))
+
+
 def best_first(confidence: np.ndarray, ids: np.ndarray) -> np.ndarray:
     """Row numbers by falling confidence, ties by rising patch id. Both (N,) -> (N,) int64."""
     return np.lexsort((ids, -confidence))
 
 
-def top_class(probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Most probable class (ties: the lower) and its probability: (N, C) -> (N,) int16, (N,) float32."""
-    label = probs.argmax(axis=1)
-    return label.astype(np.int16), np.take_along_axis(probs, label[:, None], axis=1)[:, 0]
-
-
-def reaching(evidence: Evidence, thresholds: np.ndarray, round: int) -> Selection:
+def reaching(evidence: Evidence, thresholds: np.ndarray) -> Choice:
     """The patches whose most probable class reaches that class's threshold, (C,); NaN is reached by none."""
-    label, confidence = top_class(evidence.probs)
-    kept = confidence >= thresholds.astype(np.float32)[label]
-    return Selection.of(evidence.ids[kept], label[kept], confidence[kept], round)
+    label, confidence = evidence.best
+    kept = np.zeros(len(evidence), bool)
+    for rows in blocks(len(evidence)):
+        kept[rows] = confidence[rows] >= thresholds.astype(np.float32)[label[rows]]
+    return Choice(kept)
+
+
+def surest(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:
+    """Of the patches `among`, (N,) bool, the `most` of highest confidence, ties to the lower id: (N,) bool.
+
+    The first of `best_first`, without the order: of a large pool a sort would take most of the time.
+    """
+    own = confidence[among]
+    if most >= len(own):
+        return among
+    if most <= 0:
+        return np.zeros(len(among), bool)
+    least = np.partition(own, len(own) - most)[len(own) - most]
+    kept: np.ndarray = among & (confidence > least)
+    tied = np.flatnonzero(among & (confidence == least))
+    missing = most - int(np.count_nonzero(kept))
+    kept[tied[np.argsort(taken(ids, tied), kind="stable")[:missing]]] = True
+    return kept

@@ -1,5 +1,7 @@
 """What a round believes: the kept patches of the pool with their pseudo-labels."""
 
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -7,7 +9,7 @@ import numpy as np
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
-from stages.select.tables import columns_of
+from stages.select.tables import columns_of, groups_of_columns
 
 DTYPES: dict[str, np.dtype] = {
     "ids": np.dtype(np.uint64),
@@ -17,6 +19,7 @@ DTYPES: dict[str, np.dtype] = {
     "copies": np.dtype(np.int32),
     "first_round": np.dtype(np.int16),
 }
+GROUP = 1 << 20  # rows of a row group: what is in memory while a selection is written
 
 
 @dataclass(frozen=True)
@@ -48,22 +51,33 @@ class Selection:
         copies: np.ndarray | int = 1,
     ) -> "Selection":
         """A selection new in this round, from rows in any order. ids, label, confidence: (M,)."""
-        order = np.lexsort((label, ids))
-        columns: dict[str, np.ndarray] = {
+        columns = {
             "ids": ids,
             "label": label,
             "confidence": confidence,
-            "weight": np.broadcast_to(weight, ids.shape),
-            "copies": np.broadcast_to(copies, ids.shape),
-            "first_round": np.full(ids.shape, round),
+            "weight": np.full(ids.shape, weight, DTYPES["weight"]),
+            "copies": np.full(ids.shape, copies, DTYPES["copies"]),
+            "first_round": np.full(ids.shape, round, DTYPES["first_round"]),
         }
-        return Selection(**{name: column[order].astype(DTYPES[name]) for name, column in columns.items()})
+        made = Selection(**{name: column.astype(DTYPES[name], copy=False) for name, column in columns.items()})
+        return made if bool((made.ids[1:] > made.ids[:-1]).all()) else made.take(np.lexsort((label, ids)))
+
+    def take(self, rows: np.ndarray | slice) -> "Selection":
+        """Some of the rows, by number, mask or slice."""
+        return Selection(**{name: getattr(self, name)[rows] for name in DTYPES})
 
 
 def without(selection: Selection, ids: np.ndarray) -> Selection:
     """The rows of other patches than `ids`."""
     rest = ~np.isin(selection.ids, ids)
-    return selection if rest.all() else Selection(**{name: getattr(selection, name)[rest] for name in DTYPES})
+    return selection if rest.all() else selection.take(rest)
+
+
+def joined(pieces: Sequence[Selection]) -> Selection:
+    """Pieces of one selection, at least one, as a whole; no (id, label) may be in two."""
+    whole = Selection(**{name: np.concatenate([getattr(piece, name) for piece in pieces]) for name in DTYPES})
+    risen = bool((whole.ids[1:] > whole.ids[:-1]).all())
+    return whole if risen else whole.take(np.lexsort((whole.label, whole.ids)))
 
 
 def continued(selection: Selection, previous: Selection) -> Selection:
@@ -91,12 +105,42 @@ def _find(selection: Selection, previous: Selection) -> tuple[np.ndarray, np.nda
 
 def write_selection(path: Path, selection: Selection) -> None:
     """Write `selection.parquet` (id, label, confidence, weight, copies, first_round). Equal rows are equal bytes."""
+    write_pieces(path, [selection])
+
+
+def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
+    """Write `selection.parquet` from pieces by rising id, at least one: the same bytes however it is cut."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns = {_column(name): getattr(selection, name).astype(dtype) for name, dtype in DTYPES.items()}
     with replacing(path) as part:
-        pq.write_table(pa.table(columns), part)
+        groups = (pa.table({_column(name): getattr(group, name) for name in DTYPES}) for group in _grouped(pieces))
+        first = next(groups)
+        # the next group is made while one is written
+        with pq.ParquetWriter(part, first.schema) as writer, ThreadPoolExecutor(1) as beside:
+            writing = beside.submit(writer.write_table, first, GROUP)
+            for table in groups:
+                writing.result()
+                writing = beside.submit(writer.write_table, table, GROUP)
+            writing.result()
+
+
+def _grouped(pieces: Iterable[Selection]) -> Iterator[Selection]:
+    # the rows of each row group; of no rows one empty group
+    waiting: list[Selection] = []
+    written, last = False, -1
+    for piece in pieces:
+        if len(piece):
+            assert int(piece.ids[0]) > last, "pieces not by rising id"
+            last = int(piece.ids[-1])
+        waiting.append(piece)
+        while sum(map(len, waiting)) >= GROUP:
+            whole = joined(waiting)
+            yield whole.take(slice(0, GROUP))
+            waiting, written = [whole.take(slice(GROUP, None))], True
+    rest = joined(waiting)
+    if len(rest) or not written:
+        yield rest
 
 
 def read_selection(path: Path) -> Selection:
@@ -107,6 +151,12 @@ def read_selection(path: Path) -> Selection:
         )
     columns = columns_of(path, {_column(name): dtype for name, dtype in DTYPES.items()})
     return Selection(**{name: columns[_column(name)] for name in DTYPES})
+
+
+def read_pieces(path: Path) -> Iterator[Selection]:
+    """What `write_pieces` wrote, a row group a piece. Raises ChainError (76) when it cannot be read."""
+    for columns in groups_of_columns(path, {_column(name): dtype for name, dtype in DTYPES.items()}):
+        yield Selection(**{name: columns[_column(name)] for name in DTYPES})
 
 
 def _column(name: str) -> str:

@@ -1,7 +1,8 @@
 """Stage `select`: decide from stored scores which patches of the pool to believe. Seconds, no model."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,17 +18,18 @@ from data.units import patients, slides
 from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
-from stages.select.belief import fit_belief
+from stages.select.belief import Believed, fit_belief
 from stages.select.calibrate import matched_temperature, rows_of
 from stages.select.config import parse_rule
-from stages.select.evidence import Evidence, HeldOut
+from stages.select.evidence import Evidence, HeldOut, Probs
 from stages.select.figures import Beliefs, Kept
 from stages.select.graph import FILE, Graph
 from stages.select.negatives import write_negatives
 from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
-from stages.select.selection import Selection, continued, same, write_selection
+from stages.select.rule import Rule
+from stages.select.selection import Selection, read_pieces, read_selection, same, write_pieces
 
 LOG = logging.getLogger("patchchain")
 ENOUGH = 50  # validation patches; of fewer, how often they are right is known to no better than 5 points
@@ -39,10 +41,14 @@ def run(job: Job) -> str:
     Writes selection.parquet, quality.json and, where the chain has nothing more to learn, stop.json.
     Reviewed patches are no longer pool: no rule sees them, and no pseudo-label is theirs.
     The hidden truth of the pool is read after the selection is made, for quality.json alone.
+
+    The decision goes through a pool of any size in blocks of the mapped file (see `decide`). Whole in memory stand the
+    splits, the join with the patch table, what quality.json is computed from, and the selection of the round before;
+    with reviews a copy of the scores; with `propagate` the embeddings of the patches and what the graph says of them.
     """
     rule = parse_rule(job.section)
     drawn = load_splits(job.inputs["splits"])
-    scored = read_scores(job.inputs["predict"] / "scores.h5", "pool")
+    scored = read_scores(job.inputs["predict"] / "scores.h5", "pool", mapped=True)
     validation = read_scores(job.inputs["predict"] / "scores.h5", "validation")
     refuse_unusable(job.address, drawn, scored, validation)
     reviewed = reviews_in(job.inputs, drawn.classes)
@@ -65,24 +71,20 @@ def run(job: Job) -> str:
     heard = validation if splits.fold is None else validation.without(validation.ids)
     belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, temperature)
     past = read_past(job, reviewed.ids)
-    opinions = [belief.of(one) for one in pool.others()]
+    opinions: list[Probs] = [Believed(belief, one) for one in pool.others()]
     evidence = Evidence(
         ids=pool.ids,
-        probs=belief.of(pool),
+        believed=Believed(belief, pool),
         round=job.round,
         seed=job.seed,
         labelled=labelled,
         held_out=HeldOut(belief.of(heard), deciding.label, groups_of(table, deciding.ids)),
-        deviation=None if pool.deviation is None else pool.deviation.astype(np.float32),
+        deviation=pool.deviation,
         opinions=tuple(opinions if past is None else [past.probs(pool.ids), *opinions]),
         classes=splits.classes,
     )
     refuse_unmet(job.address, rule, evidence)
-    selection = rule.select(evidence)
-    fault.point("select.selected")
-    if past is not None:
-        selection = continued(selection, past.selection)
-    write_selection(job.out / "selection.parquet", selection)
+    decide(rule, evidence, past, job.out / "selection.parquet")
     negatives = rule.negatives(evidence)
     if negatives is not None:
         write_negatives(job.out, negatives)
@@ -92,8 +94,8 @@ def run(job: Job) -> str:
         classes=splits.classes,
         predicted=belief.best(pool),
         before=None if past is None else past.best(pool.ids),
-        kept=_kept(selection, pool),
-        kept_before=None if past is None else _kept(past.selection, pool),
+        kept=_kept(read_pieces(job.out / "selection.parquet"), pool),
+        kept_before=None if past is None else _kept([past.selection], pool),
         places=places,
         truth=_truth(load_audit(job.inputs["splits"]), pool),
         validation_confidence=belief.of(validation).max(axis=1, initial=0),
@@ -108,9 +110,20 @@ def run(job: Job) -> str:
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)
-    if stop := stop_reason(selection, None if past is None else past.selection, len(pool), _news(quality, past)):
+    if stop := _stop(job.out / "selection.parquet", past, len(pool), _news(quality, past)):
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
+
+
+def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> None:
+    """Choose, and write selection.parquet piece by piece. The evidence stands by rising id.
+
+    Of every patch its best class and confidence stand in memory, 6 bytes, and which are kept, a byte or some; the
+    probabilities are computed block by block, and the table is written as it is made.
+    """
+    pieces = rule.pieces(evidence)
+    fault.point("select.selected")
+    write_pieces(path, pieces if past is None else past.continued(pieces))
 
 
 def stop_reason(
@@ -131,6 +144,16 @@ def stop_reason(
     if plain_weights and len(np.unique(selection.ids)) == len(np.unique(previous.ids)) == pool:
         return "pool_exhausted", f"all {pool:,} pool patches were kept, as in the round before"
     return None
+
+
+def _stop(path: Path, past: Past | None, pool: int, news: bool) -> tuple[str, str] | None:
+    if past is not None:
+        return stop_reason(read_selection(path), past.selection, pool, news)
+    # in a first round a part of it in which a patch is seen says as much as the whole
+    for piece in read_pieces(path):
+        if (reason := stop_reason(piece, None, pool)) is None:
+            break
+    return reason
 
 
 def _places(table: PatchTable, ids: np.ndarray) -> tuple[str | None, np.ndarray]:
@@ -158,14 +181,18 @@ def _news(quality: dict[str, Any], past: Past | None) -> bool:
     return bool(now != then)
 
 
-def _kept(selection: Selection, pool: Scores) -> Kept:
-    return Kept(rows_of(pool, selection.ids), selection.label, selection.confidence)
+def _kept(pieces: Iterable[Selection], pool: Scores) -> Kept:
+    found = [Kept(rows_of(pool, own.ids).astype(np.uint32), own.label, own.confidence) for own in pieces]
+    columns = ([getattr(one, name) for one in found] for name in ("row", "label", "confidence"))
+    return Kept(*map(np.concatenate, columns))
 
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     truth = np.full(len(pool), -1, np.int16)
-    there = np.isin(audit.ids, pool.ids)
-    truth[rows_of(pool, audit.ids[there])] = audit.label[there]
+    at = np.searchsorted(pool.ids, audit.ids)
+    there = at < len(pool)
+    there[there] = pool.ids[at[there]] == audit.ids[there]
+    truth[at[there]] = audit.label[there]
     return truth
 
 

@@ -29,6 +29,28 @@ def test_what_is_written_is_read(tmp_path):
         assert (read.ids.dtype, read.log_probs.dtype, read.log_probs.shape) == (np.uint64, np.float16, (len(one), 5))
 
 
+@pytest.mark.parametrize("chunks", [None, (7, 5)])
+def test_what_is_mapped_is_what_is_read_and_cannot_be_written(tmp_path, chunks):
+    one = scores(100)
+    path = tmp_path / "scores.h5"
+    write_scores(path, {"pool": replace(one, opinions=one.log_probs[None]), "test": scores(0)})
+    if chunks:
+        with h5py.File(path, "a") as file:
+            del file["pool/log_probs"]
+            file["pool"].create_dataset("log_probs", data=one.log_probs, chunks=chunks)
+    for part in ("pool", "test"):
+        mapped, read = read_scores(path, part, mapped=True), read_scores(path, part)
+        assert np.array_equal(mapped.ids, read.ids)
+        assert np.array_equal(mapped.log_probs, read.log_probs)
+        assert np.array_equal(mapped.probs(1.3), read.probs(1.3))
+    assert np.array_equal(read_scores(path, "pool", mapped=True).opinions[0], one.log_probs)
+    assert read_scores(path, "pool", mapped=True).ids.flags.writeable is False
+    path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(ChainError) as refusal:
+        read_scores(path, "pool", mapped=True)
+    assert refusal.value.code == ExitCode.DAMAGED
+
+
 def test_same_scores_same_bytes(tmp_path):
     parts = {"pool": scores(1000), "test": scores(9)}
     write_scores(tmp_path / "a", parts)

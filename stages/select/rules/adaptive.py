@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stages.blocks import counts
+from stages.select.choice import Choice
 from stages.select.evidence import Evidence
-from stages.select.rule import Rule, reaching, top_class
-from stages.select.selection import Selection
+from stages.select.rule import OfBest, reaching
 
 
-class Adaptive(Rule):
+class Adaptive(OfBest):
     """Keep a patch if its most probable class reaches tau_c = tau * beta_c / (2 - beta_c).
 
     beta_c is the number of patches that are c with at least `tau`, as a share of the largest such number. FlexMatch
@@ -26,14 +27,14 @@ class Adaptive(Rule):
     warm_up: Annotated[bool, Field(description="lower all thresholds while most of the pool is unsure")] = False
     floor: Annotated[float, Field(ge=0, le=1, description="no threshold falls below it; 0: as published")] = 0.0
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
-        return reaching(evidence, self.thresholds(evidence), evidence.round)
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest."""
+        return reaching(evidence, self.thresholds(evidence))
 
     def thresholds(self, evidence: Evidence) -> np.ndarray:
         """See Rule."""
-        label, confidence = top_class(evidence.probs)
-        sure = np.bincount(label[confidence >= np.float32(self.tau)], minlength=evidence.probs.shape[1])
+        label, confidence = evidence.best
+        sure = counts(label, evidence.width, confidence >= np.float32(self.tau))
         largest = int(sure.max(initial=0))
         if largest == 0:
             return np.full(len(sure), self.tau)

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.select.evidence import Evidence
-from stages.select.rule import Rule, top_class
-from stages.select.selection import Selection
+from stages.select.choice import Choice
+from stages.select.evidence import Evidence, Probs, top_class
+from stages.select.rule import OfBest
 
 
-class Agreement(Rule):
+class Agreement(OfBest):
     """Keep a patch if every other opinion gives it the same most probable class.
 
     The opinions are those of the teacher of the round before and of earlier states of this teacher
@@ -24,11 +24,10 @@ class Agreement(Rule):
         float, Field(ge=0, le=1, description="of the teacher of this round; agreement alone can be of the unsure")
     ] = 0.5
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
-        label, confidence = top_class(evidence.probs)
-        kept = (confidence >= np.float32(self.min_confidence)) & agreed(label, evidence.opinions)
-        return Selection.of(evidence.ids[kept], label[kept], confidence[kept], evidence.round)
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest."""
+        label, confidence = evidence.best
+        return Choice((confidence >= np.float32(self.min_confidence)) & agreed(label, evidence.opinions))
 
     def remarks(self, evidence: Evidence) -> list[str]:
         """See Rule."""
@@ -40,7 +39,7 @@ class Agreement(Rule):
         ]
 
 
-def agreed(label: np.ndarray, opinions: tuple[np.ndarray, ...]) -> np.ndarray:
+def agreed(label: np.ndarray, opinions: tuple[Probs, ...]) -> np.ndarray:
     """Whether all opinions, each (N, C), have `label` (N,) as their most probable class: (N,) bool."""
     same = np.ones(len(label), bool)
     for opinion in opinions:

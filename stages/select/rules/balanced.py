@@ -7,14 +7,15 @@ import numpy as np
 from pydantic import Field
 
 from data.keys import uniform
+from stages.blocks import counts
+from stages.select.choice import Choice
 from stages.select.evidence import Evidence
-from stages.select.rule import Rule, best_first, top_class
-from stages.select.selection import Selection
+from stages.select.rule import OfBest, best_first, surest
 
 STEPS = 41  # shares that are tried, from all down to `share`
 
 
-class Balanced(Rule):
+class Balanced(OfBest):
     """Drop the unsure, cut each class to its most sure `n_per_class`, repeat the classes that have fewer.
 
     A patch belongs to its most probable class. A class of m < n patches is seen n / m times, rounded up or down
@@ -49,40 +50,54 @@ class Balanced(Rule):
         ),
     ] = None
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
-        ids, number = evidence.ids, evidence.round
-        label, confidence = top_class(evidence.probs)
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest."""
+        label, confidence = evidence.best
         sure = self._surest(evidence, label, confidence)
-        counts = np.bincount(label[sure], minlength=evidence.probs.shape[1])
-        present = np.sort(counts[counts > 0])
+        found = counts(label, evidence.width, sure)
+        present = np.sort(found[found > 0])
         if not len(present):
-            return Selection.of(ids[sure], label[sure], confidence[sure], number)
+            return Choice(sure)
         middle = int(present[(len(present) - 1) // 2]) if self.n_from == "median" else round(present.mean())
         n_per_class = self.n_per_class or middle
-        kept_rows, factors = [], []
-        for code in np.flatnonzero(counts):
-            rows = sure[label[sure] == code]
-            best = rows[best_first(confidence[rows], ids[rows])[:n_per_class]]
-            kept_rows.append(best)
-            factors.append(np.full(len(best), n_per_class / len(best)))
-        row, factor = np.concatenate(kept_rows), np.concatenate(factors)
-        whole = np.floor(factor)
-        copies = whole + (uniform(ids[row], "balanced", evidence.seed, number) < factor - whole)
-        return Selection.of(ids[row], label[row], confidence[row], number, copies=copies)
+        kept, factors = np.zeros(len(sure), bool), np.ones(len(found))
+        for code in np.flatnonzero(found):
+            kept |= surest(confidence, evidence.ids, sure & (label == code), n_per_class)
+            factors[code] = n_per_class / min(n_per_class, found[code])
+
+        def copies(ids: np.ndarray, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
+            factor = factors[label]
+            whole: np.ndarray = np.floor(factor)
+            whole += uniform(ids, "balanced", evidence.seed, evidence.round) < factor - whole
+            return whole
+
+        return Choice(kept, copies=copies)
 
     def _surest(self, evidence: Evidence, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
-        sure = np.flatnonzero(confidence >= np.float32(self.min_confidence))
+        # (P,) bool
+        sure = confidence >= np.float32(self.min_confidence)
         least = min(1.0, self.share + self.share_step * evidence.round)
-        if least == 1 or not len(sure):
+        if least == 1 or not sure.any():
             return sure
+        if self.precision is None:
+            kept = np.zeros(len(sure), bool)
+            for code in range(evidence.width):
+                own = sure & (label == code)
+                kept |= surest(confidence, evidence.ids, own, _part(least, int(np.count_nonzero(own))))
+            return kept
         # of each class, the surest first
-        classes = [sure[label[sure] == code] for code in np.unique(label[sure])]
-        classes = [rows[best_first(confidence[rows], evidence.ids[rows])] for rows in classes]
-        shares = [least] if self.precision is None else [1.0, *np.linspace(1, least, STEPS)[1:-1], least]
-        for share in shares:
-            # the small term: a share such as 0.7 of 10 lands just above 7
-            kept = np.concatenate([rows[: math.ceil(share * len(rows) - 1e-6)] for rows in classes])
-            if share == least or confidence[kept].mean(dtype=np.float64) >= (self.precision or 0):
+        rows = np.flatnonzero(sure)
+        classes = [rows[label[rows] == code] for code in np.unique(label[rows])]
+        classes = [own[best_first(confidence[own], evidence.ids[own])] for own in classes]
+        for share in [1.0, *np.linspace(1, least, STEPS)[1:-1], least]:
+            rows = np.concatenate([own[: _part(share, len(own))] for own in classes])
+            if share == least or confidence[rows].mean(dtype=np.float64) >= self.precision:
                 break
-        return np.sort(kept)
+        kept = np.zeros(len(sure), bool)
+        kept[rows] = True
+        return kept
+
+
+def _part(share: float, count: int) -> int:
+    # the small term: a share such as 0.7 of 10 lands just above 7
+    return math.ceil(share * count - 1e-6)

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from stages.select.choice import Choice
 from stages.select.evidence import Evidence
-from stages.select.rule import Rule, best_first, top_class
-from stages.select.selection import Selection
+from stages.select.rule import OfBest, surest
 
 
-class Rebalance(Rule):
+class Rebalance(OfBest):
     """Of the patches predicted as class c, keep the most confident share mu_c ** (1 / alpha), all of the rarest.
 
     With classes ordered by their number of given labels, N_1 >= ... >= N_C, the l-th has mu_l = N_(C+1-l) / N_1:
@@ -39,17 +39,16 @@ class Rebalance(Rule):
         done = min(round / self.align_rounds, 1.0)
         return round_off((1 - done) * self.align_exponent + done * self.align_exponent_end)
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
-        label, confidence = top_class(evidence.probs)
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest."""
+        label, confidence = evidence.best
         rates = sampling_rates(evidence.labelled, self.alpha)
-        kept = [np.empty(0, np.int64)]
+        kept = np.zeros(len(evidence), bool)
         for code, rate in enumerate(rates):
-            rows = np.flatnonzero((label == code) & (confidence >= np.float32(self.min_confidence)))
-            n = math.ceil(rate * len(rows) - 1e-9)  # never none of a class, whatever the last binary digit
-            kept.append(rows[best_first(confidence[rows], evidence.ids[rows])[:n]])
-        row = np.concatenate(kept)
-        return Selection.of(evidence.ids[row], label[row], confidence[row], evidence.round)
+            own = (label == code) & (confidence >= np.float32(self.min_confidence))
+            n = math.ceil(rate * int(np.count_nonzero(own)) - 1e-9)  # never none of a class, whatever the last digit
+            kept |= surest(confidence, evidence.ids, own, n)
+        return Choice(kept)
 
 
 def sampling_rates(labelled: np.ndarray, alpha: float) -> np.ndarray:

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from data.errors import ChainError, ExitCode
 from stages.select.bounds import intraclass_correlation
-from stages.select.evidence import Evidence
+from stages.select.choice import Choice
+from stages.select.evidence import Evidence, top_class
 from stages.select.proof import Listed, best_bound, labels_needed, least_labels, listed, lowest_proven
-from stages.select.rule import Need, Rule, reaching, top_class
-from stages.select.selection import Selection
+from stages.select.rule import Need, OfBest, reaching
 
 
-class Risk(Rule):
+class Risk(OfBest):
     """Per class, the lowest threshold above which held-out labels prove the stated precision; else nothing of it.
 
     *What is promised.* For each class: with probability `confidence` over the draw of the held-out patches, at least
@@ -52,12 +52,12 @@ class Risk(Rule):
         bool, Field(description="count patches of one patient or slide as less than as many independent ones")
     ] = True
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule. Raises ChainError (78), with the number of labels it would take, when no class can be kept."""
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest. Raises ChainError (78), with the number of labels it would take, when no class can be kept."""
         thresholds = self.thresholds(evidence)
         if not np.isfinite(thresholds).any():
             raise self._refusal(evidence)
-        return reaching(evidence, thresholds, evidence.round)
+        return reaching(evidence, thresholds)
 
     def thresholds(self, evidence: Evidence) -> np.ndarray:
         """See Rule."""
@@ -73,7 +73,7 @@ class Risk(Rule):
         ]
 
     def _lists(self, evidence: Evidence) -> list[Listed]:
-        held, classes = evidence.held_out, evidence.probs.shape[1]
+        held, classes = evidence.held_out, evidence.width
         if not len(held):
             none = np.empty(0)
             return [Listed(none, none, none, none, 0)] * classes
@@ -84,7 +84,7 @@ class Risk(Rule):
         return [listed(confidence[of], right[of], held.group[of], alike) for of in rows]
 
     def _needed(self, evidence: Evidence, code: int, one: Listed) -> int | None:
-        label, confidence = top_class(evidence.probs)
+        label, confidence = evidence.best
         return labels_needed(one, confidence[label == code], len(label), self.precision, 1 - self.confidence)
 
     def _advice(self, evidence: Evidence, code: int, one: Listed) -> str:

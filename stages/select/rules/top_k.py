@@ -5,8 +5,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from stages.select.evidence import Evidence
-from stages.select.rule import Rule, best_first
+from stages.blocks import taken
+from stages.select.evidence import Evidence, top_classes
+from stages.select.rule import Rule, best_first, surest
 from stages.select.selection import Selection
 
 
@@ -24,16 +25,21 @@ class TopK(Rule):
     p: Annotated[int, Field(ge=1, description="a patch is a candidate for its p most probable classes")] = 1
 
     def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
-        ids, probs, round = evidence.ids, evidence.probs, evidence.round
-        classes, k = probs.shape[1], self.k + self.k_step * round
-        # a stable sort gives equal probabilities to the lower class
-        top = np.argsort(-probs, axis=1, kind="stable")[:, : self.p] if self.p > 1 else probs.argmax(axis=1)[:, None]
-        rows, label = [np.empty(0, np.int64)], [np.empty(0, np.int16)]
-        for code in range(classes):
-            candidates = np.flatnonzero((top == code).any(axis=1))
-            best = candidates[best_first(probs[candidates, code], ids[candidates])[:k]]
-            rows.append(best)
-            label.append(np.full(len(best), code, np.int16))
-        row, code_of = np.concatenate(rows), np.concatenate(label)
-        return Selection.of(ids[row], code_of, probs[row, code_of], round)
+        """See Rule. Holds p classes and probabilities a patch."""
+        ids, k = evidence.ids, self.k + self.k_step * evidence.round
+        ranks = [evidence.best] if self.p == 1 else top_classes(evidence.believed, self.p)
+        found = [(ids[:0], np.empty(0, np.int16), np.empty(0, np.float32))]
+        for code in range(evidence.width):
+            # a patch is a candidate for a class once, at the rank that the class has for it
+            own = [_surest_rows(confidence, ids, label == code, k) for label, confidence in ranks]
+            row = np.concatenate(own)
+            probs = np.concatenate([rank[1][rows] for rank, rows in zip(ranks, own, strict=True)])
+            named = taken(ids, row)
+            best = best_first(probs, named)[:k]
+            found.append((named[best], np.full(len(best), code, np.int16), probs[best]))
+        named, label, probs = (np.concatenate(column) for column in zip(*found, strict=True))
+        return Selection.of(named, label, probs, evidence.round)
+
+
+def _surest_rows(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:
+    return np.flatnonzero(surest(confidence, ids, among, most))

@@ -5,13 +5,14 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
+from stages.blocks import blocks, counts, let_go
+from stages.select.choice import Choice
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
-from stages.select.rule import Need, Rule, top_class
-from stages.select.selection import Selection
+from stages.select.rule import Need, OfBest
 
 
-class Uncertainty(Rule):
+class Uncertainty(OfBest):
     """Keep a patch if its highest probability is at least 0.70 and deviates by less than 0.05 over MC-dropout passes.
 
     In the first rounds every class is cut to its least deviating patches, as many as the smallest class has but at
@@ -32,25 +33,36 @@ class Uncertainty(Rule):
     negative_confidence: Annotated[float, Field(ge=0, le=1, description="tau_n of the paper")] = 0.05
     negative_deviation: Annotated[float, Field(gt=0, description="kappa_n of the paper")] = 0.005
 
-    def select(self, evidence: Evidence) -> Selection:
-        """See Rule."""
+    def choose(self, evidence: Evidence) -> Choice:
+        """See OfBest."""
         assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
-        label, confidence = top_class(evidence.probs)
-        deviation = np.take_along_axis(evidence.deviation, label[:, None].astype(np.int64), axis=1)[:, 0]
-        sure = confidence >= np.float32(self.min_confidence)
-        kept = np.flatnonzero(sure & (deviation < np.float32(self.max_deviation)))
-        if evidence.round < self.balance_rounds and len(kept):
-            most = max(self.balance_floor, int(np.bincount(label[kept], minlength=evidence.probs.shape[1]).min()))
-            kept = _least(kept, label, deviation, evidence.ids, most)
-        return Selection.of(evidence.ids[kept], label[kept], confidence[kept], evidence.round)
+        label, confidence = evidence.best
+        deviation = np.empty(len(label), np.float32)
+        for rows in blocks(len(label)):
+            own = label[rows, None].astype(np.int64)
+            deviation[rows] = np.take_along_axis(evidence.deviation[rows], own, axis=1)[:, 0]
+            let_go(evidence.deviation)
+        kept = (confidence >= np.float32(self.min_confidence)) & (deviation < np.float32(self.max_deviation))
+        if evidence.round < self.balance_rounds and kept.any():
+            most = max(self.balance_floor, int(counts(label, evidence.width, kept).min()))
+            least = _least(np.flatnonzero(kept), label, deviation, evidence.ids, most)
+            kept = np.zeros(len(label), bool)
+            kept[least] = True
+        return Choice(kept)
 
     def negatives(self, evidence: Evidence) -> Negatives | None:
         """See Rule."""
         if not self.negative:
             return None
         assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
-        unlikely = evidence.probs < np.float32(self.negative_confidence)
-        row, code = np.nonzero(unlikely & (evidence.deviation < np.float32(self.negative_deviation)))
+        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        for rows in blocks(len(evidence)):
+            unlikely = evidence.believed[rows] < np.float32(self.negative_confidence)
+            sure = evidence.deviation[rows] < np.float32(self.negative_deviation)
+            row, code = np.nonzero(unlikely & sure)
+            found.append((row + rows.start, code))
+            let_go(evidence.deviation)
+        row, code = (np.concatenate(column) for column in zip(*found, strict=True))
         return Negatives.of(evidence.ids[row], code)
 
 

@@ -13,7 +13,7 @@ def evidence(n=800, c=5, seed=0, digits=None, held=0, round=0, chain_seed=0, opi
     probs = one.probs() if digits is None else np.round(one.probs(), digits)
     return Evidence(
         ids=one.ids,
-        probs=probs,
+        believed=probs,
         round=round,
         seed=chain_seed,
         labelled=np.arange(c, 0, -1) * 10,

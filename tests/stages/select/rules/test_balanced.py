@@ -41,7 +41,7 @@ def test_a_patch_keeps_its_draw_when_others_leave():
     one = replace(one, round=3, seed=7)
     whole = Balanced(n_per_class=100).select(one)
     first = one.ids < 40
-    part = Balanced(n_per_class=100).select(replace(one, ids=one.ids[first], probs=one.probs[first]))
+    part = Balanced(n_per_class=100).select(replace(one, ids=one.ids[first], believed=one.probs[first]))
     assert np.array_equal(part.copies, whole.copies[whole.label == 0])
 
 
@@ -61,7 +61,7 @@ def test_a_share_is_of_each_class_by_itself_and_grows():
     one = pool([100, 50])
     unsure = one.ids >= 100
     halved = np.where(unsure[:, None], one.probs * 0.5 + 0.25, one.probs).astype(np.float32)  # one class is less sure
-    one = replace(one, probs=halved)
+    one = replace(one, believed=halved)
     rule = Balanced(min_confidence=0, share=0.6, share_step=0.3, n_per_class=1000)
     kept = rule.select(one)
     assert np.bincount(kept.label).tolist() == [60, 30]

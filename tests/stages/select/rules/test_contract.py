@@ -97,7 +97,7 @@ def test_classes_may_be_named_in_any_order(rule, one):
     back = np.argsort(turn)
     turned = dataclasses.replace(
         one,
-        probs=one.probs[:, back],
+        believed=one.probs[:, back],
         labelled=one.labelled[back],
         held_out=HeldOut(one.held_out.probs[:, back], turn[one.held_out.label].astype(np.int16), one.held_out.group),
         deviation=one.deviation[:, back],

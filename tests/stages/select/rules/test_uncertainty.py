@@ -39,7 +39,7 @@ def test_a_class_without_patches_leaves_the_others_their_25():
     one = evidence(1500)
     probs = one.probs.copy()
     probs[probs.argmax(1) == 2] = np.array([0.2, 0.2, 0.2, 0.2, 0.2], np.float32)
-    kept = Uncertainty().select(replace(one, probs=probs))
+    kept = Uncertainty().select(replace(one, believed=probs))
     assert np.bincount(kept.label, minlength=5).tolist() == [25, 25, 0, 25, 25]
 
 

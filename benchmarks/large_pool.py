@@ -1,0 +1,195 @@
+"""How much memory and time a selection takes from a pool of a million to a hundred million patches.
+
+    python -m benchmarks.large_pool [--sizes 1e6 1e7 1e8] [--classes 9] [--rules top_k balanced] [--repeats 3]
+                                    [--folder DIR] [--plot FILE]
+
+Scores in float16 are drawn into a scores.h5 block by block (not counted); then each measurement is a process of its own
+that does what the select stage does from that file to selection.parquet: refuse what is not finite, fit the
+temperature, choose by the rule as it is configured by default (top_k: a thousandth of the pool in all), write. Not in
+it is what the stage does besides: reading the splits, joining the pool with the patch table, and the figures of
+quality.json. The file was just written, so that most of it is in the system's cache where that is large enough.
+
+Prints for each size and rule the median of the repeats: seconds of wall time and of processor time (both from opening
+the file to the table being durable on disk), million rows a second, and memory in MiB: `own` is the most that the
+process had allocated itself at any time (RssAnon, looked at every 10 ms), `peak` all that the system ever counted as
+its own, mapped pages of files included (VmHWM), and `started` what of it the interpreter had before. The last column
+is seconds a row beside the size before: 1 is linear.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+BLOCK = 1 << 20
+VALIDATION = 5000
+LOOK_S = 0.01
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=float, nargs="+", default=[1e6, 1e7, 1e8])
+    parser.add_argument("--classes", type=int, default=9)
+    parser.add_argument("--rules", nargs="+", default=["top_k", "balanced"])
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--folder", type=Path, help="where the files are drawn: a folder on a local disk")
+    parser.add_argument("--plot", type=Path)
+    parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.one:
+        print(json.dumps(measured(Path(args.one[0]), json.loads(args.one[1]))))
+        return
+    rows = []
+    print(f"{'rule':<10}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
+          f"{'own MiB':>9}{'peak MiB':>10}{'started':>9}{'s a row':>9}")  # fmt: skip
+    for size in map(int, args.sizes):
+        with tempfile.TemporaryDirectory(dir=args.folder) as folder:
+            draw(Path(folder) / "scores.h5", size, args.classes)
+            for rule in args.rules:
+                section = {"rule": rule} | ({"k": max(1, size // 1000 // args.classes)} if rule == "top_k" else {})
+                row = median([_process(Path(folder), section) for _ in range(args.repeats)]) | {"patches": size}
+                before = [one for one in rows if one["rule"] == rule][-1:]
+                slower = f"{row['s'] / size / (before[0]['s'] / before[0]['patches']):.2f}" if before else ""
+                rows.append(row)
+                print(f"{rule:<10}{size:>13,}{row['kept']:>13,}{row['s']:>8.1f}{row['cpu_s']:>8.1f}"
+                      f"{size / row['s'] / 1e6:>10.2f}{row['own']:>9,.0f}{row['peak']:>10,.0f}"
+                      f"{row['started']:>9,.0f}{slower:>9}", flush=True)  # fmt: skip
+    if args.plot:
+        plot(rows, args.plot)
+
+
+def draw(path: Path, size: int, classes: int) -> None:
+    """scores.h5 with a pool of `size` patches and 5,000 of validation, of a teacher that is sure more often than right.
+
+    Classes are uneven: each is predicted 0.8 times as often as the one before. Ids rise, at random distances.
+    """
+    from data.atomic import replacing
+    from stages.scores import lay_out_scores
+
+    rng = np.random.default_rng(0)
+    step = 2**63 // max(size, VALIDATION)
+    parts = {"pool": size, "validation": VALIDATION}
+    ids = {name: np.arange(n, dtype=np.uint64) * np.uint64(step) + rng.integers(0, step, n, np.uint64)
+           for name, n in parts.items()}  # fmt: skip
+    lean = np.log(0.8) * np.arange(classes, dtype=np.float32)
+    with replacing(path) as part:
+        found = lay_out_scores(part, ids, {"log_probs": (classes,)})
+        for name, n in parts.items():
+            for start in range(0, n, BLOCK):
+                shape = (min(BLOCK, n - start), classes)
+                logits = 3 * rng.standard_normal(shape, np.float32) + lean
+                logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
+                found[name]["log_probs"][start : start + shape[0]] = logits
+
+
+def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
+    """One selection in this process."""
+    from data.labels import GivenLabels
+    from stages.scores import read_scores
+    from stages.select.belief import Believed, fit_belief
+    from stages.select.config import parse_rule
+    from stages.select.evidence import Evidence, HeldOut
+    from stages.select.refusals import refuse_not_finite
+    from stages.select.stage import decide
+
+    rule = parse_rule(section)
+    validation = read_scores(folder / "scores.h5", "validation")
+    truth = _drawn(validation.probs())
+    import scipy.optimize  # noqa: F401  # what is loaded on first use is loaded before the clock starts
+    from pyarrow import parquet
+
+    own = _watched()
+    started, begun, cpu = _status("VmHWM"), time.perf_counter(), time.process_time()
+    pool = read_scores(folder / "scores.h5", "pool", mapped=True)
+    refuse_not_finite("large_pool", "pool", pool)
+    given = GivenLabels(validation.ids, truth)
+    labelled = np.bincount(truth, minlength=pool.log_probs.shape[1])
+    belief = fit_belief(rule, pool, validation, given, labelled, 0)
+    held = HeldOut(belief.of(validation), truth, np.arange(len(truth)))
+    evidence = Evidence(pool.ids, Believed(belief, pool), labelled=labelled, held_out=held)
+    decide(rule, evidence, None, folder / "selection.parquet")
+    took, cpu = time.perf_counter() - begun, time.process_time() - cpu
+    kept = parquet.read_metadata(folder / "selection.parquet").num_rows
+    return {
+        "rule": rule.rule, "kept": kept, "s": took, "cpu_s": cpu,
+        "own": max(own), "peak": _status("VmHWM"), "started": started,
+    }  # fmt: skip
+
+
+def median(found: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each figure over the repeats; of memory the most."""
+    return {
+        name: value if name in ("rule", "kept")
+        else (max if name in ("own", "peak", "started") else statistics.median)(one[name] for one in found)
+        for name, value in found[0].items()
+    }  # fmt: skip
+
+
+def plot(rows: list[dict[str, Any]], path: Path) -> None:
+    """Seconds and memory by size, on logarithmic axes, with a straight line for what is linear."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
+    for rule in dict.fromkeys(row["rule"] for row in rows):
+        own = [row for row in rows if row["rule"] == rule]
+        sizes = [row["patches"] for row in own]
+        (line,) = seconds.loglog(sizes, [row["s"] for row in own], "o-", label=rule)
+        linear = [own[0]["s"] * size / sizes[0] for size in sizes]
+        seconds.loglog(sizes, linear, ":", color=line.get_color(), label=f"{rule}: linear from the smallest")
+        memory.semilogx(sizes, [row["own"] for row in own], "o-", color=line.get_color(), label=f"{rule}: own")
+        memory.semilogx(sizes, [row["peak"] for row in own], "x--", color=line.get_color(), label=f"{rule}: peak")
+    seconds.set(xlabel="patches in the pool", ylabel="seconds")
+    memory.set(xlabel="patches in the pool", ylabel="MiB")
+    for panel in (seconds, memory):
+        panel.legend(fontsize=8)
+        panel.grid(alpha=0.3)
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+def _process(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
+    command = [sys.executable, "-m", "benchmarks.large_pool", "--one", str(folder), json.dumps(section)]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def _drawn(probs: np.ndarray) -> np.ndarray:
+    # labels as a teacher would find them that is right as often as it says
+    draw = np.random.default_rng(1).random((len(probs), 1))
+    return np.minimum((draw > probs.cumsum(axis=1)).sum(axis=1), probs.shape[1] - 1).astype(np.int16)
+
+
+def _status(name: str) -> float:
+    # MiB
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+
+
+def _watched() -> list[float]:
+    # what this process has allocated, from now on
+    seen = [_status("RssAnon")]
+
+    def look() -> None:
+        while True:
+            seen[0] = max(seen[0], _status("RssAnon"))
+            time.sleep(LOOK_S)
+
+    threading.Thread(target=look, daemon=True).start()
+    return seen
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    main()

@@ -1,0 +1,65 @@
+"""A pool in pieces: a hundred million patches are never in memory with all that is computed of them."""
+
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+BLOCK = 1 << 16  # rows: their columns fit a processor's cache
+THREADS = 2
+SCATTERED = 1 << 10  # rows taken from a mapped file at once: one touch maps up to 64 KiB around it
+
+
+def blocks(count: int) -> Iterator[slice]:
+    """0..count as consecutive slices of at most BLOCK rows."""
+    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+
+
+def each_block(count: int, work: Callable[[slice], None]) -> None:
+    """Call `work` with every slice of `blocks`, on two threads where there are two processors, in any order.
+
+    What one call writes no other may read. NumPy lets go of the interpreter while it computes.
+    """
+    threads = min(THREADS, _processors())
+    if threads == 1 or count <= BLOCK:
+        for rows in blocks(count):
+            work(rows)
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        for _ in pool.map(work, blocks(count)):
+            pass
+
+
+def counts(codes: np.ndarray, classes: int, among: np.ndarray | None = None) -> np.ndarray:
+    """How often each code stands in (N,) integers, at the rows `among`, (N,) bool: (C,) int64."""
+    total = np.zeros(classes, np.int64)
+    for rows in blocks(len(codes)):  # numpy counts in 8 bytes a code
+        total += np.bincount(codes[rows] if among is None else codes[rows][among[rows]], minlength=classes)
+    return total
+
+
+def _processors() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def let_go(array: np.ndarray) -> None:
+    """Let this process's share of a mapped file's pages go: they count as its memory while no other maps them.
+
+    They stay in the system's cache, and the next read maps them again. An array in memory stays what it is.
+    """
+    base = array
+    while isinstance(base, np.ndarray) and base.base is not None:
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)
+
+
+def taken(array: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """array[rows]; of a mapped file so few rows at a time that the pages around them are not the whole file."""
+    found = np.empty((len(rows), *array.shape[1:]), array.dtype)
+    for part in range(0, len(rows), SCATTERED):
+        found[part : part + SCATTERED] = array[rows[part : part + SCATTERED]]
+        let_go(array)
+    return found
