@@ -1,7 +1,6 @@
 """The example is whole or absent, goes on after a kill, and overwrites nothing."""
 
 import contextlib
-import os
 import shutil
 import signal
 import subprocess
