@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,12 @@ DTYPES: dict[str, np.dtype] = {
     "first_round": np.dtype(np.int16),
 }
 GROUP = 1 << 20  # rows of a row group: what is in memory while a selection is written
+# what repeats; ids and confidences do not: dictionaries and compression made them no smaller, and took most of the time
+REPEATED = ["label", "weight", "copies", "first_round"]
+LAYOUT: dict[str, Any] = {
+    "use_dictionary": REPEATED,
+    "compression": dict.fromkeys(REPEATED, "snappy") | {"id": "none", "confidence": "none"},
+}
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
         groups = (pa.table({_column(name): getattr(group, name) for name in DTYPES}) for group in _grouped(pieces))
         first = next(groups)
         # the next group is made while one is written
-        with pq.ParquetWriter(part, first.schema) as writer, ThreadPoolExecutor(1) as beside:
+        with pq.ParquetWriter(part, first.schema, **LAYOUT) as writer, ThreadPoolExecutor(1) as beside:
             writing = beside.submit(writer.write_table, first, GROUP)
             for table in groups:
                 writing.result()

@@ -19,7 +19,7 @@ from stages.select.evidence import top_class, top_classes
 from stages.select.rule import best_first, surest
 from stages.select.rules.balanced import Balanced
 from stages.select.rules.top_k import TopK
-from stages.select.selection import DTYPES, Selection, joined, read_pieces, write_pieces, write_selection
+from stages.select.selection import DTYPES, LAYOUT, Selection, joined, read_pieces, write_pieces, write_selection
 from tests.stages.select.cases import evidence
 from tests.stages.select.rules.test_contract import IDS, RULES, columns
 from tests.stages.test_scores import scores
@@ -156,7 +156,7 @@ def test_pieces_are_written_as_one_table_is(tmp_path, n):
     ids = np.arange(n, dtype=np.uint64) * np.uint64(2**40) + rng.integers(0, 2**40, n, np.uint64)
     whole = Selection.of(ids, rng.integers(0, 9, n), rng.random(n), 3, copies=rng.integers(0, 3, n))
     named = {"id" if name == "ids" else name: getattr(whole, name) for name in DTYPES}
-    pq.write_table(pa.table(named), tmp_path / "table")
+    pq.write_table(pa.table(named), tmp_path / "table", **LAYOUT)
     write_selection(tmp_path / "whole", whole)
     cuts = [0, *sorted(rng.integers(0, n + 1, 5).tolist()), n]
     write_pieces(tmp_path / "cut", (whole.take(slice(*ends)) for ends in itertools.pairwise(cuts)))
