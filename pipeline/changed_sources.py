@@ -83,17 +83,16 @@ def difference(store: Path, source: str, listed: Sequence[Record]) -> str:
             if harmless(record.key) not in set_aside:
                 added.append(record.key)
             set_aside.discard(harmless(record.key))
-        elif any(
-            now != column[row]
-            for now, column in zip(
-                (record.label, record.patient, record.slide, record.site, record.split), columns, strict=True
-            )
-        ):
+        elif tuple(column[row] for column in columns) != _stands(record):
             other.append(record.key)
     gone = [patches.key(row) for row in row_of.values()] + sorted(set_aside)
     changes = {"added": added, "gone": gone, "with another label, patient, slide, site or split": other}
     found = [f"{len(keys):,} {word} ({shortened(keys[0])})" for word, keys in changes.items() if keys]
     return ", ".join(found) or "the same patches, read in another way"
+
+
+def _stands(record: Record) -> tuple[str, ...]:
+    return record.label, record.patient, record.slide, record.site, record.split
 
 
 def _set_aside(table: Path, source: str) -> set[str]:

@@ -1,11 +1,12 @@
 """A pool in pieces: a hundred million patches are never in memory with all that is computed of them."""
 
 import mmap
-import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
+
+from data.cores import cores
 
 BLOCK = 1 << 16  # rows: their columns fit a processor's cache
 THREADS = 2
@@ -22,7 +23,7 @@ def each_block(count: int, work: Callable[[slice], None]) -> None:
 
     What one call writes no other may read. NumPy lets go of the interpreter while it computes.
     """
-    threads = min(THREADS, _processors())
+    threads = min(THREADS, cores())
     if threads == 1 or count <= BLOCK:
         for rows in blocks(count):
             work(rows)
@@ -38,10 +39,6 @@ def counts(codes: np.ndarray, classes: int, among: np.ndarray | None = None) -> 
     for rows in blocks(len(codes)):  # numpy counts in 8 bytes a code
         total += np.bincount(codes[rows] if among is None else codes[rows][among[rows]], minlength=classes)
     return total
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def let_go(array: np.ndarray) -> None:

@@ -43,13 +43,13 @@ def in_threads(read: Callable[[T], np.ndarray], items: Sequence[T]) -> list[np.n
     if threads < 2:
         return [read(item) for item in items]
 
-    def part(first: int) -> list[np.ndarray]:
-        return [read(item) for item in items[first::threads]]
+    each = -(-len(items) // threads)
 
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(part, first) for first in range(1, threads)]
-        parts = [part(0), *(other.result() for other in others)]
-    return [parts[i % threads][i // threads] for i in range(len(items))]
+    def part(start: int) -> list[np.ndarray]:
+        return [read(item) for item in items[start : start + each]]
+
+    with ThreadPoolExecutor(threads) as pool:
+        return [image for images in pool.map(part, range(0, len(items), each)) for image in images]
 
 
 def to_tensor(images: list[np.ndarray]) -> torch.Tensor:

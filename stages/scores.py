@@ -38,13 +38,11 @@ class Scores:
 
     def without(self, ids: np.ndarray) -> "Scores":
         """Of all other patches than `ids`."""
-        rest = np.ones(len(self), bool)
-        at = np.searchsorted(self.ids, ids)
-        there = at < len(self)
-        there[there] = self.ids[at[there]] == ids[there]
-        if not there.any():
+        _, gone = found_in(self.ids, ids)
+        if not len(gone):
             return self
-        rest[at[there]] = False
+        rest = np.ones(len(self), bool)
+        rest[gone] = False
         deviation = None if self.deviation is None else self.deviation[rest]
         opinions = None if self.opinions is None else np.ascontiguousarray(self.opinions[:, rest])
         return Scores(self.ids[rest], self.log_probs[rest], deviation, opinions)
@@ -61,6 +59,14 @@ class Scores:
     def others(self) -> list["Scores"]:
         """What each earlier state of the teacher says of the same patches."""
         return [Scores(self.ids, each) for each in self.opinions] if self.opinions is not None else []
+
+
+def found_in(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which of the ids `wanted`, (M,), stand in `ids`, (N,) ascending, and in which rows: (M,) bool, (K,) int64."""
+    at = np.searchsorted(ids, wanted)
+    there = at < len(ids)
+    there[there] = ids[at[there]] == wanted[there]
+    return there, at[there]
 
 
 def softmax_columns(log_probs: np.ndarray, temperature: float) -> np.ndarray:

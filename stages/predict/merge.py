@@ -14,7 +14,7 @@ from data.atomic import replacing
 from stages.blocks import let_go
 from stages.predict.embedding import lay_out_embeddings
 from stages.predict.shards import Shards
-from stages.scores import lay_out_scores
+from stages.scores import found_in, lay_out_scores
 
 RUN_BYTES = 64 << 20  # of shards put in place at a time: sorted by id, so that neighbours are written together
 
@@ -49,10 +49,7 @@ def fill(shards: Shards, places: list[Place]) -> None:
     for rows in _runs(shards):
         assert bool((rows["id"][1:] > rows["id"][:-1]).all()), "a patch was scored twice"
         for place, seen in zip(places, found, strict=True):
-            at = np.searchsorted(place.ids, rows["id"])
-            own = at < len(place.ids)
-            own[own] = place.ids[at[own]] == rows["id"][own]
-            at = at[own]
+            own, at = found_in(place.ids, rows["id"])
             assert not seen[at].any(), "a patch was scored twice"
             seen[at] = True
             for name, values in place.columns.items():

@@ -17,7 +17,7 @@ from data.table import PatchTable
 from data.units import patients, slides
 from stages.job import Job
 from stages.judged import groups_of
-from stages.scores import Scores, read_scores, write_scores
+from stages.scores import Scores, found_in, read_scores, write_scores
 from stages.select.belief import Believed, fit_belief
 from stages.select.calibrate import matched_temperature, rows_of
 from stages.select.config import parse_rule
@@ -92,7 +92,7 @@ def run(job: Job) -> str:
     unit, places = _places(table, pool.ids)
     beliefs = Beliefs(
         classes=splits.classes,
-        predicted=belief.best(pool),
+        predicted=evidence.best[0],
         before=None if past is None else past.best(pool.ids),
         kept=_kept(read_pieces(job.out / "selection.parquet"), pool),
         kept_before=None if past is None else _kept([past.selection], pool),
@@ -189,10 +189,8 @@ def _kept(pieces: Iterable[Selection], pool: Scores) -> Kept:
 
 def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     truth = np.full(len(pool), -1, np.int16)
-    at = np.searchsorted(pool.ids, audit.ids)
-    there = at < len(pool)
-    there[there] = pool.ids[at[there]] == audit.ids[there]
-    truth[at[there]] = audit.label[there]
+    there, rows = found_in(pool.ids, audit.ids)
+    truth[rows] = audit.label[there]
     return truth
 
 
