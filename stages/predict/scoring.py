@@ -51,13 +51,15 @@ class Asked:
 
 def normalise(image: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> torch.Tensor:
     """uint8 or [0, 1] images (B, C, H, W) to the network's input, float32; mean, std: (C, 1, 1) in [0, 1]."""
-    unit = image.float().div_(255.0) if image.dtype == torch.uint8 else image
-    return unit.sub(mean).div_(std).contiguous(memory_format=torch.channels_last)
+    # in place where the floats are ours alone: for a small network on a CPU a copy of the batch can be seen
+    centred = image.float().div_(255.0).sub_(mean) if image.dtype == torch.uint8 else image.sub(mean)
+    return centred.div_(std).contiguous(memory_format=torch.channels_last)
 
 
 def view(image: torch.Tensor, number: int) -> torch.Tensor:
     """One of the eight symmetries of a square patch; 0 is the patch itself. image: (B, C, H, W)."""
-    turned = torch.rot90(image, number % 4, (2, 3))
+    # no turn at all would still be a copy, and channels first
+    turned = torch.rot90(image, number % 4, (2, 3)) if number % 4 else image
     return turned.flip(3) if number >= 4 else turned
 
 
