@@ -75,6 +75,11 @@ class Prepared(Reader):
         store, row = self._place(record)
         return store.content(row)
 
+    def link(self, record: Record) -> Reference:
+        """See Reader."""
+        store, row = self._place(record)
+        return store.reference(row)
+
     def state(self) -> str:
         """See Reader: the digests of all units."""
         return hashlib.sha256("".join(unit.digest for unit in read_index(self.path)).encode()).hexdigest()
