@@ -8,8 +8,9 @@ goes away while it is read is an error to be told, where a map would end the pro
 import json
 import math
 import os
+import posixpath
 import stat
-from pathlib import Path
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -78,9 +79,9 @@ class _File:
         # a pipe would be waited for
         self.handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
 
-    def __del__(self) -> None:
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # kept here: modules are emptied at the exit
         if hasattr(self, "handle"):
-            os.close(self.handle)
+            close(self.handle)
 
 
 def _opened(key: tuple[str, int]) -> _File:
@@ -114,9 +115,9 @@ def _parsed(payload: bytes) -> Link:
         numbers = (link.file_bytes, link.start, link.stop, link.size_px, link.depth)
         good = (
             isinstance(link.path, str)
-            and Path(link.path).is_absolute()
+            and posixpath.isabs(link.path)
             and "\0" not in link.path
-            and all(type(number) is int for number in numbers)
+            and set(map(type, numbers)) == {int}
             and type(link.jpeg) is bool
             and 0 <= link.start < link.stop <= link.file_bytes < 1 << 63
             and 1 <= link.size_px <= MAX_SIZE_PX

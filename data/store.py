@@ -165,21 +165,24 @@ class PatchStore:
     def _from_elsewhere(self, row: int, store: MappedStore) -> np.ndarray:
         content = self.content(row)
         assert isinstance(content, Reference)
-        what = f"patch {self.key(row)} cannot be read from its {content.lies_in} again"
         try:
             pixels = content.pixels()
             if pixels.shape != store.shape or pixels.dtype != store.dtype:
                 raise BadPatch(f"it is {pixels.shape} {pixels.dtype} there, and {store.shape} {store.dtype} here")
-        except BadPatch as bad:
-            raise ChainError(
-                what,
-                bad.reason,
-                f"put the {content.lies_in} back as it was, or make the store again: `rerun RUN --from data/store`",
-                ExitCode.MISMATCH,
-            ) from bad
-        except ChainError as error:
-            raise ChainError(f"{what}: {error.what}", error.why, error.todo, error.code) from error
+        except (BadPatch, ChainError) as error:
+            raise self._refused(row, content, error) from error
         return pixels
+
+    def _refused(self, row: int, content: Reference, error: BadPatch | ChainError) -> ChainError:
+        what = f"patch {self.key(row)} cannot be read from its {content.lies_in} again"
+        if isinstance(error, ChainError):
+            return ChainError(f"{what}: {error.what}", error.why, error.todo, error.code)
+        return ChainError(
+            what,
+            error.reason,
+            f"put the {content.lies_in} back as it was, or make the store again: `rerun RUN --from data/store`",
+            ExitCode.MISMATCH,
+        )
 
     def _let_go(self, store: MappedStore) -> None:
         if len(store.whole) > MAPPED_BYTES:

@@ -5,6 +5,8 @@ import multiprocessing
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -147,6 +149,12 @@ def test_a_linked_store_survives_another_process(linked, start):
     with multiprocessing.get_context(start).Pool(2) as pool:
         found = pool.map(linked.pixels, range(len(linked)))
     assert all(np.array_equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_process_that_read_ends_in_silence(linked):
+    code = f"from data.store import PatchStore; print(PatchStore({str(linked.path)!r}).pixels(0).shape)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("(8, 8, 3)\n", "")
 
 
 def _handles() -> int:
