@@ -65,7 +65,7 @@ def _baseline(store: PatchStore, folder: Path, jpeg: bool) -> Callable[[int], np
     return lambda row: simplejpeg.decode_jpeg(encoded[ends[row] : ends[row + 1]], "RGB")
 
 
-def _rate(read: Callable[[int], np.ndarray], rows: list[int]) -> float:
+def rate(read: Callable[[int], np.ndarray], rows: list[int]) -> float:
     started = time.perf_counter()
     for row in rows:
         read(row)
@@ -81,12 +81,12 @@ def random_access() -> None:
             baseline = _baseline(store, Path(folder), jpeg)
             rows = np.random.default_rng(1).integers(0, n, 2000 if jpeg else 20_000).tolist()
             assert np.array_equal(store.pixels(rows[0]), baseline(rows[0]))
-            pairs = [(_rate(store.pixels, rows), _rate(baseline, rows)) for _ in range(RUNS + 1)][1:]
+            pairs = [(rate(store.pixels, rows), rate(baseline, rows)) for _ in range(RUNS + 1)][1:]
             ours, plain = (statistics.median(rates) for rates in zip(*pairs, strict=True))
             print(f"{'jpeg' if jpeg else 'raw':<5}{size:>4} px  {ours:>18,.0f}{plain:>22,.0f}{ours / plain:>8.2f}")
 
 
-def _own_memory() -> dict[str, int]:
+def own_memory() -> dict[str, int]:
     """This process's memory in kB that no other shares (USS), and the part that is not the file's (written)."""
     lines = [line.split() for line in Path("/proc/self/smaps_rollup").read_text().splitlines()[1:]]
     kb = {words[0].rstrip(":"): int(words[1]) for words in lines}
@@ -98,10 +98,10 @@ def _worker(store: PatchStore, touch: int) -> list[dict[str, int]]:
     rows = np.random.default_rng(2).integers(0, n, touch)
     ids = store.ids[rows]
     store.pixels(0)
-    before = _own_memory()
+    before = own_memory()
     for row in store.rows(ids):
         store.pixels(int(row))
-    return [before, _own_memory()]
+    return [before, own_memory()]
 
 
 def a_million() -> None:

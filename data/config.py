@@ -30,10 +30,11 @@ class DataConfig(Section):
         bool, Field(description="resample patches of another size; false: they go to the quarantine table")
     ] = False
     encoding: Annotated[
-        Literal["keep", "raw"],
+        Literal["keep", "raw", "link"],
         Field(
             description="keep: an 8-bit JPEG that fits keeps its own bytes, a patch that lies in a slide stays there; "
-            "raw: pixels. Never encoded anew"
+            "raw: pixels; link: as keep, and patches of a prepared directory or another store stay there. "
+            "Never encoded anew"
         ),
     ] = "keep"
     quarantine_limit: Annotated[float, Field(ge=0, le=1, description="share of patches that may be unusable")] = 0.001

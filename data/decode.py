@@ -18,7 +18,7 @@ import simplejpeg
 from PIL import BmpImagePlugin, Image, ImageFile, PngImagePlugin, TiffImagePlugin
 
 from data.bad_patch import BadPatch as BadPatch
-from data.modes import MAX_SIZE_PX, Mode, mode_of, with_channels
+from data.modes import DTYPE, MAX_SIZE_PX, Mode, mode_of, with_channels
 
 MAX_PIXELS = MAX_SIZE_PX * MAX_SIZE_PX  # far below what would exhaust memory in a few threads
 JPEG = b"\xff\xd8\xff"
@@ -78,6 +78,28 @@ def decode_jpeg(content: bytes | np.ndarray, mode: Mode) -> np.ndarray:
     """Strict JPEG decoding, (H, W, C) uint8, the same for the ingest and for every later read. Raises ValueError."""
     pixels: np.ndarray = simplejpeg.decode_jpeg(content, "RGB" if mode == "rgb8" else "GRAY", strict=True)
     return pixels
+
+
+def unpacked(
+    held: bytes | np.ndarray, start: int, stop: int, jpeg: bool, mode: Mode, shape: tuple[int, int, int]
+) -> np.ndarray:
+    """held[start:stop], what a store holds of one patch, as pixels of `shape` (H, W, C), the caller's own.
+
+    held: bytes or (B,) uint8; jpeg: it is a JPEG file, else raw little-endian pixels. Raises ValueError, TypeError when
+    it is no such patch.
+    """
+    if jpeg:
+        return decode_jpeg(held[start:stop], mode)
+    pixels: np.ndarray = np.ndarray(shape, DTYPE[mode], held, start)
+    if pixels.nbytes != stop - start:
+        raise ValueError(f"it has {stop - start:,} of {pixels.nbytes:,} bytes")
+    return pixels.copy()
+
+
+def jpeg_size_px(content: bytes) -> tuple[int, int]:
+    """(height, width) that a JPEG declares: a few kilobytes may declare gigabytes. Raises ValueError."""
+    height, width, *_ = simplejpeg.decode_jpeg_header(content, strict=True)
+    return height, width
 
 
 def pixel_digest(pixels: np.ndarray, mode: Mode) -> tuple[int, int]:

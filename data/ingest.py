@@ -50,13 +50,17 @@ class SourceCount:
 
 @dataclass(frozen=True)
 class Survey:
-    """What the sources hold: the same table and labels that the store would give, in the same order."""
+    """What the sources hold: the same table and labels that the store would give, in the same order.
+
+    content_bytes: of what the store holds of all patches, its table apart.
+    """
 
     table: PatchTable
     labels: SourceLabels
     classes: tuple[str, ...]
     sources: dict[str, SourceCount]
     quarantined: list[Quarantined]
+    content_bytes: int
 
 
 class _Listed(NamedTuple):
@@ -68,6 +72,13 @@ class _Listed(NamedTuple):
 class _Kept(NamedTuple):
     digest: tuple[int, int]
     content: bytes | np.ndarray | Reference
+
+    @property
+    def n_bytes(self) -> int:
+        """What a store holds of it."""
+        if isinstance(self.content, np.ndarray):
+            return self.content.nbytes
+        return len(self.content.payload if isinstance(self.content, Reference) else self.content)
 
 
 def ingest(
@@ -95,7 +106,7 @@ def ingest(
         writer.classes = _classes(config, labels)
         writer.windows = tuple(config.windows or ())
         table = writer.table()
-    return Survey(table, labels, writer.classes, _counts(config, listed, bad), bad)
+    return Survey(table, labels, writer.classes, _counts(config, listed, bad), bad, writer.n_bytes)
 
 
 def survey(config: DataConfig, write_to: Path | None = None, progress: Progress | None = None) -> Survey:
@@ -103,15 +114,17 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
 
     `write_to`: where the quarantine table goes; None: nowhere. Raises what `ingest` raises.
     """
-    listed, table = _list(config), TableBuilder()
+    listed, table, content_bytes = _list(config), TableBuilder(), 0
 
     def add(item: _Listed, kept: _Kept) -> None:
+        nonlocal content_bytes
+        content_bytes += kept.n_bytes
         table.add(item.patch_id, item.record, item.reader.name, item.reader.part, kept.digest)
 
     name = str(write_to) if write_to else "the quarantine table of `run`"
     bad = _pass(config, listed, add, write_to, name, progress)
     labels = table.labels()
-    return Survey(table.table(), labels, _classes(config, labels), _counts(config, listed, bad), bad)
+    return Survey(table.table(), labels, _classes(config, labels), _counts(config, listed, bad), bad, content_bytes)
 
 
 def patch_id(source: str, key: str) -> int:
@@ -214,8 +227,13 @@ def _take(item: _Listed, config: DataConfig) -> _Kept:
     check_mode(mode, config.mode)
     check_depth(pixels, mode, config.depth)
     fitted = to_size(pixels, config.size_px, config.resize)
-    keeps = as_is and fitted is pixels and config.encoding == "keep"
-    return _Kept(pixel_digest(fitted, mode), content if keeps else fitted)
+    if fitted is not pixels or config.encoding == "raw":
+        kept: bytes | np.ndarray | Reference = fitted
+    else:
+        kept = content if as_is else pixels
+        if config.encoding == "link" and not isinstance(kept, Reference):
+            kept = item.reader.link(item.record) or kept
+    return _Kept(pixel_digest(fitted, mode), kept)
 
 
 def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:

@@ -1,15 +1,22 @@
-"""A patch whose pixels stay in its slide: where to read them again."""
+"""A patch whose pixels stay where they lie, in its slide or in the store of its unit: where to read them again."""
 
+import json
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 
 from data.bad_patch import BadPatch
+from data.errors import ChainError, ExitCode
+from data.modes import mode_of
+
+IN_STORE = b'{"store": '  # what canonical JSON of a reference into a store begins with, and of no other
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """payload: canonical JSON, UTF-8, of the slide's path, the place and how it is read; see data.slides.reading.
+    """payload: canonical JSON, UTF-8, of a slide, the place in it and how it is read (see data.slides.reading), or of
+    a store's file and the place in that (see data.link).
 
     digest: of the pixels as they were read when the patch was prepared; None: not known.
     """
@@ -17,15 +24,35 @@ class Reference:
     payload: bytes
     digest: tuple[int, int] | None = field(default=None, compare=False)
 
+    @property
+    def lies_in(self) -> Literal["slide", "store"]:
+        """What kind of file the pixels lie in."""
+        return "store" if self.payload.startswith(IN_STORE) else "slide"
+
     def pixels(self) -> np.ndarray:
-        """(S, S, 3) uint8 as the slide gives them now.
+        """(H, W, C) as the slide, (S, S, 3) uint8, or the store gives them now.
 
-        Raises ChainError (66, 76), BadPatch when they cannot be read, or are not those that were prepared.
+        Raises ChainError (66, 74, 76), BadPatch when they cannot be read, or are not those that were prepared.
         """
-        from data.decode import pixel_digest  # what decodes and reads is loaded where a slide is read, nowhere else
-        from data.slides.reading import read_reference
+        from data.decode import pixel_digest  # what decodes and reads is loaded where something is read, nowhere else
 
-        pixels = read_reference(self.payload)
-        if self.digest is not None and pixel_digest(pixels, "rgb8") != self.digest:
-            raise BadPatch("its slide has changed: the pixels there are not those that were prepared")
+        if self.lies_in == "store":
+            from data.link import read_link as read
+        else:
+            from data.slides.reading import read_reference as read
+        pixels = read(self.payload)
+        if self.digest is not None and pixel_digest(pixels, mode_of(pixels)) != self.digest:
+            raise BadPatch(
+                f"its {self.lies_in} has changed: the pixels in {self._file()} are not those that were prepared"
+            )
         return pixels
+
+    def _file(self) -> str:
+        """The path of a reference that could be read."""
+        said = json.loads(self.payload)
+        return str(said["store"]["path"] if self.lies_in == "store" else said["slide"])
+
+
+def damaged_reference(into: str, why: str, todo: str) -> ChainError:
+    """The refusal (76) of a payload that is none. into: `a slide` or `a store`."""
+    return ChainError(f"a reference into {into} is damaged", why, todo, ExitCode.DAMAGED)

@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from data.bad_patch import BadPatch
-from data.decode import decode_jpeg
+from data.decode import unpacked
 from data.errors import ChainError, ExitCode
+from data.link import Link
 from data.modes import CHANNELS, Mode
 from data.reference import Reference
 from data.store_format import COLUMNS, JPEG, REFERENCE, MappedStore, map_store
@@ -94,7 +95,8 @@ class PatchStore:
     def pixels(self, row: int) -> np.ndarray:
         """(H, W, C) uint8, uint16 or int16 of one row, the caller's own copy.
 
-        Raises ChainError (76) for a damaged one, and (66, 78) when it lies in a slide that is gone or has changed.
+        Raises ChainError (76) for a damaged one, and (66, 78) when it lies in a slide or a store that is gone or has
+        changed.
         """
         store = self._mapped or self._open()
         self._reads -= 1
@@ -104,12 +106,10 @@ class PatchStore:
         try:
             codec = store.views["codec"][row]
             if codec == REFERENCE:
-                return self._from_slide(row)
-            if codec == JPEG:
-                return decode_jpeg(store.whole[store.start + start : store.start + stop], store.mode)
-            if stop - start != store.patch_bytes:
-                raise ValueError(f"it has {stop - start:,} of {store.patch_bytes:,} bytes")
-            return np.ndarray(store.shape, store.dtype, store.whole, store.start + start).copy()
+                return self._from_elsewhere(row, store)
+            return unpacked(
+                store.whole, store.start + start, store.start + stop, codec == JPEG, store.mode, store.shape
+            )
         except (ValueError, TypeError) as error:
             raise ChainError(f"{self.path}: patch {id_text(self.ids[row])} is damaged", str(error),
                              "see `verify RUN`, then make it again: `rerun RUN --from data/store`",
@@ -125,6 +125,18 @@ class PatchStore:
         payload = store["bytes"][start:stop].tobytes()
         first, second = map(int, store["pixels"][row])
         return payload if codec == JPEG else Reference(payload, (first, second))
+
+    def reference(self, row: int) -> Reference:
+        """Where the pixels of one row lie, for a store that leaves them there: in this file, or where this one says."""
+        store = self._open()
+        content = self.content(row) if store["codec"][row] == REFERENCE else None
+        if isinstance(content, Reference):
+            return content
+        start, stop = (store.start + end for end in store["offsets"][row : row + 2].tolist())
+        link = Link(str(self.path.absolute()), len(store.whole), start, stop, bool(store["codec"][row] == JPEG),
+                    store.mode, store.size_px, store.depth)  # fmt: skip
+        first, second = map(int, store["pixels"][row])
+        return Reference(link.payload(), (first, second))
 
     def table(self) -> PatchTable:
         """Every row's id, pixel digest, source, patient, slide and site; views of the file."""
@@ -150,18 +162,27 @@ class PatchStore:
                 raise ChainError(f"{self.path}: dataset {name!r} is damaged", "its content has another SHA-256",
                                  "make it again: `rerun RUN --from data/store`", ExitCode.DAMAGED)  # fmt: skip
 
-    def _from_slide(self, row: int) -> np.ndarray:
+    def _from_elsewhere(self, row: int, store: MappedStore) -> np.ndarray:
         content = self.content(row)
         assert isinstance(content, Reference)
         try:
-            return content.pixels()
-        except BadPatch as bad:
-            raise ChainError(
-                f"patch {self.key(row)} cannot be read from its slide again",
-                bad.reason,
-                "put the slide back as it was, or make the store again: `rerun RUN --from data/store`",
-                ExitCode.MISMATCH,
-            ) from bad
+            pixels = content.pixels()
+            if pixels.shape != store.shape or pixels.dtype != store.dtype:
+                raise BadPatch(f"it is {pixels.shape} {pixels.dtype} there, and {store.shape} {store.dtype} here")
+        except (BadPatch, ChainError) as error:
+            raise self._refused(row, content, error) from error
+        return pixels
+
+    def _refused(self, row: int, content: Reference, error: BadPatch | ChainError) -> ChainError:
+        what = f"patch {self.key(row)} cannot be read from its {content.lies_in} again"
+        if isinstance(error, ChainError):
+            return ChainError(f"{what}: {error.what}", error.why, error.todo, error.code)
+        return ChainError(
+            what,
+            error.reason,
+            f"put the {content.lies_in} back as it was, or make the store again: `rerun RUN --from data/store`",
+            ExitCode.MISMATCH,
+        )
 
     def _let_go(self, store: MappedStore) -> None:
         if len(store.whole) > MAPPED_BYTES:

@@ -2,7 +2,7 @@
 
     bytes          (B,) uint8    every patch end to end, raw little-endian pixels (H, W, C) or a JPEG file
     offsets        (N + 1,) uint64   patch r is bytes[offsets[r]:offsets[r + 1]]
-    codec          (N,) uint8    0 raw, 1 JPEG, 2 reference: JSON that says where in which slide the pixels are
+    codec          (N,) uint8    0 raw, 1 JPEG, 2 reference: JSON, where in which slide or store the pixels are
     ids            (N,) uint64   unique
     order          (N,) int64    argsort of ids
     pixels         (N, 2) uint64 digest of the decoded pixels
@@ -47,7 +47,7 @@ class MappedStore:
     """An opened store: read-only views of one memory map of the file. No handle is kept, nothing is loaded.
 
     whole: (file size,) uint8; start: where `bytes` begins in it; views: dataset name -> array.
-    depth: slices of a patch; patch_bytes: of one raw patch; numbers: names of the number columns.
+    depth: slices of a patch; numbers: names of the number columns.
     """
 
     map: mmap.mmap
@@ -61,7 +61,6 @@ class MappedStore:
     numbers: tuple[str, ...]
     views: dict[str, np.ndarray]
     digests: dict[str, str]
-    patch_bytes: int
 
     def __getitem__(self, name: str) -> np.ndarray:
         return self.views[name]
@@ -105,7 +104,6 @@ def map_store(path: Path) -> MappedStore:
         *about,
         views,
         {name: place.sha256 for name, place in found.items()},
-        about.size_px**2 * CHANNELS[about.mode] * about.depth * DTYPE[about.mode].itemsize,
     )
     n, offsets = len(store["ids"]), store["offsets"]
     whole_columns = all(len(store[f"numbers/{name}"]) == n for name in about.numbers)

@@ -47,7 +47,8 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
         except ChainError as error:
             if error.code != ExitCode.MISSING:
                 raise
-            LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}")
+            left = ", without patches that stay there (encoding: link)" if config.data.encoding == "link" else ""
+            LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}{left}")
             continue
         if listing_sha256(listed, source.state()) != known["listing_sha256"]:
             raise _other(

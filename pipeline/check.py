@@ -9,7 +9,6 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
-from data.modes import CHANNELS, DTYPE
 from pipeline.chain_config import ChainConfig
 from pipeline.disk_need import disk_need
 from pipeline.plan import plan
@@ -20,6 +19,8 @@ from stages.train.config import TeacherConfig
 if TYPE_CHECKING:
     from data.ingest import Survey
 
+ROW_BYTES = 200  # of the store's table, a patch
+
 
 def check(config: ChainConfig) -> Iterator[str]:
     """Lines "ok ..." and "warning ..." as they are found. Raises ChainError at what would stop a run."""
@@ -28,7 +29,8 @@ def check(config: ChainConfig) -> Iterator[str]:
     survey = yield from _data(config)
     scored = yield from _splits(config, survey)
     yield from _networks(config, len(survey.classes))
-    yield from _disk(config, len(survey.table), scored, len(survey.classes))
+    store = survey.content_bytes + ROW_BYTES * len(survey.table)
+    yield from _disk(config, store, scored, len(survey.classes))
 
 
 def _versions() -> Iterator[str]:
@@ -123,11 +125,8 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
                 yield f"ok       {line}"
 
 
-def _disk(config: ChainConfig, patches: int, scored: int, classes: int) -> Iterator[str]:
-    """Of the whole chain, begun from nothing; `run` asks again before every step."""
-    mode = config.data.mode
-    patch = config.data.size_px**2 * CHANNELS[mode] * config.data.depth * DTYPE[mode].itemsize
-    store = patches * (patch + 200)  # a row of the table beside the pixels
+def _disk(config: ChainConfig, store: int, scored: int, classes: int) -> Iterator[str]:
+    """Of the whole chain, begun from nothing; `run` asks again before every step. store: its bytes."""
     weight_bytes, kind = _imported("stages.train.preflight").weight_bytes, config.data.network_input()
     weights = {
         "teacher": max(weight_bytes(one, classes, kind) for one in config.teacher.each()),

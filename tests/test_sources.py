@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 
 import run_chain
+from data import link
+from data.recent import Recent
 
 SIZE = 24
 REST = """
@@ -112,3 +114,28 @@ def test_a_store_is_a_source_for_another_run(tmp_path: Path) -> None:
     assert run_chain.main(["run", str(tmp_path / "d.yaml"), str(second), "--threads", "1", "--set", "rounds=0"]) == 0
     counts = [json.loads((run / "data/splits/splits.json").read_text())["patches"] for run in (first, second)]
     assert sum(counts[0].values()) == sum(counts[1].values()) == 80
+
+
+def test_a_chain_on_linked_patches_is_the_chain_on_copies_and_says_which_file_is_gone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "c.yaml").write_text(f"data: {grey8(tmp_path)}\n{REST}")
+    assert run_chain.main(["run", str(tmp_path / "c.yaml"), str(tmp_path / "first"), "--set", "rounds=0"]) == 0
+    patches_of_first = tmp_path / "first/data/store/patches.h5"
+    source = f"{{kind: store, path: {patches_of_first}}}"
+    (tmp_path / "d.yaml").write_text(f"data: {{size_px: {SIZE}, mode: grey8, sources: [{source}]}}\n{REST}")
+    models = []
+    for encoding in ("keep", "link"):
+        run = tmp_path / encoding
+        words = ["--threads", "1", "--set", "rounds=0", "--set", f"data.encoding={encoding}"]
+        assert run_chain.main(["run", str(tmp_path / "d.yaml"), str(run), *words]) == 0
+        models.append((run / "rounds/00/teacher/model.safetensors").read_bytes())
+    assert models[0] == models[1]
+    patches_of_first.unlink()
+    monkeypatch.setattr(link, "FILES", Recent(link._opened, 1))  # a later process has no handle of what is gone
+    capsys.readouterr()
+    assert run_chain.main(["rerun", str(run), "--from", "rounds/00/teacher"]) == 66
+    said = capsys.readouterr().err
+    assert "cannot be read from its store again" in said
+    assert str(patches_of_first) in said
+    assert "Traceback" not in said

@@ -57,6 +57,13 @@ class Reader(Section):
         Raises BadPatch for a patch to quarantine, ChainError where the whole source is unusable.
         """
 
+    def link(self, record: Record) -> Reference | None:
+        """Where one record lies in a store of ours that can be read again; None: not in such a file.
+
+        Asked for with `data.encoding: link`, after `content`, and as that from several threads.
+        """
+        return None
+
     def state(self) -> str:
         """A digest of what the source holds besides its listing, "" where the listing is all that is cheap to tell."""
         return ""

@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
@@ -13,6 +12,7 @@ from pydantic import Field, PrivateAttr, model_validator
 from data.errors import ChainError, ExitCode
 from data.prepared import STORE, UNITS, read_index
 from data.readers.base import Reader, Record
+from data.recent import Recent
 from data.reference import Reference
 from data.row_numbers import RowNumbers
 from data.section import Section
@@ -57,7 +57,7 @@ class Prepared(Reader):
         Field(default_factory=dict, description="number column -> what is kept of it, e.g. {tissue: {min: 0.5}}"),
     ]
 
-    _open: "_Stores | None" = PrivateAttr(default=None)
+    _units: "_Units | None" = PrivateAttr(default=None)
 
     def records(self) -> Iterator[Record]:
         """Unit by unit in the order of the input; the key is `UNIT/KEY`.
@@ -72,15 +72,23 @@ class Prepared(Reader):
 
     def content(self, record: Record) -> bytes | np.ndarray | Reference:
         """The JPEG as stored, (H, W, C) pixels, or where they lie."""
-        unit, _, key = record.key.partition("/")
-        with _MAKING:
-            if self._open is None:
-                self._open = _Stores(self.path)
-        return self._open.content(unit, key)
+        store, row = self._place(record)
+        return store.content(row)
+
+    def link(self, record: Record) -> Reference:
+        """See Reader."""
+        store, row = self._place(record)
+        return store.reference(row)
 
     def state(self) -> str:
         """See Reader: the digests of all units."""
         return hashlib.sha256("".join(unit.digest for unit in read_index(self.path)).encode()).hexdigest()
+
+    def _place(self, record: Record) -> "tuple[PatchStore, int]":
+        with _MAKING:
+            if self._units is None:
+                self._units = _Units(self.path)
+        return self._units.place(record)
 
     def _records(self, unit: str) -> Iterator[Record]:
         from data.source_labels import read_source_labels
@@ -120,42 +128,25 @@ class Prepared(Reader):
 _MAKING = threading.Lock()
 
 
-class _Opened:
-    """One unit's store, opened by the first thread that asks while the others wait."""
-
-    def __init__(self, path: Path, verify: bool) -> None:
-        self._path, self._verify, self._lock = path, verify, threading.Lock()
-        self._store: PatchStore | None = None
-        self._rows: dict[str, int] = {}
-
-    def content(self, key: str) -> bytes | np.ndarray | Reference:
-        from data.store import PatchStore
-
-        with self._lock:
-            if self._store is None:
-                store = PatchStore(self._path)
-                if self._verify:
-                    store.verify()  # a flipped byte in a JPEG is seen by nothing else
-                self._rows = {store.key(row): row for row in range(len(store))}
-                self._store = store
-        return self._store.content(self._rows[key])
-
-
-class _Stores:
-    """The stores in use, the least recently asked closed first. Each is read in full and compared once a process."""
+class _Units:
+    """The stores of the units, some open at a time. Each is read in full and compared once a process."""
 
     def __init__(self, root: Path) -> None:
-        self._root, self._lock = root, threading.Lock()
-        self._opened: OrderedDict[str, _Opened] = OrderedDict()
+        self._root = root
         self._verified: set[str] = set()
+        self._open = Recent(self._opened, MOST_OPEN)
 
-    def content(self, unit: str, key: str) -> bytes | np.ndarray | Reference:
-        with self._lock:
-            if unit not in self._opened:
-                self._opened[unit] = _Opened(self._root / UNITS / unit / STORE, unit not in self._verified)
-                self._verified.add(unit)
-                if len(self._opened) > MOST_OPEN:
-                    self._opened.popitem(last=False)
-            self._opened.move_to_end(unit)
-            opened = self._opened[unit]
-        return opened.content(key)
+    def place(self, record: Record) -> "tuple[PatchStore, int]":
+        """The store and the row of a record."""
+        unit, _, key = record.key.partition("/")
+        store, rows = self._open(unit)
+        return store, rows[key]
+
+    def _opened(self, unit: str) -> "tuple[PatchStore, dict[str, int]]":
+        from data.store import PatchStore
+
+        store = PatchStore(self._root / UNITS / unit / STORE)
+        if unit not in self._verified:
+            store.verify()  # a flipped byte in a JPEG is seen by nothing else
+            self._verified.add(unit)
+        return store, {store.key(row): row for row in range(len(store))}

@@ -51,13 +51,20 @@ class Store(Reader):
 
     def content(self, record: Record) -> bytes | np.ndarray | Reference:
         """The JPEG as stored, (H, W, C) pixels, or where they lie."""
-        if not self._rows:
-            self._rows.update({found.key: row for row, found in enumerate(self.records())})
-        return self._open().content(self._rows[record.key])
+        return self._open().content(self._row(record))
+
+    def link(self, record: Record) -> Reference:
+        """See Reader."""
+        return self._open().reference(self._row(record))
 
     def held(self, records: Iterable[Record]) -> str:
         """See Reader."""
         return held_sha256([self.path], ALONE_BYTES)
+
+    def _row(self, record: Record) -> int:
+        if not self._rows:
+            self._rows.update({found.key: row for row, found in enumerate(self.records())})
+        return self._rows[record.key]
 
     def _open(self) -> "PatchStore":
         from data.store import PatchStore

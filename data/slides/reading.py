@@ -14,6 +14,7 @@ from data.atomic import canonical_json
 from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.modes import MAX_SIZE_PX
+from data.reference import damaged_reference
 from data.slides.handles import HANDLES, Handles, Identity, brief, identity
 from data.slides.pixels import read_rgb
 from data.slides.plan import MOST_READ_PX, ReadPlan
@@ -169,15 +170,11 @@ def _parsed(payload: bytes) -> tuple[Any, ...]:
             and math.isclose(whole[3], whole[4] * scale, abs_tol=1.001)
         )
     except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        raise _damaged(brief(error)) from error
+        raise damaged_reference("a slide", brief(error), "prepare the slide again") from error
     if not good:
-        raise _damaged("its numbers are none of a patch")
+        raise damaged_reference("a slide", "its numbers are none of a patch", "prepare the slide again")
     x_px, y_px, level, read_px, size_px = whole
     return slide, x_px, y_px, level, read_px, scale, size_px
-
-
-def _damaged(why: str) -> ChainError:
-    return ChainError("a reference into a slide is damaged", why, "prepare the slide again", ExitCode.DAMAGED)
 
 
 @lru_cache(maxsize=64)

@@ -81,16 +81,17 @@ def test_numbers_stand_beside_their_patches_and_travel_with_them(tmp_path, patch
 
 
 def test_a_reference_reads_its_slide_and_refuses_other_pixels(tmp_path, patch, monkeypatch):
-    slide = {b"0": patch(0), b"1": patch(1)}
+    payloads = [b'{"slide": "0.svs"}', b'{"slide": "1.svs"}']
+    slide = {payloads[i]: patch(i) for i in range(2)}
     monkeypatch.setattr("data.slides.reading.read_reference", lambda payload: slide[payload])
     with writing_store(tmp_path / "p.h5", "rgb8", 16) as writer:
         for i in range(2):
             digest = pixel_digest(patch(i), "rgb8")
-            writer.add(i + 1, Record(f"k{i}"), "main", "split", digest, Reference(str(i).encode()))
+            writer.add(i + 1, Record(f"k{i}"), "main", "split", digest, Reference(payloads[i]))
     store = PatchStore(tmp_path / "p.h5")
     assert np.array_equal(store.pixels(1), patch(1))
-    assert store.content(0) == Reference(b"0")
-    slide[b"1"] = patch(2)
+    assert store.content(0) == Reference(payloads[0])
+    slide[payloads[1]] = patch(2)
     with pytest.raises(ChainError, match="k1 cannot be read from its slide again") as refused:
         store.pixels(1)
     assert refused.value.code == 78

@@ -142,7 +142,7 @@ def test_no_more_than_some_stores_are_open_at_once(tmp_path, monkeypatch):
     reader = Prepared(path=prepared_in(tmp_path, **{f"s{i}": "ok 2" for i in range(5)}))
     records = list(reader.records())
     first = [np.array(reader.content(record)) for record in records]
-    assert len(reader._open._opened) == 2
+    assert len(reader._units._open) == 2
     again = [np.array(reader.content(record)) for record in records[::-1]][::-1]
     assert all(np.array_equal(one, other) for one, other in zip(first, again, strict=True))
 
