@@ -31,9 +31,10 @@ Draw = Callable[[np.ndarray, np.random.Generator, random.Random], np.ndarray]
 
 def composed(noise: Noise, size_px: int) -> Draw:
     """`A.Compose` of albumentations' own operations."""
-    ours, pipeline.Affine, pipeline.Cutout = (pipeline.Affine, pipeline.Cutout), A.Affine, A.CoarseDropout
+    ours = pipeline.Affine, pipeline.Cutout, pipeline.Turn
+    pipeline.Affine, pipeline.Cutout, pipeline.Turn = A.Affine, A.CoarseDropout, A.RandomRotate90
     long = A.Compose(pipeline._transforms(noise, True, size_px))
-    pipeline.Affine, pipeline.Cutout = ours
+    pipeline.Affine, pipeline.Cutout, pipeline.Turn = ours
 
     def draw(image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> np.ndarray:
         long.set_random_state(rng, chance)

@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
+TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+
 
 class Composition:
     """`A.Compose(steps)` for single images. Holds the generators of its last call: one a thread."""
@@ -33,7 +35,15 @@ class Composition:
         return image
 
 
-class Affine(A.Affine):  # type: ignore[misc] # albumentations is not typed
+class Turn(A.RandomRotate90):  # type: ignore[misc] # albumentations is not typed
+    """By OpenCV, which copies a patch of 224 px in a tenth of the time that NumPy takes to make a turned view whole."""
+
+    def apply(self, img: np.ndarray, factor: int, **params: Any) -> np.ndarray:
+        """img: (H, W, C); factor: quarter turns, counterclockwise."""
+        return cv2.rotate(img, TURNS[factor]).reshape(-1, img.shape[1 - factor % 2], img.shape[2]) if factor else img
+
+
+class Affine(A.Affine):  # type: ignore[misc] # as above
     """Without the matrix of boxes, and moved by OpenCV directly: one scale for both axes, no shear, same size."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from data.augment import stain
-from data.augment.composition import Affine, Composition, Cutout
+from data.augment.composition import Affine, Composition, Cutout, Turn
 from data.augment.noise import Noise
 
 
@@ -58,7 +58,7 @@ def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTrans
     if noise.flips:
         steps += [A.HorizontalFlip(p=0.5), A.VerticalFlip(p=0.5)]
     if noise.quarter_turns:
-        steps.append(A.RandomRotate90(p=0.75))
+        steps.append(Turn(p=0.75))
     if noise.rotate_deg or noise.scale or noise.shift:
         steps.append(
             Affine(

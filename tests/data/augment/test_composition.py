@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data.augment import pipeline
-from data.augment.composition import Composition
+from data.augment.composition import Composition, Turn
 from data.augment.noise import PRESETS, Noise
 
 POLICIES = {"weak": PRESETS["weak"], "strong": PRESETS["strong"], "crop": {"crop": 0.2, "cutout": 0.9, "shift": 0.3}}
@@ -21,6 +21,7 @@ def test_every_pixel_is_that_of_compose(name: str, dtype: type, channels: int, m
     with monkeypatch.context() as patched:
         patched.setattr(pipeline, "Affine", A.Affine)
         patched.setattr(pipeline, "Cutout", A.CoarseDropout)
+        patched.setattr(pipeline, "Turn", A.RandomRotate90)
         long = A.Compose(pipeline._transforms(noise, eight_bit, 32))
     patch = np.random.default_rng(0).integers(0, 256, (32, 32, channels)).astype(np.uint8)
     patch = patch if eight_bit else (patch / np.float32(255)).astype(np.float32)
@@ -32,3 +33,11 @@ def test_every_pixel_is_that_of_compose(name: str, dtype: type, channels: int, m
         assert np.array_equal(found, expected), seed
         assert found.dtype == expected.dtype
     assert np.array_equal(patch, before), "a patch is not drawn upon"
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_a_turn_is_that_of_numpy_whatever_the_sides(dtype: type, channels: int) -> None:
+    image = np.arange(5 * 7 * channels).reshape(5, 7, channels).astype(dtype)
+    for factor in range(4):
+        assert np.array_equal(Turn().apply(image, factor), np.rot90(image, factor)), factor
