@@ -2,6 +2,7 @@
 
     python -m benchmarks.large_pool [--sizes 1e6 1e7 1e8] [--classes 9] [--rules top_k balanced] [--repeats 3]
                                     [--folder DIR] [--plot FILE]
+    python -m benchmarks.large_pool --from-table docs/performance.md --plot docs/large_pool.png    # measures nothing
 
 Scores in float16 are drawn into a scores.h5 block by block (not counted); then each measurement is a process of its own
 that does what the select stage does from that file to selection.parquet: refuse what is not finite, fit the
@@ -17,6 +18,7 @@ is seconds a row beside the size before: 1 is linear.
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -33,6 +35,8 @@ import numpy as np
 BLOCK = 1 << 20
 VALIDATION = 5000
 LOOK_S = 0.01
+BAR_S, BAR_MIB = 30, 2048  # for a pool of 10^8
+COLUMNS = {"patches": "patches", "s": "s", "own": "own MiB", "peak": "peak MiB"}  # ours -> of a table in Markdown
 
 
 def main() -> None:
@@ -43,10 +47,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--folder", type=Path, help="where the files are drawn: a folder on a local disk")
     parser.add_argument("--plot", type=Path)
+    parser.add_argument("--from-table", type=Path, help="a Markdown file with a table of these figures: only plot them")
     parser.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         print(json.dumps(measured(Path(args.one[0]), json.loads(args.one[1]))))
+        return
+    if args.from_table:
+        plot(read_table(args.from_table), args.plot or parser.error("--from-table: where to? say --plot FILE"))
         return
     rows = []
     print(f"{'rule':<10}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
@@ -135,28 +143,47 @@ def median(found: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
-    """Seconds and memory by size, on logarithmic axes, with a straight line for what is linear."""
+    """Seconds by size, on logarithmic axes, with the line of slope one through the largest, and memory; bars dashed."""
     import matplotlib
 
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    from data.atomic import replacing
+
     figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
     for rule in dict.fromkeys(row["rule"] for row in rows):
-        own = [row for row in rows if row["rule"] == rule]
+        own = sorted((row for row in rows if row["rule"] == rule), key=lambda row: row["patches"])
         sizes = [row["patches"] for row in own]
-        (line,) = seconds.loglog(sizes, [row["s"] for row in own], "o-", label=rule)
-        linear = [own[0]["s"] * size / sizes[0] for size in sizes]
-        seconds.loglog(sizes, linear, ":", color=line.get_color(), label=f"{rule}: linear from the smallest")
-        memory.semilogx(sizes, [row["own"] for row in own], "o-", color=line.get_color(), label=f"{rule}: own")
-        memory.semilogx(sizes, [row["peak"] for row in own], "x--", color=line.get_color(), label=f"{rule}: peak")
+        (line,) = seconds.loglog(sizes, [row["s"] for row in own], "o", label=rule)
+        linear = [own[-1]["s"] * size / sizes[-1] for size in sizes]
+        seconds.loglog(sizes, linear, "-", lw=1, color=line.get_color(), label=f"{rule}: linear, through the largest")
+        memory.semilogx(sizes, [row["own"] for row in own], "o-", lw=1, color=line.get_color(), label=f"{rule}: own")
+        memory.semilogx(sizes, [row["peak"] for row in own], "x:", lw=1, color=line.get_color(), label=f"{rule}: peak")
+    seconds.axhline(BAR_S, linestyle="--", color="0.3", lw=1, label=f"bar for 10⁸: {BAR_S} s")
+    memory.axhline(BAR_MIB, linestyle="--", color="0.3", lw=1, label=f"bar for 10⁸: {BAR_MIB / 1024:g} GiB")
     seconds.set(xlabel="patches in the pool", ylabel="seconds")
     memory.set(xlabel="patches in the pool", ylabel="MiB")
+    memory.set_ylim(bottom=0)
     for panel in (seconds, memory):
         panel.legend(fontsize=8)
         panel.grid(alpha=0.3)
     figure.tight_layout()
-    figure.savefig(path, dpi=120)
+    with replacing(path) as part:
+        figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
+    pyplot.close(figure)
+
+
+def read_table(path: Path) -> list[dict[str, Any]]:
+    """Rows of the table of such figures in a Markdown file; a row that names no rule is of the one above it."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in path.read_text().splitlines()]
+    start = next(k for k, cells in enumerate(lines) if cells[:3] == ["rule", "patches", "kept"])
+    names, rows = lines[start], list[dict[str, Any]]()
+    for cells in itertools.takewhile(bool, lines[start + 2 :]):
+        found = dict(zip(names, cells, strict=True))
+        figures = {key: float(found[name].replace(",", "")) for key, name in COLUMNS.items()}
+        rows.append({"rule": found["rule"] or rows[-1]["rule"], **figures})
+    return rows
 
 
 def _process(folder: Path, section: dict[str, Any]) -> dict[str, Any]:

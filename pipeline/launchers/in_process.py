@@ -1,6 +1,7 @@
 """One device: the stage runs in this process and saves the seconds of a second start."""
 
 import contextlib
+import gc
 import importlib
 import logging
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ class InProcess:
 
     def launch(self, job: Job, lock_fd: int) -> str:
         """See Launcher. The lock needs no handing on: this process holds it."""
-        with logged_to(job.log / self.log):
+        with logged_to(job.log / self.log), garbage_collected():
             try:
                 summary: str = importlib.import_module(KINDS[job.kind].module).run(job)
             except SystemExit as error:  # a library's way out is no finished stage
@@ -38,6 +39,21 @@ class InProcess:
                     raise
                 raise known from error
         return summary
+
+
+@contextlib.contextmanager
+def garbage_collected() -> Iterator[None]:
+    """What this block made and nobody needs is gone after it.
+
+    A trainer and what it trained hold each other: weights, moments and the mapped store of stages long done would stay,
+    on the device too, until Python happens to look.
+    """
+    gc.freeze()  # what was there before, the libraries above all, need not be looked through
+    try:
+        yield
+    finally:
+        gc.collect()
+        gc.unfreeze()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,11 @@
+import contextlib
 import errno
+import gc
 import logging
 import os
 import sys
 import types
+import weakref
 from pathlib import Path
 
 import pytest
@@ -85,3 +88,32 @@ def test_a_log_that_finds_no_room_ends_nothing_and_shows_no_traceback(
     (job.log / "stage.log").symlink_to("/dev/full")
     assert InProcess().launch(job, -1) == "done"
     assert "Traceback" not in capfd.readouterr().err
+
+
+class Trainer:
+    """Holds itself, as Lightning's and what it trains hold each other."""
+
+    def __init__(self) -> None:
+        self.trained = self
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_stage_made_is_gone_after_it(fails: bool, job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[weakref.ref[Trainer]] = []
+
+    def run(job: Job) -> str:
+        made.append(weakref.ref(Trainer()))
+        if fails:
+            raise ChainError("what", "why", "todo", ExitCode.DIVERGED)
+        return "done"
+
+    stage(monkeypatch, "done")
+    monkeypatch.setattr(sys.modules[KINDS["ingest"].module], "run", run)
+    gc.disable()  # Python might look by chance
+    try:
+        with contextlib.suppress(ChainError):
+            InProcess().launch(job, -1)
+        assert made[0]() is None
+    finally:
+        gc.enable()
+    assert gc.get_freeze_count() == 0
