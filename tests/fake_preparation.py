@@ -96,7 +96,7 @@ class FakePreparation(Preparation):
                 )
                 time.sleep(self.pause_s)
                 progress(i + 1, n)
-            time.sleep(3 if word == "slow" else 0)
+            time.sleep(8 if word == "slow" else 0)
             store.classes = ("A", "B")
         return {"patches": n, "quarantined": len(bad), "mpp": 0.5, "tissue_mm2": 1.25 * n, "threads_matter": False}
 
