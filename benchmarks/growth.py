@@ -39,6 +39,7 @@ from pathlib import Path
 import numpy as np
 
 import run_chain
+from benchmarks.large_pool import memory_mib
 from data.atomic import replacing, write_json
 from pipeline.ledger import seconds
 
@@ -195,10 +196,8 @@ def family(process: int) -> list[int]:
 
 def allocated(process: int) -> float:
     """MiB now that are no file's; 0 where it runs no more."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{process}/status").read_text().splitlines():
-            if line.startswith("RssAnon"):
-                return int(line.split()[1]) / MIB
+    with contextlib.suppress(OSError, StopIteration):
+        return memory_mib("RssAnon", process)
     return 0.0
 
 

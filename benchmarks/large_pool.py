@@ -116,7 +116,7 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     from pyarrow import parquet
 
     own = _watched()
-    started, begun, cpu = _status("VmHWM"), time.perf_counter(), time.process_time()
+    started, begun, cpu = memory_mib("VmHWM"), time.perf_counter(), time.process_time()
     pool = read_scores(folder / "scores.h5", "pool", mapped=True)
     refuse_not_finite("large_pool", "pool", pool)
     given = GivenLabels(validation.ids, truth)
@@ -129,7 +129,7 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     kept = parquet.read_metadata(folder / "selection.parquet").num_rows
     return {
         "rule": rule.rule, "kept": kept, "s": took, "cpu_s": cpu,
-        "own": max(own), "peak": _status("VmHWM"), "started": started,
+        "own": max(own), "peak": memory_mib("VmHWM"), "started": started,
     }  # fmt: skip
 
 
@@ -198,19 +198,19 @@ def _drawn(probs: np.ndarray) -> np.ndarray:
     return np.minimum((draw > probs.cumsum(axis=1)).sum(axis=1), probs.shape[1] - 1).astype(np.int16)
 
 
-def _status(name: str) -> float:
-    # MiB
-    lines = Path("/proc/self/status").read_text().splitlines()
+def memory_mib(name: str, process: int | str = "self") -> float:
+    """What the system counts under that name. Raises OSError, StopIteration where the process has ended."""
+    lines = Path(f"/proc/{process}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
 def _watched() -> list[float]:
     # what this process has allocated, from now on
-    seen = [_status("RssAnon")]
+    seen = [memory_mib("RssAnon")]
 
     def look() -> None:
         while True:
-            seen[0] = max(seen[0], _status("RssAnon"))
+            seen[0] = max(seen[0], memory_mib("RssAnon"))
             time.sleep(LOOK_S)
 
     threading.Thread(target=look, daemon=True).start()

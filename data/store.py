@@ -129,8 +129,9 @@ class PatchStore:
     def reference(self, row: int) -> Reference:
         """Where the pixels of one row lie, for a store that leaves them there: in this file, or where this one says."""
         store = self._open()
-        content = self.content(row) if store["codec"][row] == REFERENCE else None
-        if isinstance(content, Reference):
+        if store["codec"][row] == REFERENCE:
+            content = self.content(row)
+            assert isinstance(content, Reference)
             return content
         start, stop = (store.start + end for end in store["offsets"][row : row + 2].tolist())
         link = Link(str(self.path.absolute()), len(store.whole), start, stop, bool(store["codec"][row] == JPEG),
