@@ -110,7 +110,11 @@ def run(job: Job) -> str:
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)
-    if stop := _stop(job.out / "selection.parquet", past, len(pool), _news(quality, past)):
+    news = _news(quality, past)
+    stop = _stop(job.out / "selection.parquet", past, len(pool), news)
+    if stop is None and not news and not len(deciding):
+        stop = collapsed(np.bincount(beliefs.kept.label, minlength=len(labelled)), labelled, splits.classes)
+    if stop:
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
     return _summary(quality["total"], belief.temperature)
 
@@ -144,6 +148,18 @@ def stop_reason(
     if plain_weights and len(np.unique(selection.ids)) == len(np.unique(previous.ids)) == pool:
         return "pool_exhausted", f"all {pool:,} pool patches were kept, as in the round before"
     return None
+
+
+def collapsed(kept: np.ndarray, labelled: np.ndarray, classes: Sequence[str]) -> tuple[str, str] | None:
+    """Why a student that no label would judge is not to be taught this: (reason, detail), or None. Pure.
+
+    kept, labelled: (C,) patches by class. With validation the gate decides whether such a student is worse.
+    """
+    (one, *others), given = np.flatnonzero(kept), np.count_nonzero(labelled)
+    if others or given < 2:
+        return None
+    every = f"all {kept[one]:,} kept patches are called {classes[one]}, and the labels have {given} classes"
+    return "one_class", f"{every}; no validation label would judge a student of it"
 
 
 def _stop(path: Path, past: Past | None, pool: int, news: bool) -> tuple[str, str] | None:

@@ -199,6 +199,32 @@ def test_stops_when_the_whole_pool_was_kept_twice(world):
     assert stop(second.out) == "pool_exhausted"
 
 
+@pytest.mark.parametrize("judged", [False, True])
+def test_one_class_ends_a_chain_that_no_label_judges(world, judged):
+    directory = world.root / "drawn"
+    directory.mkdir()
+    split = np.where((world.drawn.split == VALIDATION) & (not judged), SPLITS.index("pool"), world.drawn.split)
+    world.drawn = Assignment(world.drawn.ids, split.astype(np.int8), world.truth, CLASSES, "slide", ())
+    write_splits(directory, world.drawn, [0.5], [0.1])
+    world.truth = np.full_like(world.truth, 2)  # the teacher leans towards one class, whatever a patch is
+    one = job(world, predict(world, "predict", right=30), "select", splits=directory, rule="curriculum")
+    stage.run(one)
+    assert {entry["class"] for entry in quality(one.out)["per_class"] if entry["kept"]} == {"tum"}
+    assert (one.out / "stop.json").exists() is not judged
+    if not judged:
+        assert stop(one.out) == "one_class"
+
+
+def test_two_classes_or_labels_of_one_are_no_collapse():
+    labelled = np.array([3, 0, 9])
+    said = stage.collapsed(np.array([0, 0, 40]), labelled, CLASSES)
+    assert said is not None
+    assert said[0] == "one_class"
+    assert "all 40 kept patches are called tum, and the labels have 2 classes" in said[1]
+    assert stage.collapsed(np.array([0, 0, 40]), np.array([0, 0, 9]), CLASSES) is None
+    assert stage.collapsed(np.array([1, 0, 40]), labelled, CLASSES) is None
+
+
 def test_a_patch_seen_zero_times_is_not_kept():
     one = Selection.of(np.array([1], np.uint64), np.array([0]), np.array([0.5]), 0, copies=0)
     assert stage.stop_reason(one, None, 5) == ("nothing_selected", "the rule kept none of 5 pool patches")
