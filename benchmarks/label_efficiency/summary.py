@@ -63,8 +63,9 @@ def table(found: Sequence[Found]) -> list[dict[str, Any]]:
 def verdicts(found: Sequence[Found]) -> list[dict[str, Any]]:
     """For each fraction, validation share and preset: what the last teacher gains over labels only, in each column.
 
-    gain: median over seeds, in points of balanced accuracy; closed: median share of the gap to all labels with the
-    same network; below: seeds that end below labels only; best: whether no earlier round was better on the mean.
+    gain: median over seeds, in points of balanced accuracy; within: the 95 % interval of its mean, first and last
+    teacher judged on the same resamples, None where not defined; closed: median share of the gap to all labels with
+    the same network; below: seeds that end below labels only; best: whether no earlier round was better on the mean.
     """
     ceiling = {one.seed: one for one in found if one.method == "all_network"}
     chains = [one for one in found if one.round is not None and one.method != "all_network"]
@@ -79,9 +80,8 @@ def verdicts(found: Sequence[Found]) -> list[dict[str, Any]]:
             }
             if any(value is None for curve in curves.values() for value in curve):
                 continue
-            verdict[column] = _verdict(
-                {s: [float(v) for v in c if v is not None] for s, c in curves.items()}, ceiling, column
-            )
+            known = {seed: [float(v) for v in curve if v is not None] for seed, curve in curves.items()}
+            verdict[column] = _verdict(known, ceiling, column) | {"within": _within(own, column)}
         said.append(verdict | _pseudo_labels(own))
     return said
 
@@ -101,6 +101,16 @@ def _verdict(curves: dict[int, list[float]], ceiling: dict[int, Found], column: 
         "below": [seed for seed, gain in gains.items() if gain < 0],
         "best": bool(means[-1] >= max(means) - 1e-9),
     }
+
+
+def _within(own: Sequence[Found], column: str) -> list[float] | None:
+    # keyed by column and not by model, resamples are the same for every model of a seed: differences are paired
+    drawn = []
+    for seed in sorted({one.seed for one in own}):
+        first, *_, last = sorted((one for one in own if one.seed == seed), key=lambda one: one.round or 0)
+        drawn.append(last.drawn[column] - first.drawn[column])
+    found = 100 * interval(drawn[0] if len(drawn) == 1 else mean_over_seeds(drawn, column))[:, METRICS.index(BASE)]
+    return None if np.isnan(found).any() else [round(float(end), 2) for end in found]
 
 
 def _pseudo_labels(own: Sequence[Found]) -> dict[str, Any]:

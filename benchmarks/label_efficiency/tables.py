@@ -85,8 +85,10 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
         "preset", "labels", "gain on the pool", "gain on unseen", "gap closed on unseen", "last is best (pool, unseen)",
         "seeds below labels only (pool, unseen)", "precision of kept (audit)", "ECE of kept, mean and worst",
     ]  # fmt: skip
-    lines = ["**The last teacher beside labels only** (points of balanced accuracy, median of seeds)", "",
-             f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]  # fmt: skip
+    title = (
+        "**The last teacher beside labels only** (points of balanced accuracy: median of seeds, 95 % interval of mean)"
+    )
+    lines = [title, "", f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}"]
     for one in verdicts:
         pool, unseen = one.get("pool"), one.get("unseen")
         validated = "" if one["validation"] else ", none to validate"
@@ -101,7 +103,10 @@ def _verdicts(verdicts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _points(column: Mapping[str, Any] | None) -> str:
-    return "-" if not column else f"{column['gain']:+.1f}"
+    if not column:
+        return "-"
+    low, high = column["within"] or (None, None)
+    return f"{column['gain']:+.1f}" + ("" if low is None else f" ({low:+.1f} to {high:+.1f})")
 
 
 def _share(value: float | None) -> str:

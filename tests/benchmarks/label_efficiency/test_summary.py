@@ -32,8 +32,21 @@ CELLS += [found("all_network", seed, 0, 0.70, fraction=1.0) for seed in CURVES]
 
 def test_verdicts_are_medians_of_seeds_and_name_those_that_lose() -> None:
     (said,) = verdicts(CELLS)
+    within = said["unseen"].pop("within")
     assert said["unseen"] == {"gain": 10.0, "closed": pytest.approx(0.5), "below": [2], "best": False}
+    assert -5 <= within[0] <= 0  # seeds drawn again: towards the worst gain of three, and the best
+    assert 10 <= within[1] <= 15
     assert said["pool"]["closed"] is None  # with all labels there is no pool
+
+
+def test_two_teachers_are_compared_on_the_same_resamples() -> None:
+    """Who is judged moves both alike: a gain that every resample has is sure, however far apart the resamples lie."""
+    slides = np.random.default_rng(0).normal(0, 0.2, (200, 1)) * np.ones(4)
+    cells = [found("default", 0, r, 0.5 + 0.1 * r) for r in (0, 1)]
+    for one in cells:
+        one.drawn["unseen"] = one.drawn["unseen"][:1] + slides
+    (said,) = verdicts(cells)
+    assert said["unseen"]["within"] == [pytest.approx(10, abs=0.01)] * 2
 
 
 def test_a_row_has_the_mean_and_the_worst_seed() -> None:
