@@ -15,6 +15,13 @@ os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.pop("COLUMNS", None)  # tables are as wide as they are, whatever terminal the tests were started from
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: one that came last would be waited for by every other process."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _signals_as_before() -> Iterator[None]:
     # a run that was ended by a signal hears none any more, which is for processes that are about to end
