@@ -41,6 +41,7 @@ import run_chain
 from benchmarks.kill_demo import committed
 from data import fault
 from pipeline.fault_points import fault_points
+from stages.registry import KINDS
 
 CONFIG = """
 data: {size_px: 16, sources: [{kind: synthetic, patients: 6, patches_per_patient: 8, size_px: 16}]}
@@ -156,6 +157,8 @@ def _listen(child: int, stream: int) -> str:
 
 def warm_up(starts: list[list[str]]) -> Outcome:
     """Do these in a process of their own, then import what they imported, so that no later one pays for it."""
+    for kind in KINDS.values():  # most of it, which that process then need not import as well
+        importlib.import_module(kind.module)
     warm = start([(words, fault.COUNT) for words in starts])[-1]
     assert warm.code == 0, warm.said
     for name in warm.modules:

@@ -1,8 +1,11 @@
 """Kill -9 at random moments, resume, compare every committed byte with an uninterrupted run.
 
     python benchmarks/kill_demo.py [--kills 20] [--seed 0] [--config configs/demo.yaml]
+    python -m benchmarks.kill_demo --forked --config small.yaml
 
-Prints each kill and where it struck; ends with 0 when all files are the same, else 1.
+Prints each kill and where it struck; ends with 0 when all files are the same, else 1. With --forked what is killed is
+a fork of this process, which has imported torch once: of a chain of seconds the kills would otherwise hit imports. The
+uninterrupted run, and the start that ends a chain once all kills were made, are interpreters of their own even so.
 """
 
 import argparse
@@ -35,6 +38,35 @@ def start(words: list[str | Path]) -> subprocess.Popen[bytes]:
     )
 
 
+def killed(words: list[str | Path], after_s: float | None) -> bool:
+    """Whether it was killed, with all of its group; else it has ended well."""
+    process = start(words)
+    try:
+        code = process.wait(after_s)
+        assert code == 0, f"exit {code}"
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return True
+
+
+def fork_killed(words: list[str | Path], after_s: float) -> bool:
+    """As `killed`, of a fork."""
+    from benchmarks.random_kills import forked, killed_or_done
+
+    return killed_or_done(forked([*map(str, words), "--quiet"]), after_s, alone=False)[0]
+
+
+def warm(words: list[str | Path], run: Path) -> float:
+    """Do it, and import what it imported; the seconds that its stages took."""
+    from benchmarks.fault_sweep import warm_up
+    from pipeline import ledger
+
+    warm_up([[*map(str, words), "--quiet"]])
+    return sum(ledger.seconds(run / "ledger.jsonl").values())
+
+
 def where(run: Path) -> str:
     status = subprocess.run(
         [sys.executable, ROOT / "run_chain.py", "status", run], capture_output=True, text=True, check=False
@@ -50,6 +82,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path, default=ROOT / "configs" / "demo.yaml")
     parser.add_argument("--into", type=Path, default=ROOT / "runs" / "kill_demo")
     parser.add_argument("--set", action="append", default=[], dest="overrides")
+    parser.add_argument("--forked", action="store_true", help="what is killed is a fork")
     args = parser.parse_args()
     sets = [word for one in args.overrides for word in ("--set", one)]
     rng = random.Random(args.seed)
@@ -59,25 +92,21 @@ def main() -> int:
     seconds = time.monotonic() - begun
     truth = committed(args.into / "plain")
     print(f"uninterrupted: {seconds:.0f} s, {len(truth)} committed files", flush=True)
+    if args.forked:
+        seconds = warm(["run", args.config, args.into / "warm", *sets], args.into / "warm")
     kills, chains, differing = 0, 0, 0
     while kills < args.kills:
         run = args.into / f"killed-{chains}"
         chains += 1
         words: list[str | Path] = ["run", args.config, run, *sets]
         while True:
-            process = start(words)
             wait = rng.uniform(0, 2 * seconds / 6) if kills < args.kills else None
-            try:
-                code = process.wait(wait)
-                assert code == 0, f"exit {code}"
+            if not (fork_killed(words, wait) if args.forked and wait is not None else killed(words, wait)):
                 break
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
-                kills += 1
-                print(f"kill {kills:3d} after {wait:5.1f} s: {where(run)}", flush=True)
-                if (run / "config.yaml").is_file():
-                    words = ["resume", run]
+            kills += 1
+            print(f"kill {kills:3d} after {wait:5.1f} s: {where(run)}", flush=True)
+            if (run / "config.yaml").is_file():
+                words = ["resume", run]
         found = committed(run)
         changed = sorted(name for name in truth.keys() | found.keys() if truth.get(name) != found.get(name))
         differing += len(changed)

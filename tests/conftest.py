@@ -1,5 +1,6 @@
 """Fixtures shared by the whole suite: a small real store with its splits, and stages run by hand."""
 
+import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -11,8 +12,20 @@ import pytest
 from stages.signals import PREEMPTIONS
 from tests.tiny import TINY
 
+gc.disable()  # until all is imported and collected: what is looked through again and again till then is there to stay
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
 os.environ.pop("COLUMNS", None)  # tables are as wide as they are, whatever terminal the tests were started from
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first: one that came last would be waited for by every other process."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

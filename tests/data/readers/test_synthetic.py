@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 
 from benchmarks.synthetic_difficulty import (
+    Patches,
     by_patient,
     colour_histograms,
     draw_patches,
@@ -31,6 +32,19 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> Patches:
+    """100 patches of each of 24 patients."""
+    return draw_patches(seed=0, patients=24, patches_per_patient=100)
+
+
+def first(drawn: Patches, patients: int, patches_per_patient: int) -> Patches:
+    """What a source of fewer patients with fewer patches draws: a patch is a function of its place."""
+    index = np.concatenate([np.arange(count) for count in np.bincount(drawn.patient)])
+    rows = (drawn.patient < patients) & (index < patches_per_patient)
+    return Patches(drawn.pixels[rows], drawn.label[rows], drawn.patient[rows])
 
 
 def test_a_patch_is_a_function_of_seed_patient_and_index() -> None:
@@ -108,20 +122,19 @@ def test_stain_differs_between_patients_more_than_within_them() -> None:
     assert (between > classes.var(axis=0, ddof=1)).all(), "the patient must say more of the colour than the tissue"
 
 
-def test_colour_alone_says_little_of_the_class() -> None:
-    patches = draw_patches(seed=0, patients=20, patches_per_patient=80)
+def test_colour_alone_says_little_of_the_class(drawn: Patches) -> None:
+    patches = first(drawn, patients=20, patches_per_patient=80)
     train, test = by_patient(patches, test_patients=7)
     score = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
     assert 0.25 < score <= MOST_COLOUR_MAY_GIVE
 
 
 @pytest.mark.slow
-def test_all_labels_give_a_network_far_more_than_colour_or_a_few_labels(one_thread: None) -> None:
-    patches = draw_patches(seed=0, patients=24, patches_per_patient=100)
-    train, test = by_patient(patches, test_patients=7)
-    colour = linear_on_colour(colour_histograms(patches.pixels), patches.label, train, test)
-    few = network_accuracy(patches, few_of_each(patches.label, train, 20, seed=0), test, steps=60)
-    full = network_accuracy(patches, np.flatnonzero(train), test, steps=150)
+def test_all_labels_give_a_network_far_more_than_colour_or_a_few_labels(one_thread: None, drawn: Patches) -> None:
+    train, test = by_patient(drawn, test_patients=7)
+    colour = linear_on_colour(colour_histograms(drawn.pixels), drawn.label, train, test)
+    few = network_accuracy(drawn, few_of_each(drawn.label, train, 20, seed=0), test, steps=60)
+    full = network_accuracy(drawn, np.flatnonzero(train), test, steps=150)
     assert full >= colour + 0.15, (colour, full)
     assert full >= few + 0.10, (few, full)
     assert few > 0.4, "a teacher worse than this has nothing to teach"

@@ -9,8 +9,6 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
 from data import fault
 from data.errors import ChainError
 from pipeline import ledger
@@ -20,6 +18,7 @@ from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.session import Options, prepare
 from stages.signals import Ended, watched
 from tests.fake_preparation import FakePreparation, ImmediatePool, committed, inputs
+from tests.small_process import in_small_process
 
 STRUCK = {"kill": {-9}, "torn": {-9}, "term": {75}, "exc": {1}, "enospc": {74, 1, 0}, "eio": {74, 1, 0}, "oom": {1}}
 
@@ -46,11 +45,17 @@ def forked(do: Callable[[], object], armed: str) -> int:
         os._exit(code)
 
 
-def test_struck_at_every_point_in_every_way_it_ends_with_the_same_bytes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(session, "Pool", ImmediatePool)
-    monkeypatch.setattr(ledger, "versions", lambda: {})
+def test_struck_at_every_point_in_every_way_it_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    count, passed = in_small_process(sweep, str(tmp_path))
+    assert count > 80
+    assert {"file.written", "store.mid_write", "seal.synced", "lock.taken", "ledger.append"} <= set(passed)
+
+
+def sweep(folder: str) -> tuple[int, list[str]]:
+    """Strike, go on, compare. Returns the number of strikes, and the names of the points passed."""
+    tmp_path = Path(folder)
+    session.Pool = ImmediatePool  # type: ignore[assignment, misc]
+    ledger.versions = lambda: {}
     source, plain, struck = inputs(tmp_path / "in", a="ok 1", b="bad 2"), tmp_path / "plain", tmp_path / "struck"
 
     def run(root: Path) -> None:
@@ -75,5 +80,4 @@ def test_struck_at_every_point_in_every_way_it_ends_with_the_same_bytes(
                 assert not list((struck / ".staging").iterdir()), text
                 assert not [path for path in struck.rglob("*.part") if ".trash" not in path.parts], text
                 count += 1
-    assert count > 80
-    assert {"file.written", "store.mid_write", "seal.synced", "lock.taken", "ledger.append"} <= passed.keys()
+    return count, list(passed)

@@ -22,15 +22,20 @@ from pipeline.prepare.session import Options, prepare
 from tests.fake_preparation import FakePreparation, ImmediatePool, KeyedPreparation, committed, inputs
 from tests.fake_stages import everything
 from tests.pipeline.test_kills import FAILED, STRUCK, UNREACHED, in_child
+from tests.small_process import in_small_process
 
 OK = {"a": "ok 3", "b": "ok 2", "c": "ok 4"}
 
 
+def make_immediate(patched: pytest.MonkeyPatch) -> None:
+    patched.setattr(session, "Pool", ImmediatePool)
+    # asked of every installed package at every start, a hundred times in a sweep; the ledger takes any
+    patched.setattr(ledger, "versions", lambda: {})
+
+
 @pytest.fixture(autouse=True)
 def _immediate(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "Pool", ImmediatePool)
-    # asked of every installed package at every start, a hundred times in a sweep; the ledger takes any
-    monkeypatch.setattr(ledger, "versions", lambda: {})
+    make_immediate(monkeypatch)
 
 
 def run(root: Path, source: Path, **settings: Any) -> str:
@@ -309,20 +314,30 @@ def sweep(tmp_path: Path, begin: Any, do: Any, error: int | None) -> int:
     return point - 1
 
 
+def sweep_of_a_first_start(tmp_path: str, error: int | None) -> int:
+    source = inputs(Path(tmp_path, "in"), a="ok 1", b="ok 2")
+    with pytest.MonkeyPatch.context() as patched:
+        make_immediate(patched)
+        return sweep(Path(tmp_path), lambda root: None, lambda root: run(root, source), error)
+
+
+def sweep_of_other_settings(tmp_path: str) -> int:
+    source, before = inputs(Path(tmp_path, "in"), a="ok 1"), Path(tmp_path, "before")
+    with pytest.MonkeyPatch.context() as patched:
+        make_immediate(patched)
+        run(before, source)
+        return sweep(
+            Path(tmp_path), lambda root: shutil.copytree(before, root), lambda root: run(root, source, tint=9), None
+        )
+
+
 @pytest.mark.parametrize("error", [None, errno.ENOSPC], ids=["killed", "disk full"])
 def test_struck_between_any_two_writes_ends_with_the_same_bytes(tmp_path: Path, error: int | None) -> None:
-    source = inputs(tmp_path / "in", a="ok 1", b="ok 2")
-    assert sweep(tmp_path, lambda root: None, lambda root: run(root, source), error) > 40
+    assert in_small_process(sweep_of_a_first_start, str(tmp_path), error) > 40
 
 
 def test_struck_while_units_are_made_again_ends_with_the_same_bytes(tmp_path: Path) -> None:
-    source = inputs(tmp_path / "in", a="ok 1")
-    run(tmp_path / "before", source)
-
-    def begin(root: Path) -> None:
-        shutil.copytree(tmp_path / "before", root)
-
-    assert sweep(tmp_path, begin, lambda root: run(root, source, tint=9), None) > 25
+    assert in_small_process(sweep_of_other_settings, str(tmp_path)) > 25
 
 
 def test_of_inputs_that_may_name_people_no_path_is_kept(tmp_path: Path) -> None:
