@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 LOG = logging.getLogger("patchchain")
 LAUNCHERS = ["auto", "in_process", "torchrun", "slurm", "external"]
 HANG_WORDS = "a process that comes no further for S seconds has hung (1800; 0: never)"
+NOISE_WORDS = "where training patches are disturbed: by the loader, or, the same draws, where the network computes"
 GRACE_WORDS = "after a signal, seconds for the batch to end and a checkpoint to be written (60)"
 STALL_WORDS = "an input whose process is silent for S seconds has failed"
 
@@ -275,6 +276,7 @@ def _hardware(args: argparse.Namespace) -> "Hardware":
         args.strategy,
         0 if args.batch_size else args.accumulate,
         args.hang_timeout,
+        args.noise_on,
     )
 
 
@@ -423,6 +425,7 @@ def _add_hardware(sub: argparse.ArgumentParser) -> None:
     group = sub.add_argument_group("hardware (changes no recipe)")
     group.add_argument("--device", choices=["auto", "cpu", "cuda"], default="auto")
     group.add_argument("--precision", choices=["32", "bf16"], default="32")
+    group.add_argument("--noise-on", choices=["loader", "device"], default="loader", help=NOISE_WORDS)
     group.add_argument("--workers", type=_whole, default=0, help="loader processes")
     group.add_argument("--threads", type=_whole, default=0, help="CPU threads; 0: as torch finds them")
     group.add_argument("--devices", type=_some, default=1, metavar="N", help="processes a machine, one a device")

@@ -130,7 +130,8 @@ def training(setting: Setting, images: Images, folder: Path, profiler: SimplePro
     pseudo = examples(images, rows[few:], given=False) if isinstance(section, StudentConfig) else None
     flags = prepare(setting.hardware) | ({"profiler": profiler} if profiler else {})
     network = first_network(section, CLASSES, images.kind, setting.work)
-    phases = phases_of(section, images, examples(images, rows[:few], given=True), pseudo, seed=0)
+    on_device = setting.hardware.noise_on == "device"
+    phases = phases_of(section, images, examples(images, rows[:few], given=True), pseudo, 0, on_device)
     nothing = (images, np.empty(0, np.uint64), np.empty(0, np.int64))  # to validate on
     module = Clocked(network, section, phases, STATS, setting.work, 0, loader_workers(setting.hardware), nothing)
     module.watch = Stopwatch(setting.steps, setting.cuda)
@@ -226,7 +227,13 @@ def profiled(setting: Setting, images: Images) -> None:
 def settings(args: argparse.Namespace) -> list[Setting]:
     chosen = product(args.backbones, args.work, args.threads, args.workers)
     return [
-        Setting(work, backbone, args.batch_size, args.steps, Hardware(args.device, args.precision, workers, threads))
+        Setting(
+            work,
+            backbone,
+            args.batch_size,
+            args.steps,
+            Hardware(args.device, args.precision, workers, threads, noise_on=args.noise_on),
+        )
         for backbone, work, threads, workers in chosen
     ]
 
@@ -242,6 +249,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--patches", type=int, default=2000, help="in the store")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     parser.add_argument("--precision", choices=["32", "bf16"], default="32")
+    parser.add_argument("--noise-on", choices=["loader", "device"], default="loader")
     parser.add_argument("--threads", type=int, nargs="+", default=[0], help="of torch; several: one after the other")
     parser.add_argument("--workers", type=int, nargs="+", default=[0], help="loader processes; 0: as a chain chooses")
     parser.add_argument("--profile", action="store_true")

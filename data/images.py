@@ -1,16 +1,28 @@
 """From a stored patch to what a network sees: the one piece that training, scoring and statistics share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from data.augment.drawn import Drawn
 from data.augment.noise import Noise
 from data.network_input import NetworkInput
 from data.stain_normaliser import StainNormaliser
 from data.store import PatchStore
 from data.windows import apply
 
-Drawer = Callable[[np.ndarray, int], np.ndarray]
+R = TypeVar("R")
+
+
+class Drawer(Protocol):
+    """Disturbs patches; the draw is a function of the seed given with each of them."""
+
+    def __call__(self, patch: np.ndarray, seed: int) -> np.ndarray:
+        """The patch disturbed, as a network sees it."""
+
+    def begun(self, patch: np.ndarray, seed: int) -> tuple[np.ndarray, Sequence[Drawn]]:
+        """The same draw, as far as only OpenCV can do it, and what is left for a device."""
 
 
 class Images:
@@ -25,8 +37,8 @@ class Images:
         stored = self._stored(row)
         return apply(stored, self.kind.windows) if self.kind.windows else as_image(stored)
 
-    def noised(self, row: int, noise: Drawer, seed: int) -> np.ndarray:
-        """The image disturbed by a `drawer`, of the same shape and type as the clean one."""
+    def noised(self, row: int, noise: Callable[[np.ndarray, int], R], seed: int) -> R:
+        """What a `drawer` makes of the patch; of the image's shape and type, where it is the whole draw."""
         stored = self._stored(row)
         return noise(stored if self.kind.windows else as_image(stored), seed)
 

@@ -55,6 +55,11 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
     }
 
 
+def device_of(flags: dict[str, Any]) -> torch.device:
+    """Where a `Trainer` of these arguments computes. flags: of `prepare`."""
+    return torch.device("cuda", flags["devices"][0]) if flags["accelerator"] == "gpu" else torch.device("cpu")
+
+
 def in_ranks(flags: dict[str, Any], strategy: str, frozen_later: bool) -> dict[str, Any]:
     """The arguments of `prepare` for a training that all ranks of a started process group do together.
 

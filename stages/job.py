@@ -23,6 +23,7 @@ class Hardware:
     strategy: str = "ddp"  # ddp | fsdp
     accumulate: int = 1  # pieces of a step whose gradients are added, where a whole one does not fit; 0: as few as fit
     hang_timeout_s: float = 1800.0  # a process that comes no further for so long has hung
+    noise_on: str = "loader"  # loader | device: where the pixels of training patches are disturbed
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from stages.end_with_parent import end_with_parent
 
 MOST_THREADS, FEWEST_EACH = 4, 8
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
@@ -33,7 +34,7 @@ class PlainPatches(Dataset[tuple[torch.Tensor, torch.Tensor]]):
         return to_tensor(images), torch.tensor(batch)
 
 
-def in_threads(read: Callable[[T], np.ndarray], items: Sequence[T]) -> list[np.ndarray]:
+def in_threads(read: Callable[[T], R], items: Sequence[T]) -> list[R]:
     """`read` of every item, in their order, by as many threads as torch computes with; by one in a loader process.
 
     Where there is no loader process the model's threads would stand idle while one core decodes and disturbs. More
@@ -45,7 +46,7 @@ def in_threads(read: Callable[[T], np.ndarray], items: Sequence[T]) -> list[np.n
 
     each = -(-len(items) // threads)
 
-    def part(start: int) -> list[np.ndarray]:
+    def part(start: int) -> list[R]:
         return [read(item) for item in items[start : start + each]]
 
     with ThreadPoolExecutor(threads) as pool:

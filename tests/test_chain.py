@@ -165,3 +165,27 @@ def test_a_signal_in_a_training_is_answered_with_where_it_was_saved(
     assert run_chain.main(["resume", str(tmp_path / "run"), "--threads", "1"]) == 0
     assert "going on from step 2 of 6 (verified)" in capsys.readouterr().err
     assert committed(tmp_path / "run") == committed(finished)
+
+
+def test_noise_on_the_device_is_hardware_it_resumes_to_the_same_bytes_and_changes_no_recipe(
+    config: Path, finished: Path, tmp_path: Path
+) -> None:
+    words = ["--threads", "1", "--noise-on", "device"]
+    plain, stopped = tmp_path / "plain", tmp_path / "stopped"
+    assert run_chain.main(["run", str(config), str(plain), *words]) == 0
+    fault.arm("train.step@9@term")  # in the student of the first round
+    assert run_chain.main(["run", str(config), str(stopped), *words]) == ExitCode.PREEMPTED
+    fault.arm(None)
+    assert (stopped / "rounds/00/teacher").is_dir()
+    assert not (stopped / "rounds/00/student").exists()
+    assert run_chain.main(["resume", str(stopped), *words]) == 0
+    assert committed(stopped) == committed(plain)
+    start = json.loads((plain / "ledger.jsonl").read_text().splitlines()[0])
+    assert start["hardware"]["noise_on"] == "device"
+    first, second = (
+        json.loads((run / "rounds/00/teacher/metrics.json").read_text())["history"] for run in (finished, plain)
+    )
+    assert [entry["loss"] for entry in second] == pytest.approx([entry["loss"] for entry in first], abs=0.02)
+    before = committed(plain)
+    assert run_chain.main(["run", str(config), str(plain), "--threads", "1"]) == 0, "another flag, the same recipes"
+    assert committed(plain) == before

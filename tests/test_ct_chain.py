@@ -73,6 +73,20 @@ def test_a_chain_on_ct_patches(tmp_path: Path, depth: int) -> None:
         assert committed(run(config, tmp_path / "again")) == committed(done)
 
 
+def test_ct_noise_on_the_device_is_the_same_training(tmp_path: Path) -> None:
+    config = ct_config(tmp_path, 3)
+    loader, device = tmp_path / "loader", tmp_path / "device"
+    words = ["run", str(config), "--threads", "1", "--set", "rounds=0", "--set", "teacher.noise=strong"]
+    assert run_chain.main([*words, str(loader)]) == 0
+    assert run_chain.main([*words, str(device), "--noise-on", "device"]) == 0
+    first, second = (
+        json.loads((where / "rounds/00/teacher/metrics.json").read_text())["history"] for where in (loader, device)
+    )
+    assert first != second, "windows and moves within rounding, not bit by bit: or the flag changed nothing"
+    for before, after in zip(first, second, strict=True):
+        assert after["loss"] == pytest.approx(before["loss"], abs=5e-3)
+
+
 def test_model_json_is_enough_to_score_a_patch_without_this_program(tmp_path: Path) -> None:
     """Oracle: HU to scores by the words of model.json alone, against the chain's own scores."""
     import timm

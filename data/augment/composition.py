@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
+from data.augment.drawn import Drawn, performed
+
 TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -23,16 +25,21 @@ class Composition:
         self.steps = steps
 
     def __call__(self, image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> np.ndarray:
-        """image: (H, W, C) uint8, or float32; returns a new array of the same type, or the image where no step came."""
+        """image: (S, S, C) uint8, or float32; returns a new array of the same type, or the image where no step came."""
+        return performed(image, self.drawn(image, rng, chance))
+
+    def drawn(self, image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> list[Drawn]:
+        """What comes, in order, for any square image of this shape and type: no step asks for its values."""
         chance.random()  # A.Compose draws whether it is applied at all, and always is
+        found = []
         for step in self.steps:
             if step.p < 1 and chance.random() >= step.p:
                 continue
             step.set_random_state(rng, chance)
             params = step.update_transform_params(step.get_params(), {"image": image})
             params.update(step.get_params_dependent_on_data(params, {"image": image}))
-            image = np.ascontiguousarray(step.apply(image, **params))
-        return image
+            found.append(Drawn(type(step).__name__, step.apply, params))
+        return found
 
 
 class Turn(A.RandomRotate90):  # type: ignore[misc] # albumentations is not typed

@@ -3,6 +3,7 @@
 import os
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # no network look-up on import
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from data.augment import stain
 from data.augment.composition import Affine, Composition, Cutout, Turn
+from data.augment.drawn import Drawn, dealt, performed
 from data.augment.noise import Noise
 
 
@@ -32,25 +34,38 @@ class NoiseDrawer:
     def __getstate__(self) -> dict[str, object]:
         return {**vars(self), "_idle": defaultdict(list)}
 
-    def __call__(self, image: np.ndarray, seed: int) -> np.ndarray:
-        """image: (H, W, C) uint8, or float32 in [0, 1]; returns the same shape and type."""
+    def __call__(self, patch: np.ndarray, seed: int) -> np.ndarray:
+        """patch: (S, S, C) uint8, or float32 in [0, 1]; returns the same shape and type."""
+        return patch if self._none else _performed(patch, self._drawn(patch, seed))
+
+    def begun(self, patch: np.ndarray, seed: int) -> tuple[np.ndarray, Sequence[Drawn]]:
+        """As far as only OpenCV can do it, and what is left for a device."""
         if self._none:
-            return image
+            return patch, ()
+        here, left = dealt(self._drawn(patch, seed))
+        return _performed(patch, here) if here else patch, left
+
+    def _drawn(self, image: np.ndarray, seed: int) -> list[Drawn]:
         rng = np.random.Generator(np.random.PCG64(seed))
-        noise = self.noise.chosen(rng)
+        noise, drawn = self.noise.chosen(rng), []
         if noise.stain > 0 and self.channels == 3:
-            image = stain.jitter(image, noise.stain, rng)
+            drawn.append(Drawn("Stain", stain.restained, stain.drawn(noise.stain, rng)))
         idle = self._idle[noise]
         try:
             compose = idle.pop()
         except IndexError:
             compose = Composition(_transforms(noise, image.dtype == np.uint8, image.shape[0]))
         # one pair of generators for all operations: seeding each of them anew costs a third of the whole pipeline
-        drawn = compose(image, rng, random.Random(seed))  # noqa: S311 - noise, not secrets
+        drawn += compose.drawn(image, rng, random.Random(seed))  # noqa: S311 - noise, not secrets
         idle.append(compose)
-        if drawn.dtype != np.uint8:
-            drawn = np.clip(drawn, 0, 1)  # grain may leave the range
-        return np.ascontiguousarray(drawn.reshape(image.shape))
+        return drawn
+
+
+def _performed(image: np.ndarray, drawn: Sequence[Drawn]) -> np.ndarray:
+    found = performed(image, drawn)
+    if found.dtype != np.uint8:
+        found = np.clip(found, 0, 1)  # grain may leave the range
+    return np.ascontiguousarray(found.reshape(image.shape))
 
 
 def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTransform]:

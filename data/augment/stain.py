@@ -18,13 +18,15 @@ _ONE = np.array([1.0, 1.0, 1.0, 0.0])
 
 
 def jitter(image: np.ndarray, strength: float, rng: np.random.Generator) -> np.ndarray:
-    """One random restaining. image: (H, W, 3) uint8 RGB; returns the same shape and type.
+    """One random restaining. image: (H, W, 3) uint8 RGB; returns the same shape and type."""
+    return restained(image, **drawn(strength, rng))
 
-    `strength`: each density is scaled by 1 +- strength and shifted by +- strength / 4 (uniform draws).
-    """
+
+def drawn(strength: float, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """For `restained`: each density is scaled by 1 +- strength and shifted by +- strength / 4 (uniform draws)."""
     scale = 1 + strength * rng.uniform(-1, 1, 3)
     shift = strength / 4 * rng.uniform(-1, 1, 3)
-    return restained(image, (UNMIX * scale) @ STAINS, shift @ STAINS)  # unmix, scale each stain, mix again
+    return {"mix": (UNMIX * scale) @ STAINS, "shift": shift @ STAINS}  # unmix, scale each stain, mix again
 
 
 def restained(image: np.ndarray, mix: np.ndarray, shift: np.ndarray) -> np.ndarray:
@@ -32,8 +34,12 @@ def restained(image: np.ndarray, mix: np.ndarray, shift: np.ndarray) -> np.ndarr
 
     image: (H, W, 3) uint8 RGB; mix: (3, 3); shift: (3,); density = -ln((value + 1) / 256). Same shape and type.
     """
-    # 256 exp(-density) = exp(ln 256 - density): the factor rides on the shift, the sign on the matrix
-    affine = np.column_stack([-mix.T, math.log(256) - shift]).astype(np.float32)
-    logarithm = cv2.transform(cv2.LUT(image, DENSITY_OF.reshape(1, 256)), affine)
+    logarithm = cv2.transform(cv2.LUT(image, DENSITY_OF.reshape(1, 256)), mixing(mix, shift))
     light: np.ndarray = cv2.exp(logarithm, dst=logarithm)
     return np.asarray(cv2.subtract(light, _ONE, dtype=cv2.CV_8U), dtype=np.uint8)  # rounds and clips in the same pass
+
+
+def mixing(mix: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    """(3, 4) float32: from a density to the logarithm of 1 + what is seen, the last column added."""
+    # 256 exp(-density) = exp(ln 256 - density): the factor rides on the shift, the sign on the matrix
+    return np.column_stack([-mix.T, math.log(256) - shift]).astype(np.float32)

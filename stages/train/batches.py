@@ -5,19 +5,23 @@ training was interrupted: step s takes places [s * n, (s + 1) * n) of an endless
 and the noise of a patch is keyed by its place in that stream.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import torch
+from lightning_fabric.utilities.apply_func import move_data_to_device
 from torch.utils.data import Dataset, Sampler
 
 from data.images import Drawer, Images
 from data.keys import generator, seed_of
 from stages.loading import in_threads, to_tensor
+from stages.train.on_device import Group, disturbed, groups
 from stages.train.share import Share
+
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,10 @@ class Item(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One step's patches. image: (B, C, H, W) uint8 or float32 in [0, 1]; labelled: (B,) bool."""
+    """One step's patches. image: (B, C, H, W) uint8 or float32 in [0, 1]; labelled: (B,) bool.
+
+    noise: what is still to be done to them, where that is left to the device (HU: (B, D, H, W) int16 until then).
+    """
 
     image: torch.Tensor
     patch_id: torch.Tensor  # (B,) int64, the bits of the uint64 id
@@ -56,6 +63,15 @@ class Batch(NamedTuple):
     weight: torch.Tensor
     labelled: torch.Tensor
     negative: torch.Tensor | None = None  # (B, C) float32 of 0 and 1
+    noise: dict[str, Group] | None = None
+
+    def to(self, device: torch.device) -> "Batch":
+        """All of it on that device."""
+        return Batch(*move_data_to_device(tuple(self), device))
+
+    def disturbed(self) -> "Batch":
+        """As the network sees it."""
+        return self if self.noise is None else self._replace(image=disturbed(self.image, self.noise), noise=None)
 
 
 @lru_cache(maxsize=4)
@@ -100,22 +116,29 @@ class Steps(Sampler[list[Item]]):
 
 
 class TrainingPatches(Dataset[Batch]):
-    """Draws a step's items from the store, with noise keyed by place and patch id. Gives whole batches."""
+    """Draws a step's items from the store, with noise keyed by place and patch id. Gives whole batches.
 
-    def __init__(self, images: Images, streams: list[Examples], noise: Drawer, seed: int) -> None:
-        self.images, self.streams, self.noise, self.seed = images, streams, noise, seed
+    on_device: with noise that is drawn and, but for what only OpenCV can do, not yet done (see `Batch.disturbed`).
+    """
+
+    def __init__(
+        self, images: Images, streams: list[Examples], noise: Drawer, seed: int, on_device: bool = False
+    ) -> None:
+        self.images, self.streams, self.noise, self.seed, self.on_device = images, streams, noise, seed, on_device
         self.rows = [images.store.rows(examples.ids) for examples in streams]
 
     def __getitem__(self, items: list[Item]) -> Batch:
         """The batch of one step, in the order of `items`."""
         pick = [(self.streams[item.stream], item.example) for item in items]
+        images, noise = self._begun(items) if self.on_device else (in_threads(self.image, items), None)
         return Batch(
-            image=to_tensor(in_threads(self.image, items)),
+            image=to_tensor(images),
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
             target=torch.from_numpy(np.stack([s.target[i] for s, i in pick])),
             weight=torch.from_numpy(np.array([s.weight[i] for s, i in pick], np.float32)),
             labelled=torch.tensor([s.given for s, _ in pick]),
             negative=self._negative(pick),
+            noise=noise,
         )
 
     def _negative(self, pick: list[tuple[Examples, int]]) -> torch.Tensor | None:
@@ -126,7 +149,13 @@ class TrainingPatches(Dataset[Batch]):
 
     def image(self, item: Item) -> np.ndarray:
         """One noised patch (H, W, C)."""
+        return self._of(item, self.noise)
+
+    def _begun(self, items: list[Item]) -> tuple[list[np.ndarray], dict[str, Group]]:
+        begun = in_threads(lambda item: self._of(item, self.noise.begun), items)
+        return [image for image, _ in begun], groups([left for _, left in begun])
+
+    def _of(self, item: Item, noise: Callable[[np.ndarray, int], R]) -> R:
         row = int(self.rows[item.stream][item.example])
         patch_id = int(self.streams[item.stream].ids[item.example])
-        seed = seed_of(self.seed, "noise", item.stream, item.place, patch_id)
-        return self.images.noised(row, self.noise, seed)
+        return self.images.noised(row, noise, seed_of(self.seed, "noise", item.stream, item.place, patch_id))

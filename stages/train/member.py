@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from data.atomic import sha256_file, write_json
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
-from stages.device import loader_workers
+from stages.device import device_of, loader_workers
 from stages.distributed import rank, world_size
 from stages.input_size import feed_at
 from stages.job import Hardware
@@ -64,8 +64,8 @@ def train_member(
         stats = normalisation(section, kind, (list(task.splits.mean), list(task.splits.std)))
     if isinstance(section, StudentConfig):
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
-    phases = phases_of(section, task.images, task.given, task.pseudo, seed)
-    check_noise(phases, task.images, task.splits.validation.ids, desk.name)
+    phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
+    check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
     if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
         raise ChainError(
             f"--strategy fsdp does not go with {task.role}.snapshots: {section.snapshots}",

@@ -116,6 +116,10 @@ class Training(pl.LightningModule):
             # moments gathered on other patches at another rate would steer the first steps
             self.trainer.optimizers[0].state.clear()
 
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """With --noise-on device, training patches are disturbed only now."""
+        return batch.disturbed() if isinstance(batch, Batch) else batch
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout and stochastic depth draw from a seed of this step, so a resume draws the same."""
         torch.manual_seed(seed_of(self.seed, "step", self.global_step))

@@ -35,21 +35,29 @@ class Phase:
         return Steps(sizes, self.counts, self.patches.seed, start - self.start, stop - self.start, share)
 
 
-def phases_of(section: TrainConfig, images: Images, given: Examples, pseudo: Examples | None, seed: int) -> list[Phase]:
+def phases_of(
+    section: TrainConfig,
+    images: Images,
+    given: Examples,
+    pseudo: Examples | None,
+    seed: int,
+    noise_on_device: bool = False,
+) -> list[Phase]:
     """In the order of running. A teacher has one phase: given labels."""
     n, streams, counts = section.batch_size, [given], [section.batch_size]
     if pseudo is not None and isinstance(section, StudentConfig):
         joint = section.schedule == "joint"
         streams = [given, pseudo] if joint else [pseudo]
         counts = [n, max(1, round(n * section.unlabeled_ratio))] if joint else [n]
-    patches = TrainingPatches(images, streams, drawer(section.noise, images.kind), seed)
+    patches = TrainingPatches(images, streams, drawer(section.noise, images.kind), seed, noise_on_device)
     clean, frozen = section.noise.is_none, section.frozen_stages
     first = Phase(0, section.steps, section.lr, patches, counts, clean, frozen_stages=frozen)
     last = section.finetune if isinstance(section, StudentConfig) else None
     if last is None:
         return [first]
     # a seed of its own: the same places of the same labels, but not the same draws as in the first phase
-    patches = TrainingPatches(images, [given], drawer(last.noise, images.kind), seed_of(seed, "finetune"))
+    noise, seed = drawer(last.noise, images.kind), seed_of(seed, "finetune")
+    patches = TrainingPatches(images, [given], noise, seed, noise_on_device)
     about = (last.noise.is_none, last.size_px, last.frozen_stages)
     return [first, Phase(section.steps, section.total_steps, last.lr, patches, [n], *about)]
 

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.augment.ct import CtNoiseDrawer, moved_in_plane, reread, rescanned, turned
+from data.augment.drawn import performed
 from data.augment.noise import HU, LIGHT, PRESETS, Noise, misplaced
 from data.windows import apply, windows_of
 
@@ -83,7 +84,9 @@ def test_equal_slices_stay_equal_whatever_is_drawn_but_grain() -> None:
 def test_grain_is_of_every_voxel_and_of_no_mean() -> None:
     patch = np.zeros((64, 64, 4), np.int16)
     for seed in range(10):
-        grainy = rescanned(patch, Noise(grain_hu=20.0), np.random.default_rng(seed)).astype(np.float64)
+        grainy = performed(patch, rescanned(patch.shape, Noise(grain_hu=20.0), np.random.default_rng(seed))).astype(
+            np.float64
+        )
         assert grainy.std() <= 20 * 1.05
         assert np.abs(grainy.mean(axis=(0, 1))).max() <= 20 * 5 / 64
         if grainy.any():
@@ -95,11 +98,13 @@ def test_grain_is_of_every_voxel_and_of_no_mean() -> None:
 def test_calibration_stays_within_its_bounds_and_air_stays_air(seed: int) -> None:
     patch = smooth(2)
     noise = Noise(intensity_scale=0.02)
-    scaled = rescanned(patch, noise, np.random.default_rng(seed))
+    scaled = performed(patch, rescanned(patch.shape, noise, np.random.default_rng(seed)))
     assert (np.abs(scaled - patch) <= 0.02 * (patch + 1000.0) + 1e-3).all()
     air = np.full((2, 2, 1), -1000, np.int16)
-    np.testing.assert_allclose(rescanned(air, noise, np.random.default_rng(seed)), air, atol=1e-3)
-    shifted = rescanned(patch, Noise(intensity_shift_hu=10.0), np.random.default_rng(seed)) - patch
+    np.testing.assert_allclose(performed(air, rescanned(air.shape, noise, np.random.default_rng(seed))), air, atol=1e-3)
+    shifted = (
+        performed(patch, rescanned(patch.shape, Noise(intensity_shift_hu=10.0), np.random.default_rng(seed))) - patch
+    )
     assert np.ptp(shifted) < 1e-3
     assert np.abs(shifted).max() <= 10 + 1e-3
 
@@ -122,7 +127,7 @@ def test_flips_and_turns_only_move_voxels() -> None:
     patch, noise = smooth(4), Noise(flips=True, quarter_turns=True, slice_flip=True)
     seen = set()
     for seed in range(200):
-        drawn = turned(patch, noise, np.random.default_rng(seed))
+        drawn = performed(patch, turned(patch.shape, noise, np.random.default_rng(seed)))
         assert np.array_equal(np.sort(drawn, None), np.sort(patch, None))
         seen.add(np.ascontiguousarray(drawn).tobytes())
     assert len(seen) == 16  # eight symmetries of the square, two orders of the slices
@@ -131,7 +136,7 @@ def test_flips_and_turns_only_move_voxels() -> None:
 def test_slices_move_whole_and_the_outermost_is_repeated() -> None:
     patch = smooth(5)
     for seed in range(20):
-        drawn = turned(patch, Noise(slice_shift=2), np.random.default_rng(seed))
+        drawn = performed(patch, turned(patch.shape, Noise(slice_shift=2), np.random.default_rng(seed)))
         fits = [by for by in range(-2, 3) if np.array_equal(drawn, patch[:, :, np.clip(np.arange(5) + by, 0, 4)])]
         assert len(fits) == 1
 
@@ -142,7 +147,7 @@ def test_a_move_never_leaves_the_range_of_the_patch_nor_its_middle() -> None:
     patch[14:19, 14:19] = 100
     noise = Noise(rotate_deg=15.0, scale=0.15, shift=0.08, crop=0.1)
     for seed in range(100):
-        drawn = moved_in_plane(patch, noise, np.random.default_rng(seed))
+        drawn = performed(patch, moved_in_plane(patch.shape, noise, np.random.default_rng(seed)))
         assert drawn.min() >= -800.01
         assert drawn.max() <= 100.01
         assert (drawn > -350).sum(axis=(0, 1)).min() >= 12
@@ -156,7 +161,7 @@ def test_a_move_is_the_one_that_is_stated() -> None:
     for seed in range(5):
         rng = np.random.default_rng(seed)
         noise = Noise(rotate_deg=20.0, scale=0.2, shift=0.1)
-        drawn = moved_in_plane(patch, noise, np.random.default_rng(seed))
+        drawn = performed(patch, moved_in_plane(patch.shape, noise, np.random.default_rng(seed)))
         angle, zoom = np.radians(20) * rng.uniform(-1, 1), 1 + 0.2 * rng.uniform(-1, 1)
         shift = 0.1 * rng.uniform(-1, 1, 2) * 40
         if rng.random() >= 0.8:

@@ -13,7 +13,8 @@ from data.store import PatchStore
 from data.store_writer import writing_store
 from data.windows import windows_of
 from stages.loading import loader
-from stages.train.batches import Examples, Item, Steps, TrainingPatches, draw
+from stages.train.batches import Batch, Examples, Item, Steps, TrainingPatches, draw
+from stages.train.share import Share
 
 
 def test_every_example_is_seen_once_a_lap() -> None:
@@ -55,6 +56,36 @@ def test_noise_differs_from_lap_to_lap_and_repeats_at_the_same_place(patches: di
     assert not np.array_equal(first, drawn.image(Item(1, 1, 1)))  # the same patch in the other stream
     other = TrainingPatches(Images(store), [stream], NoiseDrawer(Noise(**PRESETS["strong"]), 3), seed=2)
     assert not np.array_equal(first, other.image(Item(0, 1, 1)))
+
+
+def test_what_is_left_for_the_device_is_dealt_with_the_patches_among_ranks_and_pieces(patches: dict[str, Path]) -> None:
+    store = PatchStore(patches["store"] / "patches.h5")
+    ids = np.sort(store.ids)[:11]
+    stream = Examples(ids, np.ones((11, 1), np.float32), np.ones(11, np.float32))
+    strong = NoiseDrawer(Noise(**PRESETS["strong"]), 3)
+    drawn = TrainingPatches(Images(store), [stream], strong, seed=1, on_device=True)
+
+    def told(batch: Batch) -> dict[int, list[tuple[str, bytes]]]:
+        """Of each patch, its pixels so far, and what it is still to go through."""
+        found = {
+            int(patch_id): [("", batch.image[row].numpy().tobytes())] for row, patch_id in enumerate(batch.patch_id)
+        }
+        assert batch.noise is not None
+        for name, (rows, values) in batch.noise.items():
+            for row, value in zip(rows.tolist(), values, strict=True):
+                found[int(batch.patch_id[row])].append((name, value.numpy().tobytes()))
+        return found
+
+    def step(share: Share) -> list[Batch]:
+        return list(loader(drawn, Steps([11], [11], 1, 0, 1, share), 0, seed=0))
+
+    (whole,) = step(Share())
+    parts = [batch for rank in range(2) for batch in step(Share(rank, 2, 3))]
+    assert sorted(len(batch.patch_id) for batch in parts) == [1, 2, 2, 2, 2, 2]
+    dealt = [item for batch in parts for item in told(batch).items()]
+    assert len(dealt) == 11
+    assert dict(dealt) == told(whole)
+    assert sum(map(len, told(whole).values())) > 40, "operations of strong"
 
 
 def test_a_batch_carries_the_ids_of_its_patches(patches: dict[str, Path]) -> None:

@@ -1,5 +1,6 @@
 """The train stage: the same bytes however often it was killed; noise on the student alone; labels by id."""
 
+import dataclasses
 import hashlib
 import json
 from collections.abc import Callable
@@ -12,12 +13,14 @@ import torch
 
 from data.errors import ChainError, ExitCode
 from data.labels import GivenLabels
+from stages.job import Hardware
 from stages.select.selection import Selection
-from stages.train import stage
+from stages.train import batches, stage
 from stages.train.checkpoint import WholeFiles
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.examples import given_examples, pseudo_examples
 from stages.train.module import Training
+from stages.train.on_device import disturbed
 from stages.train.optimizer import learning_rate
 from tests.tiny import TINY
 
@@ -66,6 +69,53 @@ def test_killed_anywhere_ends_with_the_same_bytes(
     assert digests(killed.out) == digests(plain.out)
 
 
+def test_noise_on_the_device_is_the_same_training_and_killed_it_ends_with_the_same_bytes(
+    make_order: Order,
+    tmp_path: Path,
+    patches: dict[str, Path],
+    labelled_pool: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Within rounding of the loader's: one step of grey on a pixel in a thousand, before AdamW divides by it."""
+    names = ("loader", "device", "killed", "helped")
+    by = {name: student_job(make_order, tmp_path / name, patches | labelled_pool) for name in names}
+    done: list[int] = []
+
+    def counted(image: torch.Tensor, drawn: dict[str, Any]) -> torch.Tensor:
+        done.append(len(drawn))
+        return disturbed(image, drawn)
+
+    monkeypatch.setattr(batches, "disturbed", counted)
+    stage.run(by["loader"])
+    assert not done
+    for name, workers in (("device", 0), ("killed", 0), ("helped", 2)):
+        by[name] = dataclasses.replace(
+            by[name], hardware=Hardware("cpu", workers=workers, threads=1, noise_on="device")
+        )
+    stage.run(by["device"])
+    assert len(done) > TINY["steps"], "a batch each step, and a check before"
+    assert min(done) > 5, "operations of strong"
+    step, seen = Training.training_step, []
+
+    def dying(self: Training, batch: Any, batch_idx: int) -> torch.Tensor:
+        seen.append(batch.noise)
+        if len(seen) == 4:
+            raise Killed
+        return step(self, batch, batch_idx)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Training, "training_step", dying)
+        with pytest.raises(Killed):
+            stage.run(by["killed"])
+    assert seen == [None] * 4, "noise was still to be done"
+    stage.run(by["killed"])
+    stage.run(by["helped"])
+    assert digests(by["killed"].out) == digests(by["helped"].out) == digests(by["device"].out)
+    first, second = (json.loads((by[name].out / "metrics.json").read_text())["history"] for name in names[:2])
+    assert [entry["step"] for entry in first] == [entry["step"] for entry in second]
+    assert [entry["loss"] for entry in second] == pytest.approx([entry["loss"] for entry in first], abs=0.02)
+
+
 def test_killed_while_writing_a_checkpoint_goes_back_to_the_one_before(
     make_order: Order, tmp_path: Path, patches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -94,10 +144,6 @@ def test_killed_while_writing_a_checkpoint_goes_back_to_the_one_before(
 def test_loader_workers_change_no_byte(
     make_order: Order, tmp_path: Path, patches: dict[str, Path], labelled_pool: dict[str, Path]
 ) -> None:
-    import dataclasses
-
-    from stages.job import Hardware
-
     alone = student_job(make_order, tmp_path / "alone", patches | labelled_pool)
     helped = student_job(make_order, tmp_path / "helped", patches | labelled_pool)
     stage.run(alone)
