@@ -19,6 +19,7 @@ beyond an undisturbed run, and steps of training done again.
 
 import argparse
 import os
+import signal
 import sys
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -71,6 +72,7 @@ def main() -> int:
         f"{len(rows.paths):,} patches of {desk.classes} classes; {setting.steps(desk.classes)} steps, "
         f"{setting.trained(desk.classes):,} patches through the network in training", file=sys.stderr,
     )  # fmt: skip
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs ends with this process
     os.chdir(ROOT)  # where `-m benchmarks...` is found by all that is started
     kept = Kept(into / "turns.json", {"set": args.set, "wilds_workers": args.wilds_workers} | asdict(setting))
     measure(desk, kept, args.only, args.repeats, into, _say)

@@ -10,16 +10,17 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 STEPS = "BESIDE_OTHERS_STEPS"
 
 
-def count_steps(path: str) -> None:
-    """From now on, of every optimiser of torch in this process."""
+def count_steps(path: str) -> Any:
+    """From now on, of every optimiser of torch in this process; with what is returned it is ended."""
     from torch.optim.optimizer import register_optimizer_step_post_hook
 
     file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    register_optimizer_step_post_hook(lambda *_: os.write(file, b".") and None)
+    return register_optimizer_step_post_hook(lambda *_: os.write(file, b".") and None)
 
 
 def main() -> None:

@@ -88,6 +88,7 @@ def config(desk: Desk) -> dict[str, object]:
     one = desk.setting
     network: dict[str, object] = {
         "backbone": one.network, "lr": one.lr, "weight_decay": one.weight_decay, "warmup": one.warmup,
+        "ema_decay": 0.0,  # WILDS averages no weights, and so few steps leave an average behind
     }  # fmt: skip
     init = {"kind": "full", "path": str(desk.weights)} if desk.weights else {"kind": "random"}
     teacher = {
