@@ -9,10 +9,10 @@ SET is `drawn`, a set below the folder that PATCHCHAIN_DATA names, or any folder
 Sides: this chain; WILDS' `run_expt.py` for the first teacher and `noisy_student_wrapper.py` for the rounds, by three
 stand-ins without which it does not start (shims.py says which and why), none of its files changed; scikit-learn's
 SelfTrainingClassifier on features of the same network, frozen. Measured of each, with everything it starts, from the
-first import on: seconds by the clock and of the processor, the largest sum of its processes' memory (PSS, looked at
-twice a second), balanced accuracy of its last model on the test patches, by one piece of code for all. Then each is
-killed (-9, all its processes) at half of its own time and started again by the same command: seconds of both starts
-beyond an undisturbed run, and steps of training done again.
+first import on: seconds by the clock and of the processor, the largest sum of its processes' memory (PSS, taken
+whenever the plain sum of their pages has risen), balanced accuracy of its last model on the test patches, by one piece
+of code for all. Then each is killed (-9, all its processes) at half of its own time and started again by the same
+command: seconds of both starts beyond an undisturbed run, and steps of training done again.
 
 --into keeps every figure in turns.json: interrupted, the same command goes on. --table-from prints that file's table.
 """
