@@ -19,7 +19,7 @@ class Setting:
     pool: int = 320
     rounds: int = 2
     teacher_epochs: int = 8
-    student_epochs: int = 2
+    student_epochs: int = 3
     teacher_batch: int = 32
     student_batch: int = 16
     ratio: int = 3
