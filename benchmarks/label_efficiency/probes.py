@@ -68,7 +68,7 @@ def probe_cell(
         if method == "all_colours"
         else chosen_strength(scaled[task.labelled], task.label, listing.group[task.labelled])
     )
-    model = _regression(strength)
+    model = regression(strength)
     if method == "all_colours":
         model = _forest()
         model.fit(scaled[task.labelled], task.label)
@@ -117,7 +117,7 @@ def chosen_strength(features: np.ndarray, label: np.ndarray, group: np.ndarray) 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a fold of whole groups may lack a class, a weak penalty may not converge
         found = [
-            cross_val_score(_regression(c), features, label, groups=group, cv=folds, scoring="balanced_accuracy")
+            cross_val_score(regression(c), features, label, groups=group, cv=folds, scoring="balanced_accuracy")
             for c in STRENGTHS
         ]
     return float(STRENGTHS[int(np.argmax(np.nanmean(found, axis=1)))])
@@ -129,14 +129,15 @@ def _at_random(task: Task, listing: Listing, scaled: np.ndarray, strength: float
     rows, label = np.concatenate([task.labelled, test]), np.concatenate([task.label, truth])
     order = generator("random hold-out").permutation(len(rows))
     out, kept = order[: len(test)], order[len(test) :]
-    model = _regression(strength).fit(scaled[rows[kept]], label[kept])
+    model = regression(strength).fit(scaled[rows[kept]], label[kept])
     said = np.full((len(out), len(task.classes)), 0.0)
     said[:, model.classes_] = model.predict_proba(scaled[rows[out]])
     ids = listing.ids[rows[out]]
     return Predictions(ids, _log(said), label[out], np.arange(len(out)))
 
 
-def _regression(strength: float) -> Any:
+def regression(strength: float) -> Any:
+    """The linear probe."""
     from sklearn.linear_model import LogisticRegression
 
     # by class: what is compared first is balanced accuracy, and sets are as uneven as 5 to 1
