@@ -155,9 +155,10 @@ def collapsed(kept: np.ndarray, labelled: np.ndarray, classes: Sequence[str]) ->
 
     kept, labelled: (C,) patches by class. With validation the gate decides whether such a student is worse.
     """
-    (one, *others), given = np.flatnonzero(kept), np.count_nonzero(labelled)
-    if others or given < 2:
+    given = np.count_nonzero(labelled)
+    if np.count_nonzero(kept) != 1 or given < 2:
         return None
+    one = int(kept.argmax())
     every = f"all {kept[one]:,} kept patches are called {classes[one]}, and the labels have {given} classes"
     return "one_class", f"{every}; no validation label would judge a student of it"
 

@@ -79,6 +79,17 @@ def test_the_log_is_appended_to_and_left_in_order(job: Job, monkeypatch: pytest.
     assert (list(logging.getLogger().handlers), logging.getLogger().level) == before
 
 
+def test_no_garbage_is_looked_for_while_a_stage_is_imported(
+    job: Job, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "a_stage_to_import.py").write_text(
+        "import gc\nwhile_imported = gc.isenabled()\ndef run(job):\n    return f'{while_imported} {gc.isenabled()}'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(KINDS, "ingest", KINDS["ingest"]._replace(module="a_stage_to_import"))
+    assert InProcess().launch(job, -1) == "False True"
+
+
 def test_a_log_that_finds_no_room_ends_nothing_and_shows_no_traceback(
     job: Job, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
