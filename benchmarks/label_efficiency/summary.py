@@ -107,8 +107,8 @@ def _within(own: Sequence[Found], column: str) -> list[float] | None:
     # keyed by column and not by model, resamples are the same for every model of a seed: differences are paired
     drawn = []
     for seed in sorted({one.seed for one in own}):
-        first, *_, last = sorted((one for one in own if one.seed == seed), key=lambda one: one.round or 0)
-        drawn.append(last.drawn[column] - first.drawn[column])
+        rounds = sorted((one for one in own if one.seed == seed), key=lambda one: one.round or 0)
+        drawn.append(rounds[-1].drawn[column] - rounds[0].drawn[column])
     found = 100 * interval(drawn[0] if len(drawn) == 1 else mean_over_seeds(drawn, column))[:, METRICS.index(BASE)]
     return None if np.isnan(found).any() else [round(float(end), 2) for end in found]
 
