@@ -32,7 +32,7 @@ def network_of(network: str, path: Path) -> tuple[Any, list[float], list[float]]
     torch.manual_seed(0)
     model = timm.create_model(network)
     if path.is_file():
-        _, extra = model.load_state_dict(torch.load(path), strict=False)
+        _, extra = model.load_state_dict(torch.load(path, weights_only=True), strict=False)
         assert not extra
     return model, *(list(model.pretrained_cfg[name]) for name in ("mean", "std"))
 
@@ -62,7 +62,7 @@ def wilds_says(folder: Path, rows: Rows, network: str, checkpoint: Path) -> np.n
 
     model = timm.create_model(network, num_classes=len(rows.classes))
     last = model.pretrained_cfg["classifier"]
-    state = torch.load(checkpoint)["algorithm"]
+    state = torch.load(checkpoint, weights_only=True)["algorithm"]
     named = {name.removeprefix("model.").replace("featurizer.", "", 1): value for name, value in state.items()}
     model.load_state_dict({name.replace("classifier.", f"{last}.", 1): value for name, value in named.items()})
     return _said(model.eval(), folder, rows, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
