@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.beside_others.judge import images, network_of
 from benchmarks.beside_others.patches import read
-from benchmarks.label_efficiency.probes import THRESHOLD, chosen_strength, regression
+from benchmarks.label_efficiency.probes import THRESHOLD, chosen_strength, regression, scaled_by
 
 
 def features(folder: Path, network: str) -> np.ndarray:
@@ -35,8 +35,7 @@ def said(folder: Path, network: str) -> np.ndarray:
     rows, found = read(folder), features(folder, network)
     given = np.concatenate([rows.of("train"), rows.of("validation")])
     seen = np.concatenate([given, rows.of("pool")])
-    mean, spread = found[seen].mean(axis=0), found[seen].std(axis=0)
-    scaled = ((found - mean) / np.where(spread > 0, spread, 1)).astype(np.float64)
+    scaled = scaled_by(found, seen)
     strength = chosen_strength(scaled[given], rows.label[given], given)
     model = SelfTrainingClassifier(regression(strength), threshold=THRESHOLD, max_iter=10)
     model.fit(scaled[seen], rows.label[seen])

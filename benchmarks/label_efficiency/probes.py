@@ -61,8 +61,7 @@ def probe_cell(
     begun = time.monotonic()
     task = task_of(splits_dir, listing)
     seen = np.concatenate([task.labelled, task.pool])  # what may be looked at without labels
-    mean, spread = features[seen].mean(axis=0), features[seen].std(axis=0)
-    scaled = ((features - mean) / np.where(spread > 0, spread, 1)).astype(np.float64)
+    scaled = scaled_by(features, seen)
     strength = (
         0.0
         if method == "all_colours"
@@ -96,6 +95,13 @@ def probe_cell(
         row["random"], _ = judged(_at_random(task, listing, scaled, strength), "random")
     cell.keep(result, drawn)
     return result, drawn
+
+
+def scaled_by(features: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """(N, D) float64: mean 0 and deviation 1 over the rows `seen`, of what a probe may look at without labels."""
+    mean, spread = features[seen].mean(axis=0), features[seen].std(axis=0)
+    found: np.ndarray = ((features - mean) / np.where(spread > 0, spread, 1)).astype(np.float64)
+    return found
 
 
 def chosen_strength(features: np.ndarray, label: np.ndarray, group: np.ndarray) -> float:
