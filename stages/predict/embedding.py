@@ -32,15 +32,10 @@ class Tap:
     """Listens at the classifier of a network, or at those of an ensemble, whose embeddings stand side by side."""
 
     def __init__(self, network: torch.nn.Module) -> None:
-        self._heads = [_classifier(one) for one in getattr(network, "members", [network])]
-        self._heard: list[list[torch.Tensor]] = [[] for _ in self._heads]
-        for head, heard in zip(self._heads, self._heard, strict=True):
+        heads = _classifiers(network)
+        self._heard: list[list[torch.Tensor]] = [[] for _ in heads]
+        for head, heard in zip(heads, self._heard, strict=True):
             head.register_forward_pre_hook(_listener(heard))
-
-    @property
-    def width(self) -> int:
-        """Values a patch."""
-        return sum(_width(head) for head in self._heads)
 
     def take(self) -> torch.Tensor:
         """Of the batch that went through since last asked, averaged over its views: (B, width) float32."""
@@ -48,6 +43,11 @@ class Tap:
         for heard in self._heard:
             heard.clear()
         return found
+
+
+def embedding_width(network: torch.nn.Module) -> int:
+    """Values a patch that a `Tap` hears."""
+    return sum(_width(head) for head in _classifiers(network))
 
 
 def write_embeddings(path: Path, found: Embeddings) -> None:
@@ -76,6 +76,10 @@ def read_embeddings(path: Path) -> Embeddings:
     from data.hdf5 import read_arrays
 
     return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED))
+
+
+def _classifiers(network: torch.nn.Module) -> list[torch.nn.Linear | torch.nn.Conv2d]:
+    return [_classifier(one) for one in getattr(network, "members", [network])]
 
 
 def _classifier(network: torch.nn.Module) -> torch.nn.Linear | torch.nn.Conv2d:

@@ -24,7 +24,7 @@ from stages.input_size import feed_at
 from stages.job import Job
 from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
-from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Tap
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, embedding_width
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
 from stages.predict.merge import merge_embeddings, merge_scores
 from stages.predict.scoring import Asked, score
@@ -54,7 +54,7 @@ def run(job: Job) -> str:
     earlier = [network_of(card).eval() for _ in snapshots_of(job.inputs["teacher"])]
     for one, path in zip(earlier, snapshots_of(job.inputs["teacher"]), strict=True):
         one.load_state_dict(load_file(path), strict=True)
-    width = Tap(network).width if section.embeddings else 0
+    width = embedding_width(network) if section.embeddings else 0
     asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier), width)
     parts = {"pool": splits.pool, "validation": splits.validation.ids, "test": splits.test.ids}
     among = {**parts, "labelled": splits.labelled.ids}
@@ -86,7 +86,7 @@ def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wan
     network = first_network(as_section, len(splits.classes), images.kind, "predict.encoder").eval()
     feed_at(network, own.size_px)
     mean, std = normalisation(as_section, images.kind, (list(splits.mean), list(splits.std)))
-    asked = Asked(1, embeddings=Tap(network).width, style=width_of(network) if own.style else 0)
+    asked = Asked(1, embeddings=embedding_width(network), style=width_of(network) if own.style else 0)
     shards = _each(job, section, "encoder", (network, mean, std), images, wanted, asked)
     if shards is not None:
         merge_embeddings(job.out / OF_ENCODER, shards, "embeddings")

@@ -6,7 +6,7 @@ from data.network_input import NetworkInput
 from stages.input_size import feed_at
 from stages.networks import begun_network, create, network_kwargs
 from stages.predict.config import Encoder
-from stages.predict.embedding import Tap
+from stages.predict.embedding import embedding_width
 from stages.predict.style import width_of
 from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
 from stages.train.optimizer import parameter_groups
@@ -45,7 +45,7 @@ def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str
     feed_at(network, encoder.size_px)
     with torch.inference_mode():
         network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px))
-    width = Tap(network).width + (width_of(network) if encoder.style else 0)
+    width = embedding_width(network) + (width_of(network) if encoder.style else 0)
     return f"predict.encoder: {encoder.backbone}, {width:,} values a patch, {source}"
 
 
