@@ -16,6 +16,7 @@ from data.readers.synthetic import Synthetic
 
 DRAWN = "drawn"  # the set that needs no data
 QUALITY = 95
+CHAIN = "without-test.csv"
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def written(name: str, data: Path, setting: Setting, folder: Path) -> Rows:
 
     name: `drawn`, a set below `data` or a folder, of one folder a class. No two files are equal. Slides are not known,
     so that test patches share them with labelled ones. Raises FileNotFoundError without the set, ValueError where a
-    class has too few patches.
+    class has too few patches. Beside manifest.csv lies what the chain is given, the same without test.
     """
     if not (folder / "manifest.csv").is_file():
         table = io.StringIO()
@@ -65,6 +66,8 @@ def written(name: str, data: Path, setting: Setting, folder: Path) -> Rows:
                     (folder / path).write_bytes(content)
                     out.writerow([path, "" if split == "pool" else label, split])
         write_bytes(folder / "manifest.csv", table.getvalue().encode())
+    lines = (folder / "manifest.csv").read_text().splitlines(keepends=True)
+    write_bytes(folder / CHAIN, "".join(line for line in lines if not line.rstrip().endswith(",test")).encode())
     return read(folder)
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from benchmarks.beside_others import judge
 from benchmarks.beside_others.launch import STEPS
-from benchmarks.beside_others.patches import Rows
+from benchmarks.beside_others.patches import CHAIN, Rows
 from benchmarks.beside_others.setting import Setting
 from benchmarks.beside_others.shims import NETWORK, wilds_name
 from benchmarks.beside_others.wilds_set import NAME
@@ -84,7 +84,10 @@ def says(side: str, desk: Desk, into: Path) -> np.ndarray:
 
 
 def config(desk: Desk) -> dict[str, object]:
-    """Of our chain: nearly all of the pool is kept, and every student is the next teacher, as in WILDS."""
+    """Of our chain: nearly all of the pool is kept, and every student is the next teacher, as in WILDS.
+
+    Test patches are no part of it: no side sees them before its last model is judged.
+    """
     one = desk.setting
     network: dict[str, object] = {
         "backbone": one.network, "lr": one.lr, "weight_decay": one.weight_decay, "warmup": one.warmup,
@@ -105,9 +108,9 @@ def config(desk: Desk) -> dict[str, object]:
         "rounds": one.rounds,
         "data": {
             "size_px": one.size_px,
-            "sources": [{"kind": "manifest", "path": str(desk.folder / "manifest.csv"), "part": "split"}],
+            "sources": [{"kind": "manifest", "path": str(desk.folder / CHAIN), "part": "split"}],
         },
-        "splits": {"labels": "all", "duplicates": "drop"},
+        "splits": {"labels": "all", "test": 0, "duplicates": "drop"},
         "teacher": network | teacher,
         "predict": {"views": 1},
         "select": {"rule": "threshold", "tau": TAU},

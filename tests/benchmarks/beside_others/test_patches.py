@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from benchmarks.beside_others.patches import DRAWN, read, written
+from benchmarks.beside_others.patches import CHAIN, DRAWN, read, written
 from tests.benchmarks.beside_others.folders import SMALL, classes
 
 
@@ -31,6 +31,13 @@ def test_what_is_written_stays(tmp_path: Path) -> None:
     first = written("set", classes(tmp_path), SMALL, tmp_path / "out")
     again = written("no such set", tmp_path, SMALL, tmp_path / "out")
     assert again.paths == first.paths == read(tmp_path / "out").paths
+
+
+def test_the_chain_is_given_all_but_test(tmp_path: Path) -> None:
+    written("set", classes(tmp_path), SMALL, tmp_path / "out")
+    every, given = ((tmp_path / "out" / name).read_text().splitlines() for name in ("manifest.csv", CHAIN))
+    assert given == [line for line in every if not line.endswith(",test")]
+    assert len(every) - len(given) == 2 * SMALL.test
 
 
 def test_copies_count_once(tmp_path: Path) -> None:
