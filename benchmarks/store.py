@@ -1,9 +1,10 @@
 """How fast patches come out of the store, beside the plainest way to read the same bytes.
 
-    python -m benchmarks.store            # about a minute, 1 GB of temporary disk
+    python -m benchmarks.store            # some minutes, 1 GB of temporary disk
 
 Prints patches/s for random access (one process, warm cache), each the median of five runs taken in turns with its
-baseline, and their ratio; then opening time and a loader worker's own memory for a store of a million patches.
+baseline, and their ratio; then opening time of a store of a million patches, and a loader worker's own memory over an
+epoch of all of them in random order.
 """
 
 import argparse
@@ -93,15 +94,16 @@ def own_memory() -> dict[str, int]:
     return {"uss": kb["Private_Clean"] + kb["Private_Dirty"], "written": kb["Private_Dirty"]}
 
 
-def _worker(store: PatchStore, touch: int) -> list[dict[str, int]]:
-    n = len(store)
-    rows = np.random.default_rng(2).integers(0, n, touch)
-    ids = store.ids[rows]
+def _worker(store: PatchStore) -> list[dict[str, int]]:
+    """Memory before an epoch of all patches in random order, and after each tenth of it."""
+    order = np.random.default_rng(2).permutation(len(store))
     store.pixels(0)
-    before = own_memory()
-    for row in store.rows(ids):
-        store.pixels(int(row))
-    return [before, own_memory()]
+    found = [own_memory()]
+    for part in np.array_split(order, 10):
+        for row in store.rows(store.ids[part]):
+            store.pixels(int(row))
+        found.append(own_memory())
+    return found
 
 
 def a_million() -> None:
@@ -118,12 +120,12 @@ def a_million() -> None:
                 store.pixels(n - 1)
                 times.append(time.perf_counter() - started)
             with multiprocessing.get_context("spawn").Pool(2) as pool:
-                (before, after), _ = pool.starmap(_worker, [(store, 100_000)] * 2, chunksize=1)
+                (before, *after), _ = pool.starmap(_worker, [(store,)] * 2, chunksize=1)
             print(f"{n:>9,} patches of 8 px: written and verified in {wrote:.1f} s, "
                   f"opened in {statistics.median(times) * 1000:.1f} ms")  # fmt: skip
             for name, words in (("written", "a worker's own memory"), ("uss", "the same with file pages only it maps")):
-                print(f"          {words}: {before[name] / 1024:.1f} MB, after 100,000 random patches "
-                      f"{after[name] / 1024:.1f} MB")  # fmt: skip
+                mib = [f"{one[name] / 1024:.1f}" for one in (before, *after)]
+                print(f"          {words}, MiB, before an epoch and after each tenth of it: {' '.join(mib)}")
 
 
 if __name__ == "__main__":
