@@ -36,6 +36,7 @@ from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import in_batches
 from stages.networks import first_network
+from stages.predict.folding import folded
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.progress import StageProgress
@@ -142,7 +143,7 @@ def training(setting: Setting, images: Images, folder: Path, profiler: SimplePro
 
 def labelling(setting: Setting, images: Images, folder: Path) -> Spent:
     """What the stage `predict` does between reading its inputs and merging its shards."""
-    network = first_network(setting.section, CLASSES, images.kind, setting.work)
+    network = folded(first_network(setting.section, CLASSES, images.kind, setting.work).eval())
     count = setting.batch_size * (setting.steps + WARM)
     rows = np.arange(count) % len(images.store)
     asked, watch = Asked(views=1), Stopwatch(setting.steps, setting.cuda)

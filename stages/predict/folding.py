@@ -30,6 +30,7 @@ def folded(network: nn.Module) -> nn.Module:
     """A copy of a network in eval mode without the normalisations that can be folded; itself where none can.
 
     One can where it has running statistics, nothing else reads what its convolution gives, and neither is used twice.
+    Not for a network that is read on the way (`stages.predict.style`): there something may have moved.
     """
     pairs = _pairs(network)
     if not pairs:

@@ -18,7 +18,6 @@ from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
 from stages.memory import sizes_named
 from stages.predict.embedding import Tap
-from stages.predict.folding import folded
 from stages.predict.mc_dropout import deviation
 from stages.predict.style import styled
 
@@ -77,11 +76,9 @@ def log_probs(network: torch.nn.Module, image: torch.Tensor, views: int) -> torc
 class _Scorer(pl.LightningModule):
     def __init__(self, network: torch.nn.Module, mean: list[float], std: list[float], asked: Asked) -> None:
         super().__init__()
-        network = network.eval()
-        # a style is read on the way through the network, where folding may have moved something
-        self.network, self.asked = network if asked.style else folded(network), asked
+        self.network, self.asked = network.eval(), asked
         self.tap = Tap(self.network) if asked.embeddings else None
-        self.earlier = torch.nn.ModuleList(folded(one.eval()) for one in asked.earlier)
+        self.earlier = torch.nn.ModuleList(asked.earlier).eval()
         self.register_buffer("mean", torch.tensor(mean).view(-1, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(-1, 1, 1))
 

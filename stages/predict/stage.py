@@ -25,6 +25,7 @@ from stages.job import Job
 from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, embedding_width
+from stages.predict.folding import folded
 from stages.predict.mc_dropout import rebuilt, refuse_unmoved
 from stages.predict.merge import merge_embeddings, merge_scores
 from stages.predict.scoring import Asked, score
@@ -55,11 +56,12 @@ def run(job: Job) -> str:
     for one, path in zip(earlier, snapshots_of(job.inputs["teacher"]), strict=True):
         one.load_state_dict(load_file(path), strict=True)
     width = embedding_width(network) if section.embeddings else 0
-    asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), tuple(earlier), width)
+    states = tuple(folded(one) for one in earlier)
+    asked = Asked(section.views, section.mc_passes, seed_of(job.seed, job.address), states, width)
     parts = {"pool": splits.pool, "validation": splits.validation.ids, "test": splits.test.ids}
     among = {**parts, "labelled": splits.labelled.ids}
     wanted = np.concatenate(list((among if section.embeddings else parts).values()))
-    shards = _each(job, section, "shards", (network, card.mean, card.std), images, wanted, asked)
+    shards = _each(job, section, "shards", (folded(network), card.mean, card.std), images, wanted, asked)
     if section.encoder is not None and job.round == 0:
         _embed(job, section, images, splits, np.concatenate(list(among.values())))
     if shards is None:

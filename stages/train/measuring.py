@@ -10,6 +10,7 @@ from data.labels import GivenLabels
 from stages import quality
 from stages.job import Job
 from stages.judged import Judged, groups_of, write_judged
+from stages.predict.folding import folded
 from stages.predict.scoring import score_all
 from stages.train.task import Task
 
@@ -18,11 +19,12 @@ Statistics = tuple[list[float], list[float]]
 
 
 def measure(job: Job, task: Task, model: torch.nn.Module, stats: Statistics) -> dict[str, Any]:
-    """The figures of metrics.json; writes validation.h5 where there is a validation split."""
+    """The figures of metrics.json; writes validation.h5 where there is a validation split. model: in eval mode."""
+    scorer = folded(model)
 
     def log_probs(ids: np.ndarray) -> np.ndarray:
         size = 4 * task.section.batch_size
-        return score_all(model, *stats, task.images, ids, views=1, batch_size=size, hardware=job.hardware)
+        return score_all(scorer, *stats, task.images, ids, views=1, batch_size=size, hardware=job.hardware)
 
     def judged(given: GivenLabels) -> tuple[np.ndarray, dict[str, Any] | None]:
         if len(given) == 0:
