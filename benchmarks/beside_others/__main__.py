@@ -42,6 +42,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--weights", type=Path, help="ImageNet weights under timm's names; default: beside the sets")
     parser.add_argument("--only", nargs="+", choices=SIDES, default=list(SIDES))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--kills", type=int, help="turns in which all are killed, too; default: all")
     parser.add_argument("--wilds-workers", type=int, default=0, help="loader processes of WILDS, as --workers of ours")
     parser.add_argument("--into", type=Path, default=ROOT / "runs" / "beside_others")
     parser.add_argument("--table-from", type=Path)
@@ -75,7 +76,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what runs ends with this process
     os.chdir(ROOT)  # where `-m benchmarks...` is found by all that is started
     kept = Kept(into / "turns.json", {"set": args.set, "wilds_workers": args.wilds_workers} | asdict(setting))
-    measure(desk, kept, args.only, args.repeats, into, _say)
+    kills = args.repeats if args.kills is None else min(args.kills, args.repeats)
+    measure(desk, kept, args.only, args.repeats, kills, into, _say)
     print(table(kept.turns))
     return 0
 

@@ -60,18 +60,17 @@ class Kept:
 
 
 def measure(
-    desk: Desk, kept: Kept, sides: Sequence[str], repeats: int, into: Path, say: Callable[[Turn], None]
+    desk: Desk, kept: Kept, sides: Sequence[str], repeats: int, kills: int, into: Path, say: Callable[[Turn], None]
 ) -> None:
-    """What is missing of so many turns: first all sides undisturbed, then all of them killed at half of that time."""
-    for turn in range(repeats):
-        for killed in (False, True):
-            for side in sides:
-                if kept.find(side, turn, killed):
-                    continue
-                whole = kept.find(side, turn, False)
-                one = measured(desk, side, turn, whole.clock_s / 2 if killed and whole else None, into / "at-work")
-                kept.add(one)
-                say(one)
+    """What is missing: all undisturbed, in so many turns; then, in `kills`, killed at half of that turn's time."""
+    for turn, killed in [*((turn, False) for turn in range(repeats)), *((turn, True) for turn in range(kills))]:
+        for side in sides:
+            if kept.find(side, turn, killed):
+                continue
+            whole = kept.find(side, turn, False)
+            one = measured(desk, side, turn, whole.clock_s / 2 if killed and whole else None, into / "at-work")
+            kept.add(one)
+            say(one)
 
 
 def measured(desk: Desk, side: str, turn: int, kill_after_s: float | None, into: Path) -> Turn:

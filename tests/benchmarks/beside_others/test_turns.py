@@ -19,20 +19,22 @@ def fake(desk: Desk, side: str, turn: int, kill_after_s: float | None, into: Pat
     return Turn(side, turn, kill_after_s, 10.0, 1.0, 100.0, 8, 0.5)
 
 
-def test_sides_take_turns_and_are_killed_at_half_of_their_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sides_take_turns_and_then_are_killed_at_half_of_their_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(turns, "measured", fake)
     kept = Kept(tmp_path / "turns.json", {})
-    measure(DESK, kept, ["ours", "wilds"], 2, tmp_path, lambda _: None)
+    measure(DESK, kept, ["ours", "wilds"], 2, 1, tmp_path, lambda _: None)
     order = [(one.side, one.killed_s) for one in kept.turns]
-    assert order == 2 * [("ours", None), ("wilds", None), ("ours", 5.0), ("wilds", 5.0)]
+    assert order == 2 * [("ours", None), ("wilds", None)] + [("ours", 5.0), ("wilds", 5.0)]
     assert turns_of(tmp_path / "turns.json") == kept.turns
 
 
 def test_what_is_there_is_not_measured_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "measured", fake)
-    measure(DESK, Kept(tmp_path / "turns.json", {}), ["ours"], 1, tmp_path, lambda _: None)
+    measure(DESK, Kept(tmp_path / "turns.json", {}), ["ours"], 1, 1, tmp_path, lambda _: None)
     said: list[Turn] = []
-    measure(DESK, Kept(tmp_path / "turns.json", {}), ["ours", "wilds"], 1, tmp_path, said.append)
+    measure(DESK, Kept(tmp_path / "turns.json", {}), ["ours", "wilds"], 1, 1, tmp_path, said.append)
     assert [one.side for one in said] == ["wilds", "wilds"]
 
 
