@@ -96,10 +96,9 @@ def seconds(step: Step) -> float:
     return time.perf_counter() - began
 
 
-def main(words: list[str] | None = None) -> int:
-    """Print the table."""
-    doc = __doc__ or ""
-    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+def parsed(words: list[str] | None = None) -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--backbones", nargs="+", default=["tf_efficientnet_lite0", "resnet10t"])
     parser.add_argument("--work", nargs="+", choices=("student", "labelling"), default=["student", "labelling"])
     parser.add_argument("--size-px", type=int, default=96)
@@ -108,19 +107,15 @@ def main(words: list[str] | None = None) -> int:
     parser.add_argument("--threads", type=int, default=0)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--precision", choices=("32", "bf16"), default="32")
-    args = parser.parse_args(words)
+    return parser.parse_args(words)
+
+
+def main(words: list[str] | None = None) -> int:
+    """Print the table."""
+    args = parsed(words)
     prepare(Hardware(device=args.device, precision=args.precision, threads=args.threads))
-    names = [
-        "work",
-        "backbone",
-        "written, patches/s",
-        "folded",
-        "compiled",
-        "folding",
-        "compiling",
-        "to begin, s",
-        "earned after",
-    ]
+    names = ["work", "backbone", "as written, patches/s", "folded", "compiled"]
+    names += ["folding", "compiling", "to begin, s", "earned after"]
     print("| " + " | ".join(names) + " |")
     print("|" + "---|" * len(names))
     for backbone in args.backbones:
