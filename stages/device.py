@@ -3,6 +3,7 @@
 import logging
 import os
 import warnings
+from functools import cache
 from typing import Any
 
 import torch
@@ -43,6 +44,8 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
     else:
         keep_freed_memory()
+        if hardware.precision == "bf16" and not has_bf16():
+            _warn_of_bf16()
     return {
         "accelerator": "gpu" if use_cuda else "cpu",
         "devices": [local_rank() % torch.cuda.device_count()] if use_cuda else 1,
@@ -53,6 +56,17 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
         # inside a SLURM job Lightning would take over SIGUSR1 and requeue by itself
         "plugins": [LightningEnvironment()],
     }
+
+
+def has_bf16() -> bool:
+    """Whether this processor computes in bf16, and does not only imitate it."""
+    # as torch's own compiler asks
+    return bool(torch._C._has_mkldnn) and bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
+@cache  # once a process: a chain prepares anew for every training and labelling
+def _warn_of_bf16() -> None:
+    LOG.warning("--precision bf16: this processor has no arithmetic for it and takes several times as long as with 32")
 
 
 def device_of(flags: dict[str, Any]) -> torch.device:
