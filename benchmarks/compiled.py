@@ -11,6 +11,7 @@ today, the seconds of the first compiled step beyond a later one, and after how 
 
 import argparse
 import os
+import statistics
 import time
 from collections.abc import Callable
 
@@ -31,7 +32,7 @@ Step = Callable[[], None]
 
 
 def steps(args: argparse.Namespace, backbone: str, work: str) -> dict[str, Step]:
-    """Name -> one step; the last but one is what the chain does, the last the same compiled."""
+    """Name -> one step, in this order: as written, folded (a labelling), compiled. The last but one is the chain's."""
     section = TeacherConfig(backbone=backbone)
     kind = NetworkInput("rgb8", args.size_px)
     network = first_network(section, CLASSES, kind, work).to(args.device)
@@ -77,8 +78,8 @@ def row(args: argparse.Namespace, backbone: str, work: str) -> str:
     for _ in range(args.repeats):
         for name, step in turns.items():
             each[name].append(args.batch_size / seconds(step))
-    middle = {name: sorted(rates)[len(rates) // 2] for name, rates in each.items()}
-    now = "folded" if "folded" in turns else "written"
+    middle = {name: statistics.median(rates) for name, rates in each.items()}
+    now = list(turns)[-2]
     begins = first["compiled"] - args.batch_size / middle["compiled"]
     saved = 1 / middle[now] - 1 / middle["compiled"]
     cells = [

@@ -7,11 +7,11 @@
 
 Ours is the code of the stages over a real store of JPEG patches: `student` with strong and `teacher` with weak noise,
 batches drawn, decoded and disturbed, averaged weights, checks, curves and progress, and of a checkpoint the share that
-falls on these steps where one is made every 100; validation, which is other work, is left out. `labelling` scores and
-writes shards. Bare is the same network, loss and optimiser on one batch that lies ready. They take turns in one
-process; printed are patches/s of both, the median of --repeats with its quartiles, the ratio of the medians, and the
-same ratio in seconds of the processor, which says more on a machine that does other things as well (loader processes
-are not in it). --profile: where the time of a training's step goes.
+falls on these steps where one is made every 100; validation, which is other work, is left out. `labelling` folds
+normalisations, scores and writes shards. Bare is the network as written, the same loss and optimiser, on one batch that
+lies ready. They take turns in one process; printed are patches/s of both, the median of --repeats with its quartiles,
+the ratio of the medians, and the same ratio in seconds of the processor, which says more on a machine that does other
+things as well (loader processes are not in it). --profile: where the time of a training's step goes.
 """
 
 import argparse

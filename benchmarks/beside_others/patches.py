@@ -16,7 +16,7 @@ from data.readers.synthetic import Synthetic
 
 DRAWN = "drawn"  # the set that needs no data
 QUALITY = 95
-CHAIN = "without-test.csv"
+CHAIN = "without-test.csv"  # the manifest that the chain is given
 
 
 @dataclass(frozen=True)

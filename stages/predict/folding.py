@@ -1,7 +1,7 @@
 """Batch normalisation folded into the convolution before it: for scoring, the same function with less to compute.
 
 With running statistics a normalisation is one factor and one shift a channel, which the convolution can apply by
-itself. On a CPU this spares a tenth to a fifth of a pass (`benchmarks.compiled`). Scores differ by rounding.
+itself. On a CPU some tenth more patches a second are scored (`benchmarks.compiled`). Scores differ by rounding.
 """
 
 import copy
