@@ -29,11 +29,12 @@ class Scores:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def probs(self, temperature: float = 1.0) -> np.ndarray:
-        """softmax(log_probs / temperature): (N, C) float32, rows sum to 1."""
+    def probs(self, temperature: float | np.ndarray = 1.0) -> np.ndarray:
+        """softmax(log_probs / temperature), one or (N,): (N, C) float32, rows sum to 1."""
+        each = np.broadcast_to(temperature, len(self))
         probs = np.empty(self.log_probs.shape, np.float32)
         for rows in blocks(len(self)):
-            probs[rows] = softmax_columns(self.log_probs[rows], temperature).T
+            probs[rows] = softmax_columns(self.log_probs[rows], each[rows]).T
         return probs
 
     def without(self, ids: np.ndarray) -> "Scores":
@@ -69,14 +70,14 @@ def found_in(ids: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, np.ndarra
     return there, at[there]
 
 
-def softmax_columns(log_probs: np.ndarray, temperature: float) -> np.ndarray:
-    """softmax(log_probs / temperature), a class a row: (N, C) float16 -> (C, N) float32.
+def softmax_columns(log_probs: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """softmax(log_probs / temperature), one or (N,), a class a row: (N, C) float16 -> (C, N) float32.
 
     In this order of memory every step runs along patches, not along a handful of classes, which is several times as
     fast; each value is what the plain formula, row by row, gives, to the last bit.
     """
     columns: np.ndarray = np.ascontiguousarray(log_probs.T).astype(np.float32)
-    columns /= np.float32(temperature)
+    columns /= np.asarray(temperature, np.float32)
     columns -= columns.max(axis=0, initial=-np.inf)
     np.exp(columns, out=columns)
     columns /= _added(columns)

@@ -1,7 +1,7 @@
 """One round on the page: its figures, charts and galleries."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -99,7 +99,7 @@ def _reliability(run: Run, now: Round) -> Markup | None:
     scores = now.held_out("validation")
     rows = np.searchsorted(scores.ids, given.ids)
     found = []
-    for belief in (Belief(1.0), Belief(now.belief.temperature)):
+    for belief in (Belief(1.0), replace(now.belief, weights=None)):
         probs = belief.of(scores)[rows]
         found.append(measures.reliability(probs.max(axis=1), probs.argmax(axis=1) == given.label))
     return charts.reliability_chart(*found)

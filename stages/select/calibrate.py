@@ -1,12 +1,37 @@
 """Temperature scaling: make the confidence of a model mean what it says, on labels a human gave (Guo et al. 2017)."""
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from data.labels import GivenLabels
 from stages.quality import nll
 from stages.scores import Scores
+from stages.select.evidence import top_class
 
 LOWEST, HIGHEST = 0.05, 20.0
+FEW = 5  # labels: how much the figure of all classes counts beside those of one
+
+
+@dataclass(frozen=True)
+class Told:
+    """What given labels were taken for by the others.
+
+    said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
+    """
+
+    said: np.ndarray
+    right: np.ndarray
+
+    @property
+    def accuracy(self) -> float:
+        """The share that was told right."""
+        return float(self.right.sum() / self.said.sum())
+
+    def precision(self) -> np.ndarray:
+        """How often each class is right where it is told, with FEW labels of the mean class beside its own: (C,)."""
+        shrunk: np.ndarray = (self.right + FEW * self.accuracy) / (self.said + FEW)
+        return shrunk
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:
@@ -42,9 +67,25 @@ def matched_temperature(scores: Scores, accuracy: float) -> float:
     return round(float(np.exp((low + high) / 2)), 4)
 
 
-def log_softmax(log_probs: np.ndarray, temperature: float) -> np.ndarray:
-    """log(softmax(log_probs / temperature)): (N, C) float64."""
-    logits = log_probs.astype(np.float64) / temperature
+def class_temperatures(scores: Scores, told: Told) -> tuple[float, ...]:
+    """A temperature in [0.05, 20] for the patches of each best class: (C,). None changes which class is the best.
+
+    Their mean highest probability becomes the precision of that class, all of these by one factor such that the mean
+    over all patches is the accuracy. One temperature alone believes the rarer classes too much: labels that spread
+    alike from all classes find too many patches of them.
+    """
+    best, precision = top_class(scores.log_probs)[0], told.precision()
+    shares = np.bincount(best, minlength=len(precision)) / max(len(best), 1)
+    wanted = precision * told.accuracy / max(float(shares @ precision), 1e-12)
+    each = (Scores(scores.ids[best == k], scores.log_probs[best == k]) for k in range(len(precision)))
+    return tuple(
+        matched_temperature(own if len(own) else scores, float(share)) for own, share in zip(each, wanted, strict=True)
+    )
+
+
+def log_softmax(log_probs: np.ndarray, temperature: float | np.ndarray) -> np.ndarray:
+    """log(softmax(log_probs / temperature)), one or (N,): (N, C) float64."""
+    logits = log_probs.astype(np.float64) / np.reshape(temperature, (-1, 1))
     logits -= logits.max(axis=1, keepdims=True, initial=-np.inf)
     result: np.ndarray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     return result

@@ -13,6 +13,7 @@ from data.splits import Splits
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings
 from stages.scores import Scores, read_scores
+from stages.select.calibrate import Told
 from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded, standardised
 
 FILE = "believed.h5"
@@ -46,7 +47,7 @@ class Graph:
         said = self._along(list(self._sources)).propagated(self._rows(given.ids), _codes(given), self._classes)
         return Scores(ids, np.log(said[self._rows(ids)]).astype(np.float16))
 
-    def accuracy(self, labelled: np.ndarray, pool: np.ndarray) -> float | None:
+    def told(self, labelled: np.ndarray, pool: np.ndarray) -> Told | None:
         """How often the pool is told right, as far as given labels can say without validation; None: too few of them.
 
         labelled, pool: the group (patient, slide) of each labelled patch (L,) and of each pool patch (N,).
@@ -61,15 +62,20 @@ class Graph:
         found = []
         for names in [list(self._sources), *([without] if without and len(without) < len(self._sources) else [])]:
             each = (near, np.arange(len(labelled))), (1 - near, labelled)
-            told = [(share, self._told_right(names, group)) for share, group in each if share > 0]
-            known = [(share, right) for share, right in told if right is not None]
+            told = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
+            known = [(share, shares) for share, shares in told if shares is not None]
             if not known:
                 return None
-            found.append(sum(share * right for share, right in known) / sum(share for share, _ in known))
-        return sum(found) / len(found)
+            weights, told_each = zip(*known, strict=True)
+            found.append(np.average(told_each, axis=0, weights=weights))
+        said, right = np.mean(found, axis=0) * len(labelled)
+        return Told(said, right)
 
-    def _told_right(self, names: list[str], group: np.ndarray) -> float | None:
-        """The share of given labels that other folds tell right, whole groups (L,) in a fold; None: no such folds."""
+    def _by_folds(self, names: list[str], group: np.ndarray) -> np.ndarray | None:
+        """What other folds tell given labels to be, whole groups (L,) in a fold; None: no such folds.
+
+        (2, C): the share of labels told to be each class, and the share of them all that is so and right.
+        """
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         given = self._splits.labelled
@@ -83,12 +89,12 @@ class Graph:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
             drawn = list(folds.split(rows, label, group))
-        right: list[np.ndarray] = []
+        told = np.zeros((2, self._classes))
         for others, own in drawn:
             if len(np.unique(label[others])) == len(np.unique(label)):
-                said = graph.told(rows[others], label[others], self._classes, rows[own])
-                right.append(said.argmax(axis=1) == label[own])
-        return float(np.concatenate(right).mean()) if right else None
+                said = graph.told(rows[others], label[others], self._classes, rows[own]).argmax(axis=1)
+                told += [np.bincount(of, minlength=self._classes) for of in (said, said[said == label[own]])]
+        return told / told[0].sum() if told.any() else None
 
     @cached_property
     def _inside(self) -> np.ndarray:

@@ -42,7 +42,7 @@ def record(
         "rule": rule.rule,
         "classes": list(beliefs.classes),
         **belief.plain(),
-        "calibration": calibration(validation, beliefs.validation_label, belief.temperature),
+        "calibration": calibration(validation, beliefs.validation_label, belief.temperatures(validation)),
         "pool": len(evidence),
         "unit": unit,
         "total": figures(beliefs),
@@ -57,8 +57,10 @@ def record(
     }
 
 
-def calibration(validation: Scores, given: np.ndarray, temperature: float) -> dict[str, float | int | None] | None:
-    """What the temperature did on the validation patches, whose labels are `given` (V,); None without any."""
+def calibration(
+    validation: Scores, given: np.ndarray, temperature: float | np.ndarray
+) -> dict[str, float | int | None] | None:
+    """What the temperature, one or (V,), did on validation, whose labels are `given` (V,); None without any."""
     if not len(given):
         return None
     right = validation.log_probs.argmax(axis=1) == given

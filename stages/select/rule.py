@@ -29,7 +29,11 @@ class Rule(Section):
 
     rule: str
     calibrate: Annotated[
-        bool, Field(description="scale the scores by a temperature fitted on validation before comparing them")
+        bool,
+        Field(
+            description="scale the scores before comparing them, by a temperature fitted on validation; with propagate "
+            "and few labels to validate, by one a class, from the given labels told by each other"
+        ),
     ] = True
     align: Annotated[
         Literal["none", "uniform", "labelled"],

@@ -19,7 +19,7 @@ from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, found_in, read_scores, write_scores
 from stages.select.belief import Believed, fit_belief
-from stages.select.calibrate import matched_temperature, rows_of
+from stages.select.calibrate import rows_of
 from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut, Probs
 from stages.select.figures import Beliefs, Kept
@@ -58,18 +58,17 @@ def run(job: Job) -> str:
 
     labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
     table = PatchStore(job.inputs["store"] / "patches.h5").table()
-    temperature, deciding = None, splits.deciding
+    told, deciding = None, splits.deciding
     if rule.propagate is not None:
         graph = Graph(job, rule.propagate, splits, pool.ids)
         pool, validation = graph.scores(pool.ids).beside(pool), graph.scores(validation.ids)
         write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
         if rule.calibrate and len(deciding) < ENOUGH:
             groups = (groups_of(table, ids) for ids in (splits.labelled.ids, pool.ids))
-            accuracy = graph.accuracy(*groups)
-            temperature = None if accuracy is None else matched_temperature(pool, accuracy)
+            told = graph.told(*groups)
     # a fold judges the models of this chain: it has no part in what they learn
     heard = validation if splits.fold is None else validation.without(validation.ids)
-    belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, temperature)
+    belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, told)
     past = read_past(job, reviewed.ids)
     opinions: list[Probs] = [Believed(belief, one) for one in pool.others()]
     evidence = Evidence(

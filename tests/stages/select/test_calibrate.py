@@ -1,5 +1,7 @@
 """Temperature: never worse on what it was fitted to, never another answer."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,16 @@ from scipy.special import log_softmax as reference
 from data.labels import GivenLabels
 from stages.quality import nll
 from stages.scores import Scores
-from stages.select.calibrate import HIGHEST, LOWEST, fit_temperature, log_softmax, matched_temperature
+from stages.select.belief import Belief
+from stages.select.calibrate import (
+    HIGHEST,
+    LOWEST,
+    Told,
+    class_temperatures,
+    fit_temperature,
+    log_softmax,
+    matched_temperature,
+)
 
 
 def case(seed, n=400, c=5, sharpness=1.0):
@@ -72,3 +83,51 @@ def test_confidence_is_brought_to_an_accuracy(accuracy):
 def test_an_accuracy_out_of_reach_ends_at_the_limit():
     flat = Scores(np.arange(3, dtype=np.uint64), np.zeros((3, 2), np.float16))
     assert matched_temperature(flat, 0.9) == pytest.approx(LOWEST, rel=0.01)
+
+
+def told(*each):
+    """Of each class: labels told to be it, and those of them that are."""
+    said, right = np.array(each, float).T
+    return Told(said, right)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(0, 10_000), st.integers(1, 60), st.integers(1, 60))
+def test_no_class_changes_for_having_a_temperature_of_its_own(seed, many, few):
+    scores, _ = case(seed, c=2)
+    belief = Belief(1.0, class_temperatures(scores, told((many, many * 0.9), (few, few * 0.6))))
+    assert np.array_equal(belief.of(scores).argmax(axis=1), belief.best(scores))
+    assert np.array_equal(belief.best(scores), Belief(1.0).best(scores))
+
+
+def test_each_class_is_believed_as_often_as_it_is_told_right():
+    """Of a class that is nearly always right and one told too often, one temperature knows but the mean."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(0, 1.5, (4000, 2))
+    scores = Scores(np.arange(4000, dtype=np.uint64), log_softmax(logits, 1.0).astype(np.float16))
+    of_labels = told((500, 475), (500, 300))
+    belief = Belief(1.0, class_temperatures(scores, of_labels))
+    best, sure = belief.best(scores), belief.of(scores).max(axis=1)
+    assert sure.mean() == pytest.approx(of_labels.accuracy, abs=0.01)
+    assert [sure[best == k].mean() for k in (0, 1)] == pytest.approx([0.95, 0.6], abs=0.02)
+    even = Scores.probs(scores, matched_temperature(scores, of_labels.accuracy)).max(axis=1)
+    assert even[best == 1].mean() > 0.7
+
+
+def test_of_a_class_with_few_labels_the_others_tell_most():
+    # one label told to be the rarer class, and wrong: it is not believed to be wrong always
+    assert told((40, 36), (1, 0)).precision()[1] == pytest.approx(5 * (36 / 41) / 6)
+    assert told((400, 360), (400, 200)).precision() == pytest.approx([0.9, 0.5], abs=0.01)
+
+
+def test_a_class_that_nothing_is_told_to_be_has_the_temperature_of_all():
+    scores = Scores(np.arange(3, dtype=np.uint64), np.log([[0.9, 0.05, 0.05], [0.2, 0.7, 0.1], [0.8, 0.1, 0.1]]))
+    found = class_temperatures(scores, told((4, 4), (4, 3), (0, 0)))
+    assert len(found) == 3
+    assert all(LOWEST <= one <= HIGHEST for one in found)
+
+
+def test_a_belief_is_read_back_as_it_was_written(tmp_path):
+    for belief in (Belief(0.7), Belief(0.7, (0.5, 1.25)), Belief(1.0, (0.5, 2.0), (1.0, 3.0), "uniform", 0.5)):
+        (tmp_path / "quality.json").write_text(json.dumps(belief.plain()))
+        assert Belief.load(tmp_path) == belief

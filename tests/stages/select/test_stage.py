@@ -260,17 +260,40 @@ def test_scores_of_other_patches_are_refused(world):
     assert refusal.value.code == ExitCode.MISMATCH
 
 
-def test_works_without_validation(world):
+def without_validation(world, rarer=None):
+    """Splits of the same patches whose validation is left out, and of the class `rarer` six patches of seven."""
     splits = world.root / "bare"
     splits.mkdir()
-    split = np.where(world.drawn.split == SPLITS.index("validation"), SPLITS.index("unused"), world.drawn.split)
+    out = (world.drawn.split == SPLITS.index("validation")) | ((world.truth == rarer) & (np.arange(N) % 7 > 0))
+    split = np.where(out, SPLITS.index("unused"), world.drawn.split)
     bare = Assignment(world.drawn.ids, split.astype(np.int8), world.truth, CLASSES, "slide", ())
     write_splits(splits, bare, [0.5], [0.1])
     world.drawn = bare
+    return splits
+
+
+def test_works_without_validation(world):
+    splits = without_validation(world)
     one = job(world, predict(world, "predict"), "select", splits=splits)
     stage.run(one)
     found = quality(one.out)
     assert (found["temperature"], found["calibration"], found["total"]["calibration_error"]) == (1, None, None)
+    assert found["temperatures"] is None
+
+
+def test_where_nothing_validates_labels_say_how_often_each_class_is_right(world):
+    """The rarer class is told too often, and believed no more than it deserves."""
+    splits = without_validation(world, rarer=2)
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER, right=0.5)
+    one = job(world, predicted, "select", splits=splits, rule="threshold", tau=0.01, propagate={})
+    stage.run(one)
+    assert len(quality(one.out)["temperatures"]) == len(CLASSES)
+    kept = read_selection(one.out / "selection.parquet")
+    right = kept.label == world.truth[np.searchsorted(world.drawn.ids, kept.ids)]
+    found = [(kept.confidence[kept.label == k].mean(), right[kept.label == k].mean()) for k in range(len(CLASSES))]
+    for believed, so in found:
+        assert believed == pytest.approx(so, abs=0.12)
 
 
 def test_alignment_comes_after_the_temperature_and_is_recorded(world):
@@ -447,7 +470,7 @@ def test_labels_say_how_often_the_pool_is_told_right(world):
         said = graph.scores(splits.pool).log_probs.argmax(1)
         truth = world.truth[np.searchsorted(world.drawn.ids, splits.pool)]
         alone = np.arange(N)[:, None] * 2
-        found = graph.accuracy(alone[: len(splits.labelled), 0], alone[: len(splits.pool), 0] + 1)
+        found = graph.told(alone[: len(splits.labelled), 0], alone[: len(splits.pool), 0] + 1).accuracy
         assert found == pytest.approx((said == truth).mean(), abs=0.12)
 
 
