@@ -119,8 +119,14 @@ def _round(one: dict[str, Any]) -> list[str]:
 
 
 def _beside(quality: dict[str, Any]) -> list[str]:
-    """Alignment and negative labels, where the rule of the round has them."""
+    """What labels say of each other, alignment and negative labels, where the round has them."""
     lines = []
+    if told := quality.get("told"):
+        each = ", ".join(
+            f"{printable(str(row['class']))} {percent(one['precision'])} of {one['told']:.0f}"
+            for row, one in zip(quality["per_class"], told["per_class"], strict=True)
+        )
+        lines.append(f"  {told['labels']} labels told by each other: {percent(told['accuracy'])} right; told as {each}")
     if alignment := quality.get("alignment"):
         weights = " ".join(f"{weight:.2f}" for weight in alignment["weights"])
         target = "equal shares" if alignment["target"] == "uniform" else "the shares of the labels"

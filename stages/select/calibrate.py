@@ -1,11 +1,12 @@
 """Temperature scaling: make the confidence of a model mean what it says, on labels a human gave (Guo et al. 2017)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from data.labels import GivenLabels
-from stages.quality import nll
+from stages.quality import nll, plain, ratio
 from stages.scores import Scores
 from stages.select.evidence import top_class
 
@@ -32,6 +33,14 @@ class Told:
         """How often each class is right where it is told, with FEW labels of the mean class beside its own: (C,)."""
         shrunk: np.ndarray = (self.right + FEW * self.accuracy) / (self.said + FEW)
         return shrunk
+
+    def plain(self) -> dict[str, Any]:
+        """For quality.json: the share told right, and by class how many were told to be it and how often so."""
+        each = [
+            {"told": plain(said), "precision": plain(ratio(right, said))}
+            for said, right in zip(self.said.tolist(), self.right.tolist(), strict=True)
+        ]
+        return {"labels": round(float(self.said.sum())), "accuracy": plain(self.accuracy), "per_class": each}
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

@@ -7,7 +7,7 @@ import numpy as np
 from stages.quality import expected_calibration_error, nll, plain, ratio
 from stages.scores import Scores
 from stages.select.belief import Belief
-from stages.select.calibrate import HIGHEST, LOWEST, log_softmax
+from stages.select.calibrate import HIGHEST, LOWEST, Told, log_softmax
 from stages.select.evidence import Evidence
 from stages.select.figures import Beliefs, alarms, figures
 from stages.select.guards import guard_alarms, guards
@@ -24,8 +24,10 @@ def record(
     negatives: Negatives | None,
     guards_before: dict[str, Any] | None,
     unit: str | None,
+    told: Told | None,
 ) -> dict[str, Any]:
-    """The content of quality.json. guards_before: those of the round before; unit: what places are, slide or patient.
+    """The content of quality.json. guards_before: those of the round before; unit: what places are, slide or patient;
+    told: how often given labels tell each other right, None: validation says more.
 
     The hidden truth in `beliefs` enters nothing but what is called audit.
     """
@@ -42,6 +44,7 @@ def record(
         "rule": rule.rule,
         "classes": list(beliefs.classes),
         **belief.plain(),
+        "told": None if told is None else told.plain(),
         "calibration": calibration(validation, beliefs.validation_label, belief.temperatures(validation)),
         "pool": len(evidence),
         "unit": unit,

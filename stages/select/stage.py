@@ -103,7 +103,7 @@ def run(job: Job) -> str:
         labels=labelled,
     )
     before = None if past is None else past.quality["guards"]
-    quality = record(rule, evidence, belief, beliefs, validation, negatives, before, unit)
+    quality = record(rule, evidence, belief, beliefs, validation, negatives, before, unit, told)
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
     if len(reviewed):

@@ -289,6 +289,9 @@ def test_where_nothing_validates_labels_say_how_often_each_class_is_right(world)
     one = job(world, predicted, "select", splits=splits, rule="threshold", tau=0.01, propagate={})
     stage.run(one)
     assert len(quality(one.out)["temperatures"]) == len(CLASSES)
+    told = quality(one.out)["told"]
+    assert told["labels"] == len(load_splits(splits).labelled)
+    assert sum(row["told"] for row in told["per_class"]) == pytest.approx(told["labels"], abs=1e-3)
     kept = read_selection(one.out / "selection.parquet")
     right = kept.label == world.truth[np.searchsorted(world.drawn.ids, kept.ids)]
     found = [(kept.confidence[kept.label == k].mean(), right[kept.label == k].mean()) for k in range(len(CLASSES))]
