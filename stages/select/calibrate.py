@@ -79,13 +79,14 @@ def matched_temperature(scores: Scores, accuracy: float) -> float:
 def class_temperatures(scores: Scores, told: Told) -> tuple[float, ...]:
     """A temperature in [0.05, 20] for the patches of each best class: (C,). None changes which class is the best.
 
-    Their mean highest probability becomes the precision of that class, all of these by one factor such that the mean
-    over all patches is the accuracy. One temperature alone believes the rarer classes too much: labels that spread
-    alike from all classes find too many patches of them.
+    Their mean highest probability becomes the precision of that class; where the mean over all patches would then be
+    above the accuracy, all are lowered by one factor to reach it. One temperature alone believes the rarer classes too
+    much: labels that spread alike from all classes find too many patches of them.
     """
     best, precision = top_class(scores.log_probs)[0], told.precision()
     shares = np.bincount(best, minlength=len(precision)) / max(len(best), 1)
-    wanted = precision * told.accuracy / max(float(shares @ precision), 1e-12)
+    # never raised: a pool that is told more of the doubtful classes than the labels were is told right less often
+    wanted = precision * min(1.0, told.accuracy / max(float(shares @ precision), 1e-12))
     each = (Scores(scores.ids[best == k], scores.log_probs[best == k]) for k in range(len(precision)))
     return tuple(
         matched_temperature(own if len(own) else scores, float(share)) for own, share in zip(each, wanted, strict=True)

@@ -114,6 +114,20 @@ def test_each_class_is_believed_as_often_as_it_is_told_right():
     assert even[best == 1].mean() > 0.7
 
 
+def test_no_class_is_believed_beyond_what_labels_say_of_it():
+    """The sure class is nine of ten labels and half of the pool: the pool is told right less often than labels."""
+    rng = np.random.default_rng(0)
+    scores = Scores(
+        np.arange(4000, dtype=np.uint64), log_softmax(rng.normal(0, 1.5, (4000, 2)), 1.0).astype(np.float16)
+    )
+    belief = Belief(1.0, class_temperatures(scores, told((900, 855), (100, 60))))
+    best, sure = belief.best(scores), belief.of(scores).max(axis=1)
+    assert [sure[best == k].mean() for k in (0, 1)] == pytest.approx([0.95, 0.6], abs=0.03)
+    # and where the pool is told more of the sure class than labels were, not beyond what they say of all
+    other = Belief(1.0, class_temperatures(scores, told((100, 95), (900, 630)))).of(scores).max(axis=1)
+    assert other.mean() == pytest.approx(0.725, abs=0.01)
+
+
 def test_of_a_class_with_few_labels_the_others_tell_most():
     # one label told to be the rarer class, and wrong: it is not believed to be wrong always
     assert told((40, 36), (1, 0)).precision()[1] == pytest.approx(5 * (36 / 41) / 6)
