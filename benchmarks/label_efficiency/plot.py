@@ -53,12 +53,16 @@ def _panel(panel: Any, rows: Sequence[Row], column: str) -> None:
     chains = [row for row in rows if row["round"] is not None and row["fraction"] < 1]
     presets = sorted({row["method"] for row in chains})
     judging = max((row["validation"] for row in rows), default=0.0)
+    most = max((len(row["seeds"]) for row in chains), default=0)
     for preset, share in sorted({(row["method"], row["validation"]) for row in chains}):
         own = [row for row in chains if (row["method"], row["validation"]) == (preset, share)]
         found = [row[column][BASE] for row in own]
         x, colour = [row["round"] for row in own], f"C{presets.index(preset) % 10}"
         style = "-" if share else (0, (5, 1))
         name = preset if share else f"{preset}, no validation"
+        if len(own[0]["seeds"]) < most:
+            # seeds differ more than presets do: a mean over fewer of them is no rival by itself
+            name += f", seed {', '.join(map(str, own[0]['seeds']))} alone"
         panel.plot(
             x, [one["mean"] for one in found], linestyle=style, color=colour, marker="o", markersize=3, label=name
         )
