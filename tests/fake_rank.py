@@ -53,6 +53,7 @@ def misbehave(what: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "stop":
             os.kill(os.getpid(), signal.SIGSTOP)
+            time.sleep(60)  # woken to say where it stands, it is still here
         case "spin":
             while True:
                 pass
