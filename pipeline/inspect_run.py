@@ -126,7 +126,10 @@ def _beside(quality: dict[str, Any]) -> list[str]:
             f"{printable(str(row['class']))} {percent(one['precision'])} of {one['told']:.0f}"
             for row, one in zip(quality["per_class"], told["per_class"], strict=True)
         )
-        lines.append(f"  {told['labels']} labels told by each other: {percent(told['accuracy'])} right; told as {each}")
+        right = percent(told["accuracy"])
+        lines.append(
+            f"  {told['labels']} labels left out in turn and told by the others: {right} right; told as {each}"
+        )
     if alignment := quality.get("alignment"):
         weights = " ".join(f"{weight:.2f}" for weight in alignment["weights"])
         target = "equal shares" if alignment["target"] == "uniform" else "the shares of the labels"

@@ -35,7 +35,8 @@ def record(
     found = alarms(beliefs) + guard_alarms(now, guards_before, unit) + rule.remarks(evidence)
     if belief.temperature in (LOWEST, HIGHEST):
         found.append(
-            f"the temperature is at its limit of {belief.temperature:g}: validation says that this teacher's "
+            f"the temperature is at its limit of {belief.temperature:g}: "
+            f"{'validation says' if told is None else 'the given labels say'} that this teacher's "
             "confidence has little to do with being right"
         )
     thresholds = rule.thresholds(evidence)

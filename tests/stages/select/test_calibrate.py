@@ -110,7 +110,7 @@ def test_each_class_is_believed_as_often_as_it_is_told_right():
     best, sure = belief.best(scores), belief.of(scores).max(axis=1)
     assert sure.mean() == pytest.approx(of_labels.accuracy, abs=0.01)
     assert [sure[best == k].mean() for k in (0, 1)] == pytest.approx([0.95, 0.6], abs=0.02)
-    even = Scores.probs(scores, matched_temperature(scores, of_labels.accuracy)).max(axis=1)
+    even = scores.probs(matched_temperature(scores, of_labels.accuracy)).max(axis=1)
     assert even[best == 1].mean() > 0.7
 
 
