@@ -26,6 +26,7 @@ def main() -> None:
     parser.add_argument("run", type=Path, nargs="?", default=Path("runs/demo"))
     parser.add_argument("--into", type=Path, default=Path("docs"))
     args = parser.parse_args()
+    args.into.mkdir(parents=True, exist_ok=True)
     print(write_report(Layout(args.run)))
     page = args.run / "report.html"
     with browser() as tab:
