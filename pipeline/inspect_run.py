@@ -12,6 +12,7 @@ from pipeline.review.told import lines as reviewed
 from pipeline.review.told import told
 from pipeline.status import rounds_of, stopped_at
 from pipeline.text_table import count, percent, table
+from stages.select.wording import temperature_said
 
 # heading -> field of quality.json; shares are printed as per cent
 SHARES = {
@@ -101,7 +102,8 @@ def _round(one: dict[str, Any]) -> list[str]:
         head += f" under {count(total['pseudo_labels'])} labels (a patch may stand under several)"
     if calibration:
         before, after = (percent(calibration.get(f"ece_{when}")) for when in ("before", "after"))
-        head += f", temperature {quality['temperature']:.2f} (calibration error {before} -> {after})"
+        said = temperature_said(quality["temperature"], quality.get("temperatures"))
+        head += f", temperature {said} (calibration error {before} -> {after})"
     disagreement = one["disagreement"] or {}
     # only some rules have a threshold a class
     shares = SHARES | ({"threshold": "threshold"} if "threshold" in quality["per_class"][0] else {})
@@ -127,8 +129,10 @@ def _beside(quality: dict[str, Any]) -> list[str]:
             for row, one in zip(quality["per_class"], told["per_class"], strict=True)
         )
         right = percent(told["accuracy"])
+        said = temperature_said(quality["temperature"], quality.get("temperatures"))
         lines.append(
-            f"  {told['labels']} labels left out in turn and told by the others: {right} right; told as {each}"
+            f"  {told['labels']} labels left out in turn and told by the others: {right} right; told as {each}; "
+            f"so confidence is read at temperature {said}"
         )
     if alignment := quality.get("alignment"):
         weights = " ".join(f"{weight:.2f}" for weight in alignment["weights"])

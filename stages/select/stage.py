@@ -18,7 +18,7 @@ from data.units import patients, slides
 from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, found_in, read_scores, write_scores
-from stages.select.belief import Believed, fit_belief
+from stages.select.belief import Belief, Believed, fit_belief
 from stages.select.calibrate import rows_of
 from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut, Probs
@@ -30,6 +30,7 @@ from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
 from stages.select.rule import Rule
 from stages.select.selection import Selection, read_pieces, read_selection, same, write_pieces
+from stages.select.wording import temperature_said
 
 LOG = logging.getLogger("patchchain")
 ENOUGH = 50  # validation patches; of fewer, how often they are right is known to no better than 5 points
@@ -115,7 +116,7 @@ def run(job: Job) -> str:
         stop = collapsed(np.bincount(beliefs.kept.label, minlength=len(labelled)), labelled, splits.classes)
     if stop:
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
-    return _summary(quality["total"], belief.temperature)
+    return _summary(quality["total"], belief)
 
 
 def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> None:
@@ -210,9 +211,10 @@ def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     return truth
 
 
-def _summary(total: dict[str, Any], temperature: float) -> str:
+def _summary(total: dict[str, Any], belief: Belief) -> str:
     kept, pool, audit = total["kept"], total["predicted"], total["audit"]
-    text = f"kept {kept:,} of {pool:,} ({100 * kept / max(pool, 1):.1f} %), T {temperature:.2f}"
+    said = temperature_said(belief.temperature, belief.by_class)
+    text = f"kept {kept:,} of {pool:,} ({100 * kept / max(pool, 1):.1f} %), T {said}"
     if audit and audit["precision"] is not None:
         text += f", audited precision {100 * audit['precision']:.1f} %"
     return text

@@ -122,14 +122,18 @@ def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -
 def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate(done: Layout) -> None:
     assert "told by the others" not in "\n".join(text(findings(done)))
     each = [{"told": 34.2, "precision": 0.96}, {"told": 0.0, "precision": None}]
-    quality = QUALITY | {"told": {"labels": 34, "accuracy": 0.84, "per_class": each}}
+    told = {"told": {"labels": 34, "accuracy": 0.84, "per_class": each}}
+    quality = QUALITY | told | {"temperatures": [0.75, 2.25]}
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(quality))
     said = next(line for line in text(findings(done)) if "told by the others" in line)
     assert said.startswith(
         "  34 labels left out in turn and told by the others: 84.0 % right; told as A 96.0 % of 34, B"
     )
-    assert said.endswith(" - of 0")
+    assert said.endswith(" - of 0; so confidence is read at temperature 0.75 to 2.25 by class")
     assert "\x1b" not in said
+    assert any("temperature 0.75 to 2.25 by class (calibration error" in line for line in text(findings(done)))
+    (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | told))  # the same for all classes
+    assert any(line.endswith("so confidence is read at temperature 1.50") for line in text(findings(done)))
 
 
 def test_inspect_shows_thresholds_alignment_and_negative_labels_where_a_rule_has_them(done: Layout) -> None:

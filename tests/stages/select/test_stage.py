@@ -287,8 +287,10 @@ def test_where_nothing_validates_labels_say_how_often_each_class_is_right(world)
     predicted = predict(world, "predict")
     embeddings(world, predicted, OF_ENCODER, right=0.5)
     one = job(world, predicted, "select", splits=splits, rule="threshold", tau=0.01, propagate={})
-    stage.run(one)
-    assert len(quality(one.out)["temperatures"]) == len(CLASSES)
+    summary = stage.run(one)
+    each = quality(one.out)["temperatures"]
+    assert len(each) == len(CLASSES)
+    assert f"T {min(each):.2f} to {max(each):.2f} by class" in summary
     told = quality(one.out)["told"]
     assert told["labels"] == len(load_splits(splits).labelled)
     assert sum(row["told"] for row in told["per_class"]) == pytest.approx(told["labels"], abs=1e-3)
