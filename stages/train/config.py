@@ -36,6 +36,16 @@ class TrainConfig(Section):
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     warmup: Annotated[float, Field(ge=0, lt=1, description="share of the steps before the peak; then cosine")] = 0.1
     label_smoothing: Annotated[float, Field(ge=0, lt=1, description="on given labels only")] = 0.0
+    logit_adjustment: Annotated[
+        float,
+        Field(
+            ge=0,
+            le=2,
+            description="so often the logarithm of a class's share of what was taught is taken from its logit when "
+            "training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences are "
+            "those of equally many patches of every class; 0: none, and frequent classes are called more",
+        ),
+    ] = 0.0
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm; 0: no clipping")] = 1.0
     ema_decay: Annotated[
         float, Field(ge=0, lt=1, description="averaged weights are what labels and what is kept; 0: the last weights")

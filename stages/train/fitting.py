@@ -1,5 +1,6 @@
 """Lightning at work on one network: checkpoints, resumption, curves, progress."""
 
+import copy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from stages.memory import sizes_named
 from stages.networks import save_weights
 from stages.progress import LOG, StageProgress
 from stages.snapshots import snapshot_steps
+from stages.train.adjustment import adjust
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import TrainConfig
 from stages.train.loggers import loggers
@@ -111,7 +113,9 @@ class _Snapshots(pl.Callback):
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         if module.global_step in self.steps:
-            save_weights(module.ema.module, snapshot_at(self.work, module.global_step))
+            earlier = copy.deepcopy(module.ema.module)
+            adjust(earlier, module.shift)
+            save_weights(earlier, snapshot_at(self.work, module.global_step))
 
 
 def snapshot_at(work: Path, step: int) -> Path:

@@ -17,6 +17,7 @@ from stages.input_size import feed_at
 from stages.job import Hardware
 from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
 from stages.sharded import is_sharded, whole
+from stages.train.adjustment import adjust, refuse_without_bias
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.fitting import Desk, fit
 from stages.train.module import Training
@@ -64,6 +65,7 @@ def train_member(
         stats = normalisation(section, kind, (list(task.splits.mean), list(task.splits.std)))
     if isinstance(section, StudentConfig):
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
+    refuse_without_bias(network, section.logit_adjustment, task.role)
     phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
     check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
     if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
@@ -95,6 +97,7 @@ def train_member(
         sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
         network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
         feed_at(network, phases[-1].size_px)
+    adjust(network, training.shift)
     return Trained(section, kwargs, network, stats, training.history)
 
 

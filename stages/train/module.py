@@ -23,6 +23,7 @@ from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
 from stages.progress import LOG
 from stages.sharded import is_sharded
+from stages.train.adjustment import shift_of
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups
@@ -63,6 +64,7 @@ class Training(pl.LightningModule):
         self.ema.requires_grad_(False)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
+        self.shift = shift_of(phases[-1].class_shares(), section.logit_adjustment)
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
         self._scored: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -209,9 +211,12 @@ class Training(pl.LightningModule):
     # --- validation ----------------------------------------------------------------------------------
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
-        """Score with the averaged weights, as labelling does."""
+        """Score with the averaged weights, as labelling will."""
         image = normalise(batch[0], self._buffer("mean"), self._buffer("std"))
-        self._scored.append((batch[1].cpu(), log_probs(self.ema.module.eval(), image, 1).cpu()))
+        scores = log_probs(self.ema.module.eval(), image, 1).cpu()
+        if self.section.logit_adjustment:
+            scores = (scores - self.shift).log_softmax(1)
+        self._scored.append((batch[1].cpu(), scores))
         heartbeat.tick()
 
     def on_train_epoch_end(self) -> None:
@@ -250,7 +255,7 @@ class Training(pl.LightningModule):
         self.history = list(checkpoint["history"])
 
     def finished(self) -> torch.nn.Module:
-        """The averaged weights, as labelling uses them: in eval mode, fed at the size of the last phase."""
+        """The averaged weights, in eval mode, fed at the size of the last phase; what labels has `shift` taken off."""
         model: torch.nn.Module = self.ema.module.eval()
         feed_at(model, self.phases[-1].size_px)
         return model

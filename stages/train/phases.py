@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from data.errors import ChainError, ExitCode
@@ -28,6 +29,13 @@ class Phase:
     clean: bool = False
     size_px: int | None = None
     frozen_stages: int | None = None
+
+    def class_shares(self) -> np.ndarray:
+        """What share of the loss is about each class, on average over the steps: (C,) float64, sums to 1."""
+        each = [(stream.weight @ stream.target.astype(np.float64)) / len(stream.ids) for stream in self.patches.streams]
+        total = np.average(each, axis=0, weights=self.counts)
+        shares: np.ndarray = total / total.sum()
+        return shares
 
     def items(self, start: int, stop: int, share: Share | None = None) -> Steps:
         """What steps [start, stop) of the training draw; both lie in this phase."""

@@ -8,6 +8,7 @@ from stages.networks import begun_network, create, network_kwargs
 from stages.predict.config import Encoder
 from stages.predict.embedding import embedding_width
 from stages.predict.style import width_of
+from stages.train.adjustment import refuse_without_bias
 from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
 from stages.train.optimizer import parameter_groups
 from stages.train.phases import frozen_names, refuse_unfit
@@ -51,6 +52,7 @@ def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str
 
 def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
     network, source = begun_network(section, num_classes, kind, role)
+    refuse_without_bias(network, section.logit_adjustment, role)
     frozen_names(network, section.frozen_stages, f"{role}.frozen_stages")
     parameter_groups(network, section.weight_decay, section.lr, section.lr_decay, f"{role}.lr_decay")
     size_px = kind.size_px
