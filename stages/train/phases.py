@@ -8,6 +8,7 @@ import torch
 from data.errors import ChainError, ExitCode
 from data.images import Images, drawer
 from data.keys import seed_of
+from stages.blocks import blocks
 from stages.init.groups import classifier_of, count_stages, stages_of
 from stages.train.batches import Examples, Steps, TrainingPatches
 from stages.train.config import Finetune, StudentConfig, TrainConfig
@@ -32,8 +33,7 @@ class Phase:
 
     def class_shares(self) -> np.ndarray:
         """What share of the loss is about each class, on average over the steps: (C,) float64, sums to 1."""
-        each = [(stream.weight @ stream.target.astype(np.float64)) / len(stream.ids) for stream in self.patches.streams]
-        total = np.average(each, axis=0, weights=self.counts)
+        total = np.average([_mean_target(stream) for stream in self.patches.streams], axis=0, weights=self.counts)
         shares: np.ndarray = total / total.sum()
         return shares
 
@@ -41,6 +41,13 @@ class Phase:
         """What steps [start, stop) of the training draw; both lie in this phase."""
         sizes = [len(stream.ids) for stream in self.patches.streams]
         return Steps(sizes, self.counts, self.patches.seed, start - self.start, stop - self.start, share)
+
+
+def _mean_target(of: Examples) -> np.ndarray:
+    # not by BLAS, whose sums depend on how many threads there are, and so would the weights
+    parts = [(of.weight[rows, None] * of.target[rows]).sum(0, dtype=np.float64) for rows in blocks(len(of.ids))]
+    mean: np.ndarray = np.sum(parts, axis=0) / len(of.ids)
+    return mean
 
 
 def phases_of(
