@@ -9,16 +9,16 @@ import yaml
 
 from benchmarks.label_efficiency.sizes import Size
 from data.errors import ChainError, ExitCode
+from stages.train.config import TrainConfig
 
 ROOT = Path(__file__).resolve().parents[2]
 
 POOL_A_CLASS = 1800  # what the numbers of patches in the presets' selection rules are meant for
 COUNTS = ("k", "k_step", "n_per_class")
-# how a network is trained, as teacher and student both say it
-RECIPE = (
-    "lr", "lr_decay", "weight_decay", "warmup", "label_smoothing", "clip_norm", "ema_decay", "noise",
-    "frozen_stages", "frozen_norms",
-)  # fmt: skip
+# how a network is trained, as teacher and student both say it: all but what it is and how long it takes
+RECIPE = tuple(
+    sorted(set(TrainConfig.model_fields) - {"backbone", "init", "steps", "evaluate_every", "batch_size", "snapshots"})
+)
 
 
 def preset_path(name: str) -> Path:
