@@ -36,7 +36,7 @@ Order = Callable[..., Any]
 # part; then pieces on each rank, of a network without statistics of batches, and validation for one rank only
 CASES: dict[str, tuple[int, dict[str, Any]]] = {
     "even": (1, {"snapshots": 1}),
-    "sharded": (1, {"finetune": {"steps": 2, "frozen_stages": 1, "size_px": 32}, "steps": 4}),
+    "sharded": (1, {"finetune": {"steps": 2, "frozen_stages": 1, "size_px": 32}, "steps": 4, "logit_adjustment": 1.0}),
     "uneven": (1, {"batch_size": 5, "steps": 4, "finetune": {"steps": 2, "frozen_stages": 1}}),
     "pieces": (3, {"backbone": "test_efficientnet_gn", "batch_size": 17, "unlabeled_ratio": 1, "evaluate_every": 6}),
 }
