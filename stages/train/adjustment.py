@@ -3,7 +3,7 @@
 After training the network's logits hold, beside what each class looks like, the logarithm of the share of each class in
 what was taught. Without it the best class is the one that a pool of equally many patches of each would make the best
 (Menon et al., ICLR 2021, equation 9). It is taken from the bias of the classifier, so that whatever loads the weights
-has it. Taken from the loss instead (their equation 10), it made networks worse that know their few labels by heart.
+has it. Put into the loss instead (their equation 10) it made students worse (docs/results.md, *The student*).
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ def refuse_without_bias(network: torch.nn.Module, strength: float, key: str) -> 
 
 def adjust(network: torch.nn.Module, shift: torch.Tensor) -> None:
     """Take `shift`, (C,), from the classifier, in place; from each, where a network averages several."""
-    for bias in _biases(network) if shift.any() else []:
+    for bias in _biases(network):
         bias.data -= shift.to(bias.device, bias.dtype)
 
 

@@ -113,8 +113,10 @@ class _Snapshots(pl.Callback):
 
     def on_train_batch_start(self, trainer: Any, module: Any, batch: Any, batch_idx: int) -> None:
         if module.global_step in self.steps:
-            earlier = copy.deepcopy(module.ema.module)
-            adjust(earlier, module.shift)
+            earlier = module.ema.module
+            if module.shift is not None:
+                earlier = copy.deepcopy(earlier)
+                adjust(earlier, module.shift)
             save_weights(earlier, snapshot_at(self.work, module.global_step))
 
 

@@ -97,7 +97,8 @@ def train_member(
         sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
         network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
         feed_at(network, phases[-1].size_px)
-    adjust(network, training.shift)
+    if training.shift is not None:
+        adjust(network, training.shift)
     return Trained(section, kwargs, network, stats, training.history)
 
 

@@ -64,7 +64,8 @@ class Training(pl.LightningModule):
         self.ema.requires_grad_(False)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
-        self.shift = shift_of(phases[-1].class_shares(), section.logit_adjustment)
+        strength = section.logit_adjustment
+        self.shift = shift_of(phases[-1].class_shares(), strength) if strength else None
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
         self._scored: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -214,7 +215,7 @@ class Training(pl.LightningModule):
         """Score with the averaged weights, as labelling will."""
         image = normalise(batch[0], self._buffer("mean"), self._buffer("std"))
         scores = log_probs(self.ema.module.eval(), image, 1).cpu()
-        if self.section.logit_adjustment:
+        if self.shift is not None:
             scores = (scores - self.shift).log_softmax(1)
         self._scored.append((batch[1].cpu(), scores))
         heartbeat.tick()

@@ -31,7 +31,7 @@ LOOKS = np.array([[0.7, 0.2, 0.1], [0.1, 0.3, 0.6]])  # how often each class loo
 
 def test_a_network_that_knows_the_posterior_calls_what_each_patch_looks_like_most() -> None:
     shares = np.array([0.95, 0.05])
-    logits = torch.from_numpy(np.log(shares[:, None] * LOOKS).T).float()  # one of the sizes a posterior may have
+    logits = torch.from_numpy(np.log(shares[:, None] * LOOKS).T).float()  # of the posterior, but for a constant a look
     assert (logits.argmax(1) == 0).all()  # the rare class is never called
     assert torch.allclose(logits - shift_of(shares, 1.0), torch.from_numpy(np.log(LOOKS.T)).float(), atol=1e-6)
 
