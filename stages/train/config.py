@@ -42,8 +42,8 @@ class TrainConfig(Section):
             ge=0,
             le=2,
             description="how many times the logarithm of a class's share of what was taught is taken from its logit "
-            "once training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences are "
-            "those of equally many patches of every class; 0: none, and frequent classes are called more",
+            "once training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences "
+            "are those of equally many patches of every class; 0: none, and frequent classes are called more",
         ),
     ] = 0.0
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm; 0: no clipping")] = 1.0
