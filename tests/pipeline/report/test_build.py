@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -146,6 +147,18 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
     html = build_page(Layout(tmp_path))
     assert "Nothing to show yet" in html
     assert "Not ended yet" in html
+
+
+def test_temperatures_of_classes_are_not_shown_as_one(slides_run: Layout, seen: Page, tmp_path: Path) -> None:
+    assert "a temperature for each class" not in seen.text
+    run = Layout(Path(shutil.copytree(slides_run.root, tmp_path / "run")))
+    path = run.place("rounds/02/select") / "quality.json"
+    quality = json.loads(path.read_text())
+    assert quality["calibration"] is not None
+    path.write_text(json.dumps(quality | {"temperatures": [1.0] * len(quality["classes"])}))
+    page = Page(build_page(run, Options(embed=0)))
+    assert page.text.count("a temperature for each class") == 1
+    assert "/rounds/2/quality/temperature" not in {pointer for pointer, _, _ in page.facts}
 
 
 def test_a_chain_half_way_has_a_page_of_what_stands(slides_run: Layout, tmp_path: Path) -> None:
