@@ -72,6 +72,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
     print(report)
     if args.write_docs is not None:
         docs.write(args.write_docs, result["about"]["set"], report, picture)
+        docs.keep(asked.into, args.write_docs.parent / "evidence" / f"{result['about']['set']}-{args.size}")
     return ExitCode.BAD_DATA if failed else ExitCode.DONE
 
 
@@ -167,7 +168,7 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         nargs="?",
         const=ROOT / "docs" / "results.md",
-        help="put the table into docs/results.md",
+        help="put the table into docs/results.md, and what it was made from below docs/evidence",
     )
     return parser
 

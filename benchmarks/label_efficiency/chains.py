@@ -10,7 +10,7 @@ import numpy as np
 import yaml
 
 import run_chain
-from benchmarks.label_efficiency.cells import Cell, Drawn
+from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.intervals import Predictions, judged
 from benchmarks.label_efficiency.listing import Listing
 from data.atomic import sha256_file, write_bytes
@@ -65,7 +65,7 @@ class Machine:
 
 def chain_cell(
     cell: Cell, config: dict[str, Any], manifest: bytes, listing: Listing, machine: Machine, drop_store: bool
-) -> tuple[dict[str, Any], Drawn]:
+) -> tuple[dict[str, Any], Counted]:
     """Run a chain, or go on with it, and judge the model it would hand over after 0, 1, ... rounds.
 
     Each on both columns: `pool` (hidden truth of the pool's patches, where it is known) and `unseen` (the test split).
@@ -82,19 +82,19 @@ def chain_cell(
         raise FailedError(OUTCOMES[ExitCode(code)])
     if code:
         raise EndedError(code)
-    result, drawn = read_back(run, cell, listing, machine)
-    cell.keep(result, drawn)
+    result, counted = read_back(run, cell, listing, machine)
+    cell.keep(result, counted)
     if drop_store:
         shutil.rmtree(run / "data" / "store")
-    return result, drawn
+    return result, counted
 
 
-def read_back(run: Path, cell: Cell, listing: Listing, machine: Machine) -> tuple[dict[str, Any], Drawn]:
-    """The rows of a finished chain and their resamples, by `round/column`."""
+def read_back(run: Path, cell: Cell, listing: Listing, machine: Machine) -> tuple[dict[str, Any], Counted]:
+    """The rows of a finished chain and their tallies, by `round/column`."""
     rounds = load_config(run / "config.yaml").rounds
     splits, spent = load_splits(run / "data" / "splits"), ledger.seconds(run / "ledger.jsonl")
     rows: list[dict[str, Any]] = []
-    drawn: Drawn = {}
+    counted: Counted = {}
     before: list[str] = []
     for r in range(rounds + 1):
         # a chain that the gate has ended hands over its last teacher, whatever round is asked for
@@ -104,15 +104,14 @@ def read_back(run: Path, cell: Cell, listing: Listing, machine: Machine) -> tupl
         row: dict[str, Any] = {"round": r, "same_as_before": weights == before, "seconds": _seconds(spent, r)}
         for column, said in predictions(_scores_of(run, weights, cell, rounds, machine), run, listing).items():
             if len(said):
-                # the same patches are resampled alike in every row, so that rows can be compared
-                row[column], drawn[f"{r}/{column}"] = judged(said, column, len(said))
+                row[column], counted[f"{r}/{column}"] = judged(said, column)
         if r < rounds:
             row["kept"] = _kept(run / at(r, "select") / "quality.json")
         rows.append(row)
         before = weights
     shutil.rmtree(cell.place / "scratch", ignore_errors=True)
     given = {"training": len(splits.labelled), "validation": len(splits.validation), "pool": len(splits.pool)}
-    return {"labels": given, "rows": rows}, drawn
+    return {"labels": given, "rows": rows}, counted
 
 
 def predictions(scores: Path, run: Path, listing: Listing) -> dict[str, Predictions]:

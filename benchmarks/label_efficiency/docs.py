@@ -1,7 +1,8 @@
-"""The part of docs/results.md between a set's marks, written by the command and by nobody else."""
+"""The part of docs/results.md between a set's marks, and what it was made from: written by the command alone."""
 
 from pathlib import Path
 
+from benchmarks.label_efficiency.cells import RESULT, TALLIES
 from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
 
@@ -34,3 +35,15 @@ def write(path: Path, name: str, report: str, plot: Path | None) -> None:
         write_bytes(picture, plot.read_bytes())
         content = f"{report}\n![balanced accuracy by round, {name}]({picture.name})\n"
     write_bytes(path, filled(path.read_text(encoding="utf-8"), name, content).encode())
+
+
+def keep(into: Path, evidence: Path) -> None:
+    """Copy every finished cell, and the groups that stand for slides: all that the tables can be made from again.
+
+    Put back below `runs/evidence`, the command finds these cells done and goes on beside them on any machine.
+    """
+    found = [path for name in (RESULT, TALLIES) for path in into.rglob(name) if (path.parent / RESULT).is_file()]
+    for path in [*found, *into.glob("groups.json")]:
+        copy = evidence / path.relative_to(into)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(copy, path.read_bytes())

@@ -135,13 +135,17 @@ def told(values: np.ndarray) -> dict[str, float | None]:
     }
 
 
-def judged(said: Predictions, *keys: int | str) -> tuple[dict[str, Any], np.ndarray]:
-    """The figures of one model on one column, and their (DRAWS, 4) resamples."""
+def judged(said: Predictions, column: str) -> tuple[dict[str, Any], Tallies]:
+    """The figures of one model on one column, and the tallies from which `redrawn` draws their resamples again."""
     groups = tallies(said)
-    drawn = resampled(groups, *keys)
-    low, high = interval(drawn)
+    low, high = interval(redrawn(groups, column))
     facts = {"n": len(said), "groups": len(groups), **told(point(groups))}
-    return facts | {"low": told(low), "high": told(high)}, drawn
+    return facts | {"low": told(low), "high": told(high)}, groups
+
+
+def redrawn(groups: Tallies, column: str) -> np.ndarray:
+    """(DRAWS, 4) resamples for a column: the same patches are resampled alike in every row, so rows can be compared."""
+    return resampled(groups, column, round(groups.bins[..., 0].sum()))
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.label_efficiency.cells import Cell, Drawn
+from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.intervals import Predictions, judged
 from benchmarks.label_efficiency.listing import Listing
 from data.keys import generator
@@ -50,14 +50,15 @@ def task_of(splits_dir: Path, listing: Listing) -> Task:
 
 
 def probe_cell(
-    cell: Cell, splits_dir: Path, listing: Listing, features: np.ndarray, method: str
-) -> tuple[dict[str, Any], Drawn]:
+    cell: Cell, splits_dir: Path | None, listing: Listing, features: np.ndarray, method: str
+) -> tuple[dict[str, Any], Counted]:
     """A probe, or self-training from the same probe, or a forest (`all_colours`), judged on both columns.
 
     With all labels (`all_probe`) also on patches held out at random: how far a random hold-out would flatter.
     """
     if (done := cell.done()) is not None:
         return done
+    assert splits_dir is not None, "only a cell that is done needs none"
     begun = time.monotonic()
     task = task_of(splits_dir, listing)
     seen = np.concatenate([task.labelled, task.pool])  # what may be looked at without labels
@@ -81,11 +82,11 @@ def probe_cell(
         model.fit(scaled[task.labelled], task.label)
     assert list(model.classes_) == list(range(len(task.classes))), "a label of every class"
     row: dict[str, Any] = {"round": None, "seconds": round(time.monotonic() - begun, 1)}
-    drawn: Drawn = {}
+    counted: Counted = {}
     for column, (rows, label) in task.judged.items():
         if len(rows):
             said = Predictions(listing.ids[rows], _log(model.predict_proba(scaled[rows])), label, listing.group[rows])
-            row[column], drawn[f"None/{column}"] = judged(said, column, len(said))
+            row[column], counted[f"None/{column}"] = judged(said, column)
     result = {
         "labels": {"training": len(task.labelled), "validation": 0, "pool": len(task.pool)},
         "rows": [row],
@@ -93,8 +94,8 @@ def probe_cell(
     }
     if method == "all_probe":
         row["random"], _ = judged(_at_random(task, listing, scaled, strength), "random")
-    cell.keep(result, drawn)
-    return result, drawn
+    cell.keep(result, counted)
+    return result, counted
 
 
 def scaled_by(features: np.ndarray, seen: np.ndarray) -> np.ndarray:

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from benchmarks.label_efficiency import configs, holdout
-from benchmarks.label_efficiency.cells import Cell, Drawn
+from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.chains import FailedError, chain_cell, splits_of
 from benchmarks.label_efficiency.desk import Desk, Say
+from benchmarks.label_efficiency.intervals import redrawn
 from benchmarks.label_efficiency.listing import SOURCE, Listing
 from benchmarks.label_efficiency.probes import PROBE, probe_cell
 from benchmarks.label_efficiency.sizes import SIZES
@@ -20,7 +21,7 @@ from benchmarks.label_efficiency.summary import Found
 from data.atomic import write_bytes
 
 ALL = 1.0
-Work = Callable[[], tuple[dict[str, Any], Drawn]]
+Work = Callable[[], tuple[dict[str, Any], Counted]]
 
 
 def cells(desk: Desk, say: Say, failed: list[dict[str, str]]) -> Iterator[Found]:
@@ -55,9 +56,8 @@ def _few(
             yield from _rows(found, Path(preset).stem, fraction, share, seed)
         # a chain that failed late has its splits all the same
         splits = splits or (splits_of(cell) if splits_of(cell).is_dir() else None)
-    if splits is not None:
-        for method in ("probe", "self_training"):
-            yield from _probe(desk, folder / method, splits, method, fraction, share, seed, content, say, failed)
+    for method in ("probe", "self_training"):
+        yield from _probe(desk, folder / method, splits, method, fraction, share, seed, content, say, failed)
 
 
 def _all(desk: Desk, seed: int, side: np.ndarray, say: Say, failed: list[dict[str, str]]) -> Iterator[Found]:
@@ -66,9 +66,9 @@ def _all(desk: Desk, seed: int, side: np.ndarray, say: Say, failed: list[dict[st
     cell, config = _chain(desk, folder / "same_network", desk.study.presets[0], seed, content, 1.0, ceiling=True)
     if found := _attempt(cell, _run_chain(desk, cell, config, content), say, failed, desk.study.only_done):
         yield from _rows(found, "all_network", ALL, 0.0, seed)
-    if splits_of(cell).is_dir():
-        for name, method in (("probe", "all_probe"), ("colours", "all_colours")):
-            yield from _probe(desk, folder / name, splits_of(cell), method, ALL, 0.0, seed, content, say, failed)
+    splits = splits_of(cell) if splits_of(cell).is_dir() else None
+    for name, method in (("probe", "all_probe"), ("colours", "all_colours")):
+        yield from _probe(desk, folder / name, splits, method, ALL, 0.0, seed, content, say, failed)
 
 
 def _chain(
@@ -102,12 +102,14 @@ def _run_chain(desk: Desk, cell: Cell, config: dict[str, Any], content: bytes) -
 
 
 def _probe(
-    desk: Desk, place: Path, splits: Path, method: str, fraction: float, share: float, seed: int, content: bytes,
-    say: Say, failed: list[dict[str, str]],
+    desk: Desk, place: Path, splits: Path | None, method: str, fraction: float, share: float, seed: int,
+    content: bytes, say: Say, failed: list[dict[str, str]],
 ) -> Iterator[Found]:  # fmt: skip
     about = json.loads((desk.study.into / "features.json").read_bytes())
     about.pop("seconds")
     cell = Cell(place, {"method": method, **PROBE, "features": about, "manifest": hashlib.sha256(content).hexdigest()})
+    if splits is None and cell.done() is None:
+        return  # no chain has drawn what it would be given
     seen = desk.colours if method == "all_colours" else desk.features
     work = partial(probe_cell, cell, splits, desk.listing, seen, method)
     if found := _attempt(cell, work, say, failed, desk.study.only_done):
@@ -116,7 +118,7 @@ def _probe(
 
 def _attempt(
     cell: Cell, work: Work, say: Say, failed: list[dict[str, str]], only_done: bool
-) -> tuple[dict[str, Any], Drawn] | None:
+) -> tuple[dict[str, Any], Counted] | None:
     known = cell.done() is not None
     if not known:
         if only_done:
@@ -142,11 +144,12 @@ def _line(result: Mapping[str, Any]) -> str:
 
 
 def _rows(
-    found: tuple[dict[str, Any], Drawn], method: str, fraction: float, share: float, seed: int
+    found: tuple[dict[str, Any], Counted], method: str, fraction: float, share: float, seed: int
 ) -> Iterator[Found]:
-    result, drawn = found
+    result, counted = found
     for row in result["rows"]:
-        own = {column: drawn[key] for column in ("pool", "unseen") if (key := f"{row['round']}/{column}") in drawn}
+        keys = {column: f"{row['round']}/{column}" for column in ("pool", "unseen")}
+        own = {column: redrawn(counted[key], column) for column, key in keys.items() if key in counted}
         yield Found(method, fraction, share, seed, row["round"], result["labels"], row, own)
 
 

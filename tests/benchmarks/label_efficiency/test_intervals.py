@@ -13,6 +13,7 @@ from benchmarks.label_efficiency.intervals import (
     judged,
     mean_over_seeds,
     point,
+    redrawn,
     resampled,
     tallies,
 )
@@ -87,9 +88,9 @@ def test_the_mean_over_seeds_holds_the_chance_between_them() -> None:
 
 def test_what_is_not_defined_is_null_and_not_a_number() -> None:
     one = said(5, 3, 2, 6)
-    facts, drawn = judged(Predictions(one.ids, one.log_probs, one.label, one.group), "x")
+    facts, groups = judged(Predictions(one.ids, one.log_probs, one.label, one.group), "x")
     assert facts["n"] == 5
     assert facts["groups"] == 2
-    assert drawn.shape == (1000, 4)
+    assert redrawn(groups, "x").shape == (1000, 4)
     assert all(facts["low"][name] <= facts["high"][name] for name in METRICS)
     assert np.isnan(interval(np.full((10, 4), np.nan))).all()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def test_stopped_at_a_probe_and_in_a_chain_it_ends_with_the_same_table(
     monkeypatch.setattr(chains.run_chain, "main", stopped)  # what is done is not done again
     assert main(words(desk, "stopped")) == ExitCode.DONE
     assert timeless(desk / "stopped") == whole
+
+    # what goes into the repository is enough for the same table, elsewhere, without a chain or its patches
+    (desk / "docs").mkdir()
+    results = desk / "docs" / "results.md"
+    results.write_text("# Results\n")
+    assert main([*words(desk, "stopped"), "--only-done", "--write-docs", str(results)]) == ExitCode.DONE
+    shutil.copytree(desk / "docs" / "evidence" / "drawn-toy", desk / "elsewhere")
+    assert not list((desk / "elsewhere").rglob("run"))
+    assert main([*words(desk, "elsewhere"), "--only-done"]) == ExitCode.DONE
+    assert timeless(desk / "elsewhere") == whole
 
     assert main([*words(desk, "stopped"), "--set", "student.lr=0.5"]) == ExitCode.MISMATCH
     assert "config differs" in capsys.readouterr().err
