@@ -12,8 +12,8 @@ from typing import Any, get_args
 
 import pytest
 
-import run_chain
 from data.errors import ChainError, ExitCode
+from pipeline.command_line import LAUNCHERS
 from pipeline.launchers.choose import NAMES, Name, launcher, resolved
 from pipeline.launchers.external import place
 from pipeline.launchers.slurm import Slurm, first_host
@@ -163,4 +163,4 @@ def test_one_of_several_ranks_is_used_as_such() -> None:
 
 
 def test_the_command_line_names_every_launcher() -> None:
-    assert list(NAMES) == list(get_args(Name)) == run_chain.LAUNCHERS
+    assert list(NAMES) == list(get_args(Name)) == LAUNCHERS
