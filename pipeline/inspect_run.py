@@ -134,6 +134,11 @@ def _beside(quality: dict[str, Any]) -> list[str]:
             f"  {told['labels']} labels left out in turn and told by the others: {right} right; told as {each}; "
             f"so confidence is read at temperature {said}"
         )
+    if encoder := quality.get("encoder"):
+        lines.append(
+            f"  the frozen encoder counts {encoder['weight']:.2f} times as much as the teacher: along it labels tell "
+            f"each other with a kappa of {encoder['kappa']:.2f}"
+        )
     if alignment := quality.get("alignment"):
         weights = " ".join(f"{weight:.2f}" for weight in alignment["weights"])
         target = "equal shares" if alignment["target"] == "uniform" else "the shares of the labels"

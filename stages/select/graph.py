@@ -18,6 +18,7 @@ from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded,
 
 FILE = "believed.h5"
 FOLDS = 5
+SUBSTANTIAL = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch, Biometrics 1977)
 
 
 def scores_of(select: Path, predict: Path, part: str, mapped: bool = False) -> Scores:
@@ -32,10 +33,15 @@ def scores_of(select: Path, predict: Path, part: str, mapped: bool = False) -> S
 class Graph:
     """The patches of a round as points, given labels among them. Raises ChainError (66, 76, 78)."""
 
-    def __init__(self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray) -> None:
+    def __init__(
+        self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
+    ) -> None:
+        """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
+        self._groups, self._near = groups[0], float(np.isin(groups[1], groups[0]).mean())
         self._section, self._splits, self._seed = section, splits, seed_of(job.seed, "propagate")
         self._ids = np.sort(np.concatenate([splits.labelled.ids, pool, splits.validation.ids]))
         self._graphs: dict[tuple[str, ...], Likeness] = {}
+        self._by_names: dict[tuple[str, ...], np.ndarray | None] = {}
         self._sources = {name: read_embeddings(path).of(self._ids) for name, path in _files(job).items()}
         if OF_STYLE in self._sources:
             # channels of every depth, each in a unit of its own
@@ -44,34 +50,64 @@ class Graph:
     def scores(self, ids: np.ndarray) -> Scores:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
         given = self._splits.labelled
-        said = self._along(list(self._sources)).propagated(self._rows(given.ids), _codes(given), self._classes)
+        said = self._along(tuple(self._sources)).propagated(self._rows(given.ids), _codes(given), self._classes)
         return Scores(ids, np.log(said[self._rows(ids)]).astype(np.float16))
 
-    def told(self, labelled: np.ndarray, pool: np.ndarray) -> Told | None:
+    @cached_property
+    def kappa(self) -> float | None:
+        """How far given labels tell each other along what knows none of them, beyond chance: Cohen's kappa.
+
+        None: there is no such network, or too few labels to tell.
+        """
+        told = self._told(self._unlearnt) if self._unlearnt else None
+        if told is None:
+            return None
+        share = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
+        chance = float(told[0] @ share)
+        return (float(told[1].sum()) - chance) / (1 - chance) if chance < 1 else None
+
+    @cached_property
+    def trust(self) -> float:
+        """How much a network that knows no label counts beside the teacher: 1, or less where its kappa is no better.
+
+        What ImageNet taught tells tissues apart, and little of nodules in lung: there it would join unlike patches.
+        """
+        return 1.0 if self.kappa is None else min(1.0, max(0.0, self.kappa / SUBSTANTIAL))
+
+    def plain(self) -> dict[str, float] | None:
+        """For quality.json: what counts how much beside the teacher, and why; None where nothing stands beside it."""
+        if self.kappa is None or OF_TEACHER not in self._sources:
+            return None
+        return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
+
+    def told(self) -> Told | None:
         """How often the pool is told right, as far as given labels can say without validation; None: too few of them.
 
-        labelled, pool: the group (patient, slide) of each labelled patch (L,) and of each pool patch (N,).
         A label is told by other folds of labels, while its patch stays in the graph like any of the pool. Folds divide
         groups for the share of the pool that lies in groups with labels, and leave them whole for the rest.
         Along the teacher's embeddings labels are told right too often, since it has learnt them all; along those of
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
         """
-        without = [name for name in self._sources if name != OF_TEACHER]
-        near = float(np.isin(pool, labelled).mean())
-        found = []
-        for names in [list(self._sources), *([without] if without and len(without) < len(self._sources) else [])]:
-            each = (near, np.arange(len(labelled))), (1 - near, labelled)
-            told = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
-            known = [(share, shares) for share, shares in told if shares is not None]
-            if not known:
-                return None
-            weights, told_each = zip(*known, strict=True)
-            found.append(np.average(told_each, axis=0, weights=weights))
-        said, right = np.mean(found, axis=0) * len(labelled)
+        without = self._unlearnt
+        ways = [tuple(self._sources), *([without] if without and len(without) < len(self._sources) else [])]
+        found = [told for names in ways if (told := self._told(names)) is not None]
+        if len(found) < len(ways):
+            return None
+        said, right = np.mean(found, axis=0) * len(self._groups)
         return Told(said, right)
 
-    def _by_folds(self, names: list[str], group: np.ndarray) -> np.ndarray | None:
+    def _told(self, names: tuple[str, ...]) -> np.ndarray | None:
+        """(2, C) as of `_by_folds`, by the share of the pool that lies in groups with labels."""
+        if names not in self._by_names:
+            each = (self._near, np.arange(len(self._groups))), (1 - self._near, self._groups)
+            told = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
+            known = [(share, shares) for share, shares in told if shares is not None]
+            weights, shares = zip(*known, strict=True) if known else ((), ())
+            self._by_names[names] = np.average(shares, axis=0, weights=weights) if known else None
+        return self._by_names[names]
+
+    def _by_folds(self, names: tuple[str, ...], group: np.ndarray) -> np.ndarray | None:
         """What other folds tell given labels to be, whole groups (L,) in a fold; None: no such folds.
 
         (2, C): the share of labels told to be each class, and the share of them all that is so and right.
@@ -101,12 +137,18 @@ class Graph:
         must, never = (np.isin(self._ids, part.ids) for part in (self._splits.labelled, self._splits.validation))
         return drawn_inside(self._ids, must, never, self._section.most, self._seed)
 
-    def _along(self, names: list[str]) -> Likeness:
-        key = tuple(names)
-        if key not in self._graphs:
-            points = embedded([self._sources[name] for name in names], self._section.components)
-            self._graphs[key] = Likeness(self._section, points, self._inside)
-        return self._graphs[key]
+    def _along(self, names: tuple[str, ...]) -> Likeness:
+        if names not in self._graphs:
+            among_others = OF_TEACHER in names and len(names) > 1
+            weights = [self.trust if among_others and name != OF_TEACHER else 1.0 for name in names]
+            heard = [(self._sources[name], weight) for name, weight in zip(names, weights, strict=True) if weight > 0]
+            points = embedded([one for one, _ in heard], self._section.components, [weight for _, weight in heard])
+            self._graphs[names] = Likeness(self._section, points, self._inside)
+        return self._graphs[names]
+
+    @property
+    def _unlearnt(self) -> tuple[str, ...]:
+        return tuple(name for name in self._sources if name != OF_TEACHER)
 
     @property
     def _classes(self) -> int:

@@ -5,6 +5,7 @@ et al., "Learning with Local and Global Consistency", NeurIPS 2003; for self-tra
 embeddings: Iscen et al., CVPR 2019). With few labels this uses what a classifier does not: how the pool itself lies.
 The nearest are found by cosine in the embeddings of the frozen encoder, its style (stages/predict/style.py) and the
 embeddings of the round's teacher together: the first two have learnt nothing wrong, the last what this task is about.
+How much the first two count is for the given labels to say (`Graph.trust`).
 
 A patch outside the graph (validation, and what is beyond `most` of a large pool) is told by its nearest ones inside.
 So a validation label never takes part in what validation then judges.
@@ -86,18 +87,19 @@ class Likeness:
         return at
 
 
-def embedded(sources: Sequence[np.ndarray], components: int) -> np.ndarray:
+def embedded(sources: Sequence[np.ndarray], components: int, weights: Sequence[float] | None = None) -> np.ndarray:
     """Embeddings of several networks, each (N, D), as unit vectors whose cosine is the mean of theirs: (N, A).
 
-    Of each, the first principal components; their spread is kept, for small ones are mostly noise.
+    weights: of that mean, above 0; None: equal. Of each, the first principal components; their spread is kept, for
+    small ones are mostly noise.
     """
-    parts = []
-    for values in sources:
+    parts, shares = [], np.ones(len(sources)) if weights is None else np.array(weights, np.float64)
+    for values, divisor in zip(sources, np.sqrt(shares.sum() / shares), strict=True):
         centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
         vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :components]
         part = centred @ vectors
-        parts.append(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12))
-    together: np.ndarray = (np.concatenate(parts, axis=1) / np.sqrt(len(parts))).astype(np.float32)
+        parts.append(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) / divisor)
+    together: np.ndarray = np.concatenate(parts, axis=1).astype(np.float32)
     return together
 
 

@@ -59,14 +59,14 @@ def run(job: Job) -> str:
 
     labelled = np.bincount(splits.labelled.label, minlength=len(splits.classes))
     table = PatchStore(job.inputs["store"] / "patches.h5").table()
-    told, deciding = None, splits.deciding
+    graph, told, deciding = None, None, splits.deciding
     if rule.propagate is not None:
-        graph = Graph(job, rule.propagate, splits, pool.ids)
+        groups = groups_of(table, splits.labelled.ids), groups_of(table, pool.ids)
+        graph = Graph(job, rule.propagate, splits, pool.ids, groups)
         pool, validation = graph.scores(pool.ids).beside(pool), graph.scores(validation.ids)
         write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
         if rule.calibrate and len(deciding) < ENOUGH:
-            groups = (groups_of(table, ids) for ids in (splits.labelled.ids, pool.ids))
-            told = graph.told(*groups)
+            told = graph.told()
     # a fold judges the models of this chain: it has no part in what they learn
     heard = validation if splits.fold is None else validation.without(validation.ids)
     belief = fit_belief(rule, pool, heard, deciding, labelled, job.round, told)
@@ -107,6 +107,7 @@ def run(job: Job) -> str:
     quality = record(rule, evidence, belief, beliefs, validation, negatives, before, unit, told)
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
+    quality["encoder"] = None if graph is None else graph.plain()
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)

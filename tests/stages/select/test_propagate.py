@@ -120,6 +120,15 @@ def test_two_networks_weigh_the_same_whatever_their_units() -> None:
     np.testing.assert_allclose(cosines, (scaled := embedded([1000 * one, two], 6)) @ scaled.T, atol=1e-4)
 
 
+def test_a_network_that_counts_less_has_that_share_of_the_cosine() -> None:
+    rng = np.random.default_rng(1)
+    one, two = rng.normal(size=(50, 30)), rng.normal(size=(50, 8))
+    cosines = (both := embedded([one, two], 6, [1, 0.25])) @ both.T
+    alone = [embedded([values], 6) for values in (one, two)]
+    np.testing.assert_allclose(cosines, 0.8 * alone[0] @ alone[0].T + 0.2 * alone[1] @ alone[1].T, atol=1e-5)
+    np.testing.assert_array_equal(embedded([one, two], 6, [1, 1]), embedded([one, two], 6))
+
+
 def test_fewer_patches_than_neighbours_and_a_class_without_a_label() -> None:
     points = islands()[0][:4]
     said = propagated(Propagate(), points, np.arange(2), np.arange(2), 3, everything(4))

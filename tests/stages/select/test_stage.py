@@ -471,12 +471,34 @@ def test_labels_say_how_often_the_pool_is_told_right(world):
     for right in (0.2, 1.0):
         embeddings(world, predicted, OF_ENCODER, right=right)
         splits = load_splits(world.splits)
-        graph = Graph(job(world, predicted, f"s{right}", rule="top_k", propagate={}), Propagate(), splits, splits.pool)
+        one = job(world, predicted, f"s{right}", rule="top_k", propagate={})
+        alone = 2 * np.arange(len(splits.labelled)), 2 * np.arange(len(splits.pool)) + 1
+        graph = Graph(one, Propagate(), splits, splits.pool, alone)
         said = graph.scores(splits.pool).log_probs.argmax(1)
         truth = world.truth[np.searchsorted(world.drawn.ids, splits.pool)]
-        alone = np.arange(N)[:, None] * 2
-        found = graph.told(alone[: len(splits.labelled), 0], alone[: len(splits.pool), 0] + 1).accuracy
+        found = graph.told().accuracy
         assert found == pytest.approx((said == truth).mean(), abs=0.12)
+
+
+@pytest.mark.parametrize(("knows", "kappa", "weight"), [(0.0, 0.0, 0.0), (0.25, 0.3, 0.5), (1.0, 1.0, 1.0)])
+def test_an_encoder_counts_as_far_as_labels_tell_each_other_along_it(world, knows, kappa, weight):
+    predicted, believed = predict(world, "predict"), {}
+    embeddings(world, predicted, OF_TEACHER, right=0.5)
+    keys = {"rule": "balanced", "share": 0.5, "min_confidence": 0, "propagate": {}}
+    for name in ("teacher alone", "both"):
+        if name == "both":
+            embeddings(world, predicted, OF_ENCODER, seed=1, right=knows)
+        one = job(world, predicted, name, **keys)
+        stage.run(one)
+        believed[name] = scores_of(one.out, predicted, "pool").log_probs.argmax(1)
+    said = quality(one.out)["encoder"]
+    assert said["kappa"] == pytest.approx(kappa, abs=0.15)
+    assert said["weight"] == pytest.approx(weight, abs=0.25)
+    assert said["weight"] == pytest.approx(min(1, max(0, said["kappa"] / 0.6)), abs=1e-3)
+    truth = world.truth[world.drawn.split == SPLITS.index("pool")]
+    right = {name: (label == truth).mean() for name, label in believed.items()}
+    assert right["both"] > right["teacher alone"] - 0.02  # who knows nothing spoils nothing
+    assert (right["both"] > right["teacher alone"]) or knows < 1
 
 
 def test_what_is_judged_tells_nobody(world):
