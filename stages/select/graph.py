@@ -76,7 +76,7 @@ class Graph:
 
     def plain(self) -> dict[str, float] | None:
         """For quality.json: what counts how much beside the teacher, and why; None where nothing stands beside it."""
-        if self.kappa is None or OF_TEACHER not in self._sources:
+        if OF_TEACHER not in self._sources or self.kappa is None:
             return None
         return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
 
