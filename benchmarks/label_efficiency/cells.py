@@ -2,6 +2,7 @@
 
 import io
 import json
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class Cell:
             kept = json.loads(path.read_bytes())
             counted = _read(self.place / TALLIES)
             before, result = kept["made_from"], dict(kept["result"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
             raise ChainError(
                 f"{path} cannot be read", str(error), f"remove {self.place} and run the same command", ExitCode.DAMAGED
             ) from error

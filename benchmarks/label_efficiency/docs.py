@@ -1,5 +1,6 @@
 """The part of docs/results.md between a set's marks, and what it was made from: written by the command alone."""
 
+import shutil
 from pathlib import Path
 
 from benchmarks.label_efficiency.cells import RESULT, TALLIES
@@ -40,8 +41,10 @@ def write(path: Path, name: str, report: str, plot: Path | None) -> None:
 def keep(into: Path, evidence: Path) -> None:
     """Copy every finished cell, and the groups that stand for slides: all that the tables can be made from again.
 
-    Put back below `runs/evidence`, the command finds these cells done and goes on beside them on any machine.
+    Put back below `runs/evidence`, the command finds these cells done and goes on beside them on any machine. Cells of
+    a table that was there before go with that table.
     """
+    shutil.rmtree(evidence, ignore_errors=True)
     found = [path for name in (RESULT, TALLIES) for path in into.rglob(name) if (path.parent / RESULT).is_file()]
     for path in [*found, *into.glob("groups.json")]:
         copy = evidence / path.relative_to(into)

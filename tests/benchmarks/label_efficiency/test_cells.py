@@ -52,11 +52,12 @@ def test_killed_between_its_two_files_it_is_not_done(tmp_path: Path, monkeypatch
     assert cell.done() is None
 
 
+@pytest.mark.parametrize("left", [1, 100])
 @pytest.mark.parametrize("name", ["result.json", "tallies.npz"])
-def test_a_damaged_cell_is_said(tmp_path: Path, name: str) -> None:
+def test_a_damaged_cell_is_said(tmp_path: Path, name: str, left: int) -> None:
     cell = Cell(tmp_path, {})
     cell.keep(RESULT, COUNTED)
-    (tmp_path / name).write_bytes(b"{")
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes()[:left])
     with pytest.raises(ChainError) as refused:
         cell.done()
     assert refused.value.code == ExitCode.DAMAGED
