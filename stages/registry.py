@@ -19,6 +19,6 @@ KINDS = {
     "split": Kind(1, "stages.split"),
     "train": Kind(4, "stages.train.stage", ranks=True),
     "predict": Kind(2, "stages.predict.stage", ranks=True),
-    "select": Kind(3, "stages.select.stage"),
+    "select": Kind(4, "stages.select.stage"),
     "promote": Kind(2, "stages.promote"),
 }
