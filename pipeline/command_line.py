@@ -5,7 +5,6 @@ import contextlib
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 LAUNCHERS = ["auto", "in_process", "torchrun", "slurm", "external"]
 HANG_WORDS = "a process that comes no further for S seconds has hung (1800; 0: never)"
@@ -66,7 +65,9 @@ def command_line(description: str, verbs: Mapping[str, Verb]) -> argparse.Argume
     return parser
 
 
-def _described(subs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, verb: Verb) -> Any:
+def _described(
+    subs: "argparse._SubParsersAction[argparse.ArgumentParser]", name: str, verb: Verb
+) -> argparse.ArgumentParser:
     words = (verb.__doc__ or "").partition("\n")[0]
     return subs.add_parser(name, help=words, description=words)
 

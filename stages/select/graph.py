@@ -89,8 +89,7 @@ class Graph:
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
         """
-        without = self._unlearnt
-        ways = [tuple(self._sources), *([without] if without and len(without) < len(self._sources) else [])]
+        ways = [names for names in dict.fromkeys((tuple(self._sources), self._unlearnt)) if names]
         found = [told for names in ways if (told := self._told(names)) is not None]
         if len(found) < len(ways):
             return None
@@ -98,13 +97,13 @@ class Graph:
         return Told(said, right)
 
     def _told(self, names: tuple[str, ...]) -> np.ndarray | None:
-        """(2, C) as of `_by_folds`, by the share of the pool that lies in groups with labels."""
+        """(2, C) as of `_by_folds`: groups divided for the share of the pool that is in them, whole for the rest."""
         if names not in self._by_names:
             each = (self._near, np.arange(len(self._groups))), (1 - self._near, self._groups)
-            told = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
-            known = [(share, shares) for share, shares in told if shares is not None]
-            weights, shares = zip(*known, strict=True) if known else ((), ())
-            self._by_names[names] = np.average(shares, axis=0, weights=weights) if known else None
+            found = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
+            known = [(share, told) for share, told in found if told is not None]
+            told, weights = [told for _, told in known], [share for share, _ in known]
+            self._by_names[names] = np.average(told, axis=0, weights=weights) if known else None
         return self._by_names[names]
 
     def _by_folds(self, names: tuple[str, ...], group: np.ndarray) -> np.ndarray | None:
@@ -139,10 +138,10 @@ class Graph:
 
     def _along(self, names: tuple[str, ...]) -> Likeness:
         if names not in self._graphs:
-            among_others = OF_TEACHER in names and len(names) > 1
-            weights = [self.trust if among_others and name != OF_TEACHER else 1.0 for name in names]
-            heard = [(self._sources[name], weight) for name, weight in zip(names, weights, strict=True) if weight > 0]
-            points = embedded([one for one, _ in heard], self._section.components, [weight for _, weight in heard])
+            beside = self.trust if OF_TEACHER in names else 1.0
+            heard = {name: 1.0 if name == OF_TEACHER else beside for name in names if name == OF_TEACHER or beside}
+            sources = [self._sources[name] for name in heard]
+            points = embedded(sources, self._section.components, list(heard.values()))
             self._graphs[names] = Likeness(self._section, points, self._inside)
         return self._graphs[names]
 

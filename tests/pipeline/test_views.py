@@ -136,6 +136,14 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
     assert any(line.endswith("so confidence is read at temperature 1.50") for line in text(findings(done)))
 
 
+def test_inspect_says_how_much_the_encoder_counts_beside_the_teacher(done: Layout) -> None:
+    for encoder, told in (({"kappa": 0.15, "weight": 0.25}, True), (None, False)):
+        (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | {"encoder": encoder}))
+        said = [line for line in text(findings(done)) if "frozen encoder" in line]
+        assert bool(said) == told
+        assert not told or ("counts 0.25 times" in said[0] and said[0].endswith("a kappa of 0.15"))
+
+
 def test_inspect_shows_thresholds_alignment_and_negative_labels_where_a_rule_has_them(done: Layout) -> None:
     plain = "\n".join(text(findings(done)))
     assert "threshold  " not in plain
