@@ -41,7 +41,7 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> bool:
         panel.set_xlabel("rounds done (0: labels only)")
     entries = {name: line for panel in grid.flat for line, name in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.suptitle(title)
-    figure.legend(list(entries.values()), list(entries), loc="lower center", ncols=4, fontsize=8)
+    figure.legend(list(entries.values()), list(entries), loc="lower center", ncols=3, fontsize=8, handlelength=4)
     figure.tight_layout(rect=(0, 0.9 / (1.4 + 3.3 * height), 1, 1))
     with replacing(path) as part:
         figure.savefig(part, dpi=120, format="png", metadata={"Software": None})
@@ -59,7 +59,7 @@ def _panel(panel: Any, rows: Sequence[Row], column: str) -> None:
         found = [row[column][BASE] for row in own]
         x, colour = [row["round"] for row in own], f"C{presets.index(preset) % 10}"
         style = "-" if share else (0, (5, 1))
-        name = preset if share else f"{preset}, no validation"
+        name = f"{preset}, {100 * share:g} % of the labels validate" if share else f"{preset}, no validation"
         if len(own[0]["seeds"]) < most:
             # seeds differ more than presets do: a mean over fewer of them is no rival by itself
             name += f", seed {', '.join(map(str, own[0]['seeds']))} alone"
