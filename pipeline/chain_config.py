@@ -57,12 +57,10 @@ class ChainConfig(Section):
         """The section that configures a step, with what its round does otherwise."""
         section: Section = getattr(self, step.section)
         changed = getattr(self.per_round.get(step.round), step.section, None) if step.section in PARTIAL else None
-        if not changed:
-            return section
-        merged: Section = PARTIAL[step.section].validate_json(
-            json.dumps(overlaid(section.model_dump(mode="json"), changed))
-        )
-        return merged
+        if changed:
+            merged = overlaid(section.model_dump(mode="json"), changed)
+            section = PARTIAL[step.section].validate_json(json.dumps(merged))
+        return section.of_round(step.round) if isinstance(section, StudentConfig) else section
 
 
 def overlaid(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:

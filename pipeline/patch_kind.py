@@ -44,6 +44,7 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
     mode, depth = config.data.mode, config.data.depth
     if config.splits.stain != "none" and mode != "rgb8":
         yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")
+    before = [member.backbone for member in config.teacher.each()]
     for step in plan(config):
         section = config.section_of(step)
         if isinstance(section, Rule) and "deviation" in section.needs and not config.predict.mc_passes:
@@ -77,16 +78,17 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
                 "the patches have one slice (data.depth: 1)",
                 "choose a timm backbone, or patches in HU of several slices",
             )
-        if isinstance(section, StudentConfig) and section.warm_start and step.round == 0:
-            first = config.teacher.each()
-            if len(first) > 1 or first[0].backbone != section.backbone:
-                teacher = f"an ensemble of {len(first)}" if len(first) > 1 else first[0].backbone
+        if isinstance(section, StudentConfig):
+            # with an ensemble there is no one network to go on from
+            if section.warm_start and before != [section.backbone]:
+                teacher = before[0] if len(before) == 1 else f"an ensemble of {len(before)}"
                 yield (
-                    (*_place(0, "student", "warm_start" in changed), "warm_start"),
+                    (*_place(step.round, "student", "warm_start" in changed), "warm_start"),
                     f"{section.backbone} cannot take over the weights of {teacher}",
                     "only a network of the same kind can go on from another",
                     "leave it out, or set the same backbone for teacher and student",
                 )
+            before = [section.backbone]
         if section.backbone.startswith(VOLUME_PREFIX) and isinstance(section, StudentConfig) and section.drop_path:
             yield (
                 (*_place(step.round, step.section, "drop_path" in changed), "drop_path"),

@@ -152,8 +152,10 @@ class StudentConfig(TrainConfig):
     drop_path: Annotated[
         float, Field(ge=0, lt=1, description="stochastic depth at the last block, rising linearly to it")
     ] = 0.1
-    warm_start: bool = Field(
-        False, description="begin with the teacher's weights, not with `init`: faster, and it ends worse (Xie et al.)"
+    warm_start: Literal[False, True, "later"] = Field(
+        False,
+        description="begin with the teacher's weights, not with `init`; later: from the second round on, when the "
+        "teacher has been a student itself. Long trainings end worse for it (Xie et al.), short ones better",
     )
     finetune: Annotated[Finetune | None, Field(description="a last phase on given labels alone; null: none")] = None
 
@@ -162,12 +164,23 @@ class StudentConfig(TrainConfig):
         """Over all phases."""
         return self.steps + (self.finetune.steps if self.finetune else 0)
 
+    def of_round(self, round: int) -> "StudentConfig":
+        """With a plain yes or no for `warm_start`, which may mean otherwise from round to round."""
+        if self.warm_start != "later":
+            return self
+        return self.model_copy(update={"warm_start": True, "init": Init()} if round else {"warm_start": False})
+
     @model_validator(mode="after")
     def _keys_agree(self) -> "StudentConfig":
         if self.schedule == "pretrain_finetune" and self.finetune is None:
             raise ValueError("schedule: pretrain_finetune needs the second phase: finetune: {steps: 200, lr: 1.0e-4}")
-        if self.warm_start and self.init.kind != "random":
+        if self.warm_start is True and self.init.kind != "random":
             raise ValueError("warm_start takes the teacher's weights and init others: leave one of them out")
+        if self.warm_start == "later" and self.init.kind in ("slim", "frozen"):
+            raise ValueError(
+                f"warm_start: later takes only first weights from init, and init.kind: {self.init.kind} also says what "
+                "is trained in every round: leave one of them out"
+            )
         return self
 
 

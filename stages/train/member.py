@@ -17,7 +17,7 @@ from stages.input_size import feed_at
 from stages.job import Hardware
 from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
 from stages.sharded import is_sharded, whole
-from stages.train.adjustment import adjust, refuse_without_bias
+from stages.train.adjustment import adjust, refuse_without_bias, shift_of
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.fitting import Desk, fit
 from stages.train.module import Training
@@ -67,6 +67,9 @@ def train_member(
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
     refuse_without_bias(network, section.logit_adjustment, task.role)
     phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
+    if isinstance(section, StudentConfig) and section.warm_start and section.logit_adjustment:
+        # the teacher's classifier was freed of what it had been taught how often; here begins what is freed at the end
+        adjust(network, -shift_of(phases[-1].class_shares(), section.logit_adjustment))
     check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
     if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
         raise ChainError(

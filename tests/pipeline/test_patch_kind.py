@@ -125,6 +125,14 @@ def test_a_student_can_go_on_only_from_a_teacher_of_its_kind(rgb: Path, teacher:
     assert caught.value.code == ExitCode.MISMATCH
 
 
+def test_a_student_of_a_later_round_can_go_on_only_from_a_student_of_its_kind(rgb: Path) -> None:
+    # the first student begins afresh, whatever its teacher is
+    load_config(rgb, ["teacher.backbone=resnet18", "student.warm_start=later", "rounds=2"])
+    with pytest.raises(ChainError, match=r"student\.warm_start: resnet18 cannot take over .* resnet10t") as caught:
+        load_config(rgb, ["student.warm_start=later", "rounds=2", "per_round={1: {student: {backbone: resnet18}}}"])
+    assert caught.value.code == ExitCode.MISMATCH
+
+
 def test_files_of_members_are_where_the_configuration_says(rgb: Path) -> None:
     config = load_config(rgb, ["teacher.members=[{}, {init: {kind: full, path: w.safetensors}}]"])
     member = config.teacher.members[1]

@@ -204,6 +204,32 @@ def test_a_warm_student_begins_where_its_teacher_is(
     assert all(torch.equal(first[name], own[name]) for name in own)
 
 
+def test_a_warm_student_whose_classifier_is_adjusted_begins_with_what_is_taken_off_again(
+    make_order: Order, tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def see(training: Training, batch: Batch) -> None:
+        if not first and training.shift is not None:
+            first.append((training.network.get_classifier().bias.detach().clone(), training.shift))
+
+    watched(monkeypatch, see)
+    stage.run(student(make_order, tmp_path, inputs, warm_start=True, logit_adjustment=1.0))
+    own = load_network(inputs["teacher"])[0].get_classifier().bias
+    assert first[0][1].any()
+    assert torch.allclose(first[0][0], own + first[0][1])
+
+
+def test_later_is_from_the_second_round_on() -> None:
+    section = StudentConfig.model_validate_json('{"warm_start": "later", "init": {"kind": "full"}}')
+    rounds = [section.of_round(number) for number in range(3)]
+    assert [(one.warm_start, one.init.kind) for one in rounds] == [(False, "full"), (True, "random"), (True, "random")]
+    # a stage reads what it is handed as any other section
+    assert StudentConfig.model_validate_json(rounds[1].model_dump_json()) == rounds[1]
+    warm = StudentConfig(warm_start=True)
+    assert warm.of_round(0) == warm
+
+
 def test_a_student_is_fresh_unless_told_otherwise(make_order: Order, tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert not StudentConfig().warm_start
     job = student(make_order, tmp_path, inputs, backbone="test_efficientnet", warm_start=True)
@@ -235,6 +261,7 @@ def test_what_a_last_phase_cannot_do_is_refused_before_hours_are_spent(
     [
         ({"schedule": "pretrain_finetune"}, "needs the second phase"),
         ({"warm_start": True, "init": {"kind": "full"}}, "leave one of them out"),
+        ({"warm_start": "later", "init": {"kind": "frozen"}}, "init.kind: frozen also says what is trained"),
     ],
 )
 def test_keys_that_do_not_go_together(keys: dict[str, Any], match: str) -> None:
