@@ -72,7 +72,10 @@ def chain(
 
 
 def all_labels(made: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-    """The ceiling: the student's network, recipe, steps and batch, on all labels, without any round."""
+    """The ceiling: the student's network, recipe, steps and batch, on all labels, without any round.
+
+    Where students go on from their teachers' weights, as many steps as the weights of the last one have taken.
+    """
     ceiling = deepcopy(dict(made))
     student = ceiling["student"]
     ceiling["teacher"] = {key: student[key] for key in ("backbone", "init", *RECIPE) if key in student}
@@ -80,6 +83,8 @@ def all_labels(made: Mapping[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     ceiling["teacher"].setdefault("noise", "strong")
     finetune = student.get("finetune") or {}
     steps = int(student["steps"]) + int(finetune.get("steps", 0))
+    if student.get("warm_start"):
+        steps *= max(1, int(ceiling["rounds"]))
     ceiling["teacher"] |= {"steps": steps, "evaluate_every": _every(steps), "batch_size": _batch(student)}
     ceiling.pop("per_round", None)
     return ceiling | {"rounds": 0, "data": data}

@@ -82,6 +82,14 @@ def test_rebalance_aligns_less_and_less() -> None:
     assert config.select.align == "labelled"
 
 
+def test_students_of_default_go_on_from_students_and_never_from_the_first_teacher() -> None:
+    assert [(student.warm_start, student.init.kind) for student in students(preset("default"))] == [
+        (False, "full"),
+        (True, "random"),
+        (True, "random"),
+    ]
+
+
 @pytest.mark.parametrize("path", sorted(PRESETS.glob("*.yaml")), ids=lambda path: path.stem)
 def test_the_header_of_a_preset_is_the_command_that_runs_it(path: Path) -> None:
     header = path.read_text(encoding="utf-8").split("seed:")[0]
