@@ -161,6 +161,18 @@ def test_temperatures_of_classes_are_not_shown_as_one(slides_run: Layout, seen: 
     assert "/rounds/2/quality/temperature" not in {pointer for pointer, _, _ in page.facts}
 
 
+def test_how_much_the_encoder_counts_is_shown_where_one_stands_beside_the_teacher(
+    slides_run: Layout, seen: Page, tmp_path: Path
+) -> None:
+    pointer = "/rounds/1/quality/encoder/weight"
+    assert pointer not in {at for at, _, _ in seen.facts}
+    run = Layout(Path(shutil.copytree(slides_run.root, tmp_path / "run")))
+    path = run.place("rounds/01/select") / "quality.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"encoder": {"kappa": 0.15, "weight": 0.25}}))
+    page = Page(build_page(run, Options(embed=0)))
+    assert {at: text for at, _, text in page.facts}[pointer] == "25.0 %"
+
+
 def test_a_chain_half_way_has_a_page_of_what_stands(slides_run: Layout, tmp_path: Path) -> None:
     half = Layout(tmp_path)
     (tmp_path / "config.yaml").write_bytes(slides_run.config.read_bytes())
