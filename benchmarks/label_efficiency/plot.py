@@ -3,6 +3,7 @@
 Needs matplotlib; nothing else does.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,10 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> bool:
     fractions = sorted({row["fraction"] for row in rows if row["fraction"] < 1})
     height = max(1, len(fractions))
     figure, grid = pyplot.subplots(height, 2, figsize=(11, 1.4 + 3.3 * height), sharey="row", squeeze=False)
+    colours = colours_of(rows)
     for panels, fraction in zip(grid, fractions, strict=False):
         for panel, column in zip(panels, TITLES, strict=True):
-            _panel(panel, [row for row in rows if column in row and row["fraction"] in (fraction, 1)], column)
+            _panel(panel, [row for row in rows if column in row and row["fraction"] in (fraction, 1)], column, colours)
             panel.set_title(f"{100 * fraction:g} % of the labels, {TITLES[column]}", fontsize=10)
         panels[0].set_ylabel("balanced accuracy")
     for panel in grid[-1]:
@@ -49,15 +51,20 @@ def draw(rows: Sequence[Row], title: str, path: Path) -> bool:
     return True
 
 
-def _panel(panel: Any, rows: Sequence[Row], column: str) -> None:
+def colours_of(rows: Sequence[Row]) -> dict[str, str]:
+    """One colour a preset in every panel, the first for what was run most."""
+    run = Counter(row["method"] for row in rows if row["round"] is not None and row["fraction"] < 1)
+    order = sorted(run, key=lambda name: (-run[name], name))
+    return {name: f"C{i % 10}" for i, name in enumerate(order)}
+
+
+def _panel(panel: Any, rows: Sequence[Row], column: str, colours: Mapping[str, str]) -> None:
     chains = [row for row in rows if row["round"] is not None and row["fraction"] < 1]
-    presets = sorted({row["method"] for row in chains})
-    judging = max((row["validation"] for row in rows), default=0.0)
     most = max((len(row["seeds"]) for row in chains), default=0)
     for preset, share in sorted({(row["method"], row["validation"]) for row in chains}):
         own = [row for row in chains if (row["method"], row["validation"]) == (preset, share)]
         found = [row[column][BASE] for row in own]
-        x, colour = [row["round"] for row in own], f"C{presets.index(preset) % 10}"
+        x, colour = [row["round"] for row in own], colours[preset]
         style = "-" if share else (0, (5, 1))
         name = f"{preset}, {100 * share:g} % of the labels validate" if share else f"{preset}, no validation"
         if len(own[0]["seeds"]) < most:
@@ -70,9 +77,9 @@ def _panel(panel: Any, rows: Sequence[Row], column: str) -> None:
             panel.fill_between(
                 x, [one["low"] for one in found], [one["high"] for one in found], alpha=0.08, color=colour
             )
-    for row in rows:
-        # of the probes of one fraction one is enough: they spend the same number of labels
-        if row["method"] in LINES and (row["fraction"] == 1 or row["validation"] == judging):
-            name, dashes = LINES[row["method"]]
-            panel.axhline(row[column][BASE]["mean"], linestyle=dashes, color="0.3", lw=1, label=name)
+    for method, (name, dashes) in LINES.items():
+        # of the probes of one fraction one is enough, that of most seeds: they spend the same number of labels
+        if own := [row for row in rows if row["method"] == method]:
+            best = max(own, key=lambda row: (len(row["seeds"]), row["validation"]))
+            panel.axhline(best[column][BASE]["mean"], linestyle=dashes, color="0.3", lw=1, label=name)
     panel.xaxis.get_major_locator().set_params(integer=True)
