@@ -10,8 +10,9 @@ SizeName = Literal["toy", "small", "full"]
 class Size:
     """Lengths in optimiser steps, batches in patches a step, over given and pseudo-labels together.
 
-    The student's steps are over all its phases; the row of all labels takes as many. least_px, most_px: between these
-    the side of a patch is chosen by `px`; enlarge: by how much above its own side. patches: of the set at most; 0: all.
+    The student's steps are over all its phases; the row of all labels takes as many, or those of all rounds
+    (`configs.all_labels`). least_px, most_px: between these the side of a patch is chosen by `px`; enlarge: by how much
+    above its own side. patches: of the set at most; 0: all.
     """
 
     backbone: str

@@ -179,7 +179,7 @@ class StudentConfig(TrainConfig):
         if self.warm_start == "later" and self.init.kind in ("slim", "frozen"):
             raise ValueError(
                 f"warm_start: later takes only first weights from init, and init.kind: {self.init.kind} also says what "
-                "is trained in every round: leave one of them out"
+                "is trained, or how wide the network is: leave one of them out"
             )
         return self
 

@@ -67,9 +67,11 @@ def train_member(
         refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
     refuse_without_bias(network, section.logit_adjustment, task.role)
     phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
-    if isinstance(section, StudentConfig) and section.warm_start and section.logit_adjustment:
-        # the teacher's classifier was freed of what it had been taught how often; here begins what is freed at the end
-        adjust(network, -shift_of(phases[-1].class_shares(), section.logit_adjustment))
+    strength = section.logit_adjustment
+    shift = shift_of(phases[-1].class_shares(), strength) if strength else None
+    if shift is not None and isinstance(section, StudentConfig) and section.warm_start:
+        # the teacher's shift was taken off when its training was done: begin with the one that is taken off at this end
+        adjust(network, -shift)
     check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
     if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
         raise ChainError(
@@ -93,6 +95,7 @@ def train_member(
         loader_workers(hardware),
         (task.images, given.ids, given.label),
         share,
+        shift,
     )
     fit(desk, training, flags, section, hardware.strategy)
     kwargs, network = network_kwargs(section, classes, kind), training.finished()
@@ -100,8 +103,8 @@ def train_member(
         sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
         network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
         feed_at(network, phases[-1].size_px)
-    if training.shift is not None:
-        adjust(network, training.shift)
+    if shift is not None:
+        adjust(network, shift)
     return Trained(section, kwargs, network, stats, training.history)
 
 

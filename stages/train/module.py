@@ -23,7 +23,6 @@ from stages.loading import PlainPatches, in_batches, loader
 from stages.predict.scoring import log_probs, normalise
 from stages.progress import LOG
 from stages.sharded import is_sharded
-from stages.train.adjustment import shift_of
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups
@@ -38,6 +37,9 @@ class Training(pl.LightningModule):
     Loss (Xie et al., CVPR 2020): mean over the labelled part + ratio * weighted mean over the
     pseudo-labelled part. In a phase of one part it is the mean over that part. Of a patch that comes with
     classes it is not, `negative_loss` is added.
+
+    shift: (C,), what is taken from the logits once training is done (`adjustment`), and wherever it is judged before
+    that; None: nothing.
     """
 
     def __init__(
@@ -51,6 +53,7 @@ class Training(pl.LightningModule):
         workers: int,
         validation: tuple[Images, np.ndarray, np.ndarray],
         share: Share | None = None,
+        shift: torch.Tensor | None = None,
     ) -> None:
         super().__init__()
         # of few validation patches some ranks score none; Lightning sets its own False in every instance
@@ -64,8 +67,7 @@ class Training(pl.LightningModule):
         self.ema.requires_grad_(False)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
-        strength = section.logit_adjustment
-        self.shift = shift_of(phases[-1].class_shares(), strength) if strength else None
+        self.shift = shift
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
         self._scored: list[tuple[torch.Tensor, torch.Tensor]] = []
