@@ -88,7 +88,12 @@ def test_pseudo_labels_alone_then_given_labels_alone(
 
 @pytest.mark.parametrize("kill_at", [1, 3, 4, 5, 6])
 @pytest.mark.parametrize(
-    "keys", [{}, {"schedule": "joint", "finetune": {"steps": 3, "size_px": 32, "frozen_stages": 1}}]
+    "keys",
+    [
+        {},
+        {"schedule": "joint", "finetune": {"steps": 3, "size_px": 32, "frozen_stages": 1}},
+        {"schedule": "joint", "warm_start": True, "logit_adjustment": 1.0},  # what it begins with is given once
+    ],
 )
 def test_killed_in_either_phase_it_ends_with_the_same_bytes(
     make_order: Order,
