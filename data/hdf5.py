@@ -177,7 +177,7 @@ def laid_out(group: h5py.Group, name: str, shape: tuple[int, ...], dtype: np.dty
     """Make a contiguous dataset, of which the values are written later, through `writable`."""
     data = group.create_dataset(name, shape, dtype)
     if data.size:
-        data[:1] = 0  # only what is written to has a place
+        data[(0,) * data.ndim] = 0  # only what is written to has a place, and one value is enough
     return Laid(data.id.get_offset() if data.size else None, data.shape, dtype)
 
 
