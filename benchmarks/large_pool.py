@@ -2,13 +2,16 @@
 
     python -m benchmarks.large_pool [--sizes 1e6 1e7 1e8] [--classes 9] [--rules top_k balanced] [--repeats 3]
                                     [--folder DIR] [--plot FILE]
+    python -m benchmarks.large_pool --sizes 1e8 --repeats 1 --rules every    # every rule, and what presets ask of them
     python -m benchmarks.large_pool --from-table docs/performance.md --plot docs/large_pool.png    # measures nothing
 
 Scores in float16 are drawn into a scores.h5 block by block (not counted); then each measurement is a process of its own
 that does what the select stage does from that file to selection.parquet: refuse what is not finite, fit the
-temperature, choose by the rule as it is configured by default (top_k: a thousandth of the pool in all), write. Not in
-it is what the stage does besides: reading the splits, joining the pool with the patch table, and the figures of
-quality.json. The file was just written, so that most of it is in the system's cache where that is large enough.
+temperature, choose by the rule as it is configured by default (top_k: a thousandth of the pool in all), write, and
+negatives.parquet where the rule says what patches are not. A rule is a name, or a section of a configuration:
+'{rule: top_k, p: 2}'. Not in it is what the stage does besides: reading the splits, joining the pool with the patch
+table, and the figures of quality.json. The file was just written, so that most of it is in the system's cache where
+that is large enough.
 
 Prints for each size and rule the median of the repeats: seconds of wall time and of processor time (both from opening
 the file to the table being durable on disk), million rows a second, and memory in MiB: `own` is the most that the
@@ -27,15 +30,21 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Set
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 
 BLOCK = 1 << 20
 VALIDATION = 5000
 LOOK_S = 0.01
 BAR_S, BAR_MIB = 30, 2048  # for a pool of 10^8
+EVERY = (
+    "threshold", "top_k", "balanced", "curriculum", "uncertainty", "adaptive", "soft", "rebalance", "agreement", "risk",
+    "{rule: top_k, p: 2}", "{rule: balanced, share: 0.6, precision: 0.93}", "{rule: uncertainty, negative: true}",
+)  # fmt: skip
 COLUMNS = {"patches": "patches", "s": "s", "own": "own MiB", "peak": "peak MiB"}  # ours -> of a table in Markdown
 
 
@@ -57,30 +66,50 @@ def main() -> None:
         plot(read_table(args.from_table), args.plot or parser.error("--from-table: where to? say --plot FILE"))
         return
     rows = []
-    print(f"{'rule':<10}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
+    sections = [_section(rule) for rule in (EVERY if args.rules == ["every"] else args.rules)]
+    widest = max(map(len, map(_shown, sections))) + 1
+    print(f"{'rule':<{widest}}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
           f"{'own MiB':>9}{'peak MiB':>10}{'started':>9}{'s a row':>9}")  # fmt: skip
     for size in map(int, args.sizes):
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
-            draw(Path(folder) / "scores.h5", size, args.classes)
-            for rule in args.rules:
-                section = {"rule": rule} | ({"k": max(1, size // 1000 // args.classes)} if rule == "top_k" else {})
-                row = median([_process(Path(folder), section) for _ in range(args.repeats)]) | {"patches": size}
+            draw(Path(folder) / "scores.h5", size, args.classes, {name for one in sections for name in _needed(one)})
+            for section in sections:
+                rule = _shown(section)
+                k = {"k": max(1, size // 1000 // args.classes)} if section["rule"] == "top_k" else {}
+                found = [_process(Path(folder), section | k) for _ in range(args.repeats)]
+                row = median(found) | {"rule": rule, "patches": size}
                 before = [one for one in rows if one["rule"] == rule][-1:]
                 slower = f"{row['s'] / size / (before[0]['s'] / before[0]['patches']):.2f}" if before else ""
                 rows.append(row)
-                print(f"{rule:<10}{size:>13,}{row['kept']:>13,}{row['s']:>8.1f}{row['cpu_s']:>8.1f}"
+                print(f"{rule:<{widest}}{size:>13,}{row['kept']:>13,}{row['s']:>8.1f}{row['cpu_s']:>8.1f}"
                       f"{size / row['s'] / 1e6:>10.2f}{row['own']:>9,.0f}{row['peak']:>10,.0f}"
                       f"{row['started']:>9,.0f}{slower:>9}", flush=True)  # fmt: skip
     if args.plot:
         plot(rows, args.plot)
 
 
-def draw(path: Path, size: int, classes: int) -> None:
+def _section(word: str) -> dict[str, Any]:
+    found = yaml.safe_load(word)
+    return found if isinstance(found, dict) else {"rule": found}
+
+
+def _shown(section: dict[str, Any]) -> str:
+    return ", ".join([section["rule"], *(f"{name} {value}" for name, value in section.items() if name != "rule")])
+
+
+def _needed(section: dict[str, Any]) -> set[str]:
+    # of scores.h5, beside the scores
+    return {"uncertainty": {"deviation"}, "agreement": {"opinions"}}.get(section["rule"], set())
+
+
+def draw(path: Path, size: int, classes: int, more: Set[str] = frozenset()) -> None:
     """scores.h5 with a pool of `size` patches and 5,000 of validation, of a teacher that is sure more often than right.
 
-    Classes are uneven: each is predicted 0.8 times as often as the one before. Ids rise, at random distances.
+    Classes are uneven: each is predicted 0.8 times as often as the one before. Ids rise, at random distances. more:
+    `deviation`, of which a class in two is below what UPS allows, and `opinions`, of one earlier state.
     """
     from data.atomic import replacing
+    from stages.blocks import let_go
     from stages.scores import lay_out_scores
 
     rng = np.random.default_rng(0)
@@ -90,13 +119,24 @@ def draw(path: Path, size: int, classes: int) -> None:
            for name, n in parts.items()}  # fmt: skip
     lean = np.log(0.8) * np.arange(classes, dtype=np.float32)
     with replacing(path) as part:
-        found = lay_out_scores(part, ids, {"log_probs": (classes,)})
+        columns = {"log_probs": (classes,), "deviation": (classes,), "opinions": (1, classes)}
+        found = lay_out_scores(part, ids, {name: columns[name] for name in ("log_probs", *more)})
         for name, n in parts.items():
             for start in range(0, n, BLOCK):
                 shape = (min(BLOCK, n - start), classes)
-                logits = 3 * rng.standard_normal(shape, np.float32) + lean
-                logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
-                found[name]["log_probs"][start : start + shape[0]] = logits
+                rows, logits = slice(start, start + shape[0]), 3 * rng.standard_normal(shape, np.float32) + lean
+                found[name]["log_probs"][rows] = _log_softmax(logits)
+                if "deviation" in more:
+                    found[name]["deviation"][rows] = 0.1 * rng.random(shape, np.float32)
+                if "opinions" in more:
+                    found[name]["opinions"][rows, 0] = _log_softmax(logits + rng.standard_normal(shape, np.float32))
+                for written in found[name].values():
+                    let_go(written)
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    found: np.ndarray = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
+    return found
 
 
 def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +146,7 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     from stages.select.belief import Believed, fit_belief
     from stages.select.config import parse_rule
     from stages.select.evidence import Evidence, HeldOut
+    from stages.select.negatives import write_negatives
     from stages.select.refusals import refuse_not_finite
     from stages.select.stage import decide
 
@@ -123,8 +164,15 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     labelled = np.bincount(truth, minlength=pool.log_probs.shape[1])
     belief = fit_belief(rule, pool, validation, given, labelled, 0)
     held = HeldOut(belief.of(validation), truth, np.arange(len(truth)))
-    evidence = Evidence(pool.ids, Believed(belief, pool), labelled=labelled, held_out=held)
+    opinions = tuple(Believed(belief, one) for one in pool.others())
+    evidence = Evidence(
+        pool.ids, Believed(belief, pool),
+        labelled=labelled, held_out=held, deviation=pool.deviation, opinions=opinions,
+    )  # fmt: skip
     decide(rule, evidence, None, folder / "selection.parquet")
+    negatives = rule.negatives(evidence)
+    if negatives is not None:
+        write_negatives(folder, negatives)
     took, cpu = time.perf_counter() - begun, time.process_time() - cpu
     kept = parquet.read_metadata(folder / "selection.parquet").num_rows
     return {

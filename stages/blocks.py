@@ -1,8 +1,10 @@
 """A pool in pieces: a hundred million patches are never in memory with all that is computed of them."""
 
 import mmap
+from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 
@@ -10,7 +12,10 @@ from data.cores import cores
 
 BLOCK = 1 << 16  # rows: their columns fit a processor's cache
 THREADS = 2
+LEAF = 128  # rows: NumPy adds so many side by side, and halves of more
 SCATTERED = 1 << 10  # rows taken from a mapped file at once: one touch maps up to 64 KiB around it
+
+Made = TypeVar("Made")
 
 
 def blocks(count: int) -> Iterator[slice]:
@@ -18,19 +23,46 @@ def blocks(count: int) -> Iterator[slice]:
     return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
 
 
-def each_block(count: int, work: Callable[[slice], None]) -> None:
-    """Call `work` with every slice of `blocks`, on two threads where there are two processors, in any order.
+def of_blocks(count: int, work: Callable[[slice], Made]) -> Iterator[Made]:
+    """What `work` makes of every slice of `blocks`, in order, on two threads where there are two processors.
 
-    What one call writes no other may read. NumPy lets go of the interpreter while it computes.
+    What one call writes no other may read. NumPy lets go of the interpreter while it computes. Of what is made only a
+    few pieces wait to be asked for.
     """
     threads = min(THREADS, cores())
     if threads == 1 or count <= BLOCK:
-        for rows in blocks(count):
-            work(rows)
+        yield from map(work, blocks(count))
         return
+    made: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for _ in pool.map(work, blocks(count)):
-            pass
+        for rows in blocks(count):
+            made.append(pool.submit(work, rows))
+            if len(made) > 2 * threads:
+                yield made.popleft().result()
+        while made:
+            yield made.popleft().result()
+
+
+def each_block(count: int, work: Callable[[slice], None]) -> None:
+    """Call `work` with every slice of `blocks`, as `of_blocks` does."""
+    deque(of_blocks(count, work), maxlen=0)
+
+
+def added(count: int, values: Callable[[slice], np.ndarray]) -> float:
+    """The sum of (count,) float64 that are computed where they are asked for, in the order in which NumPy adds them.
+
+    That is, by halves down to what one block holds: the digits do not depend on how large that is.
+    """
+
+    def between(start: int, stop: int) -> float:
+        n = stop - start
+        if n <= max(BLOCK, LEAF):
+            return float(values(slice(start, stop)).sum())
+        half = n // 2
+        half -= half % 8
+        return between(start, start + half) + between(start + half, stop)
+
+    return between(0, count)
 
 
 def counts(codes: np.ndarray, classes: int, among: np.ndarray | None = None) -> np.ndarray:

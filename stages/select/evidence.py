@@ -1,5 +1,6 @@
 """All that a rule may know when it chooses: one frozen value, so that rules keep one signature."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Protocol
@@ -95,34 +96,32 @@ def whole(probs: Probs) -> np.ndarray:
 
 def top_class(probs: Probs) -> tuple[np.ndarray, np.ndarray]:
     """Most probable class (ties: the lower) and its probability: (N, C) -> (N,) int16, (N,) float32."""
-    count, classes = probs.shape
+    count = probs.shape[0]
     label, confidence = np.empty(count, np.int16), np.empty(count, np.float32)
-    # the lower a class, the higher its number here: the first of the largest is the largest number of them
-    falling = np.arange(classes, 0, -1, dtype=np.int16)[:, None]
 
     def work(rows: slice) -> None:
         block = probs[rows]
-        # a class a row: many times as fast as along a handful of classes
-        columns = np.ascontiguousarray(block.T).astype(np.float32, copy=False)
-        columns.max(axis=0, out=confidence[rows])
-        label[rows] = classes - ((columns == confidence[rows]) * falling).max(axis=0)
+        label[rows], confidence[rows] = next(ranked(block))
         let_go(block)
 
     each_block(count, work)
     return label, confidence
 
 
-def top_classes(probs: Probs, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """The `most` most probable classes of every patch, the first first, as `top_class` gives the first.
+def ranked(block: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The most probable class of every row and its probability, then the next ones: C times (M,) int16, (M,) float32.
 
-    Equal probabilities stand by rising class. Of C classes no more than C.
+    Equal probabilities stand by rising class. block: (M, C), finite; it stays as it is.
     """
-    count, classes = probs.shape
-    ranks = [(np.empty(count, np.int16), np.empty(count, np.float32)) for _ in range(min(most, classes))]
-    for rows in blocks(count):
-        block = probs[rows]
-        order = np.argsort(-block, axis=1, kind="stable")
-        for rank, (label, confidence) in enumerate(ranks):
-            label[rows] = order[:, rank]
-            confidence[rows] = np.take_along_axis(block, order[:, rank, None], axis=1)[:, 0]
-    return ranks
+    classes = block.shape[1]
+    # a class a row: many times as fast as along a handful of classes
+    columns = np.ascontiguousarray(block.T).astype(np.float32, copy=False)
+    # the lower a class, the higher its number here: the first of the largest is the largest number of them
+    falling = np.arange(classes, 0, -1, dtype=np.int16)[:, None]
+    for rank in range(classes):
+        confidence = columns.max(axis=0)
+        label = classes - ((columns == confidence) * falling).max(axis=0)
+        yield label, confidence
+        if rank == 0 and np.may_share_memory(columns, block):
+            columns = columns.copy()
+        columns[label, np.arange(len(label))] = -np.inf

@@ -1,14 +1,15 @@
 """Negative labels: what a round believes patches are *not* (Rizve et al. 2021). One row a patch and class."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data.atomic import replacing
-from stages.select.tables import columns_of
+from stages.select.tables import columns_of, groups_of_columns, write_pieces
 
 FILE = "negative.parquet"
+DTYPES: dict[str, np.dtype] = {"id": np.dtype(np.uint64), "label": np.dtype(np.int16)}
 
 
 @dataclass(frozen=True)
@@ -33,13 +34,9 @@ class Negatives:
         return Negatives(ids[order].astype(np.uint64), label[order].astype(np.int16))
 
 
-def write_negatives(directory: Path, negatives: Negatives) -> None:
-    """Write negative.parquet (id, label). Equal rows are equal bytes."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with replacing(directory / FILE) as part:
-        pq.write_table(pa.table({"id": negatives.ids, "label": negatives.label}), part)
+def write_negatives(directory: Path, pieces: Iterable[Negatives]) -> None:
+    """Write negative.parquet (id, label) from pieces by rising id, at least one. Equal rows are equal bytes."""
+    write_pieces(directory / FILE, ({"id": piece.ids, "label": piece.label} for piece in pieces), {})
 
 
 def read_negatives(directory: Path) -> Negatives | None:
@@ -47,5 +44,11 @@ def read_negatives(directory: Path) -> Negatives | None:
     path = directory / FILE
     if not path.is_file():
         return None
-    columns = columns_of(path, {"id": np.dtype(np.uint64), "label": np.dtype(np.int16)})
+    columns = columns_of(path, DTYPES)
     return Negatives(columns["id"], columns["label"])
+
+
+def read_pieces_of_negatives(directory: Path) -> Iterator[Negatives]:
+    """What `write_negatives` wrote, a row group a piece. Raises ChainError (76) when it cannot be read."""
+    for columns in groups_of_columns(directory / FILE, DTYPES):
+        yield Negatives(columns["id"], columns["label"])

@@ -1,5 +1,6 @@
 """quality.json: everything a round believed, in one document. Pure."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,14 @@ def record(
     belief: Belief,
     beliefs: Beliefs,
     validation: Scores,
-    negatives: Negatives | None,
+    negatives: Iterable[Negatives] | None,
     guards_before: dict[str, Any] | None,
     unit: str | None,
     told: Told | None,
 ) -> dict[str, Any]:
-    """The content of quality.json. guards_before: those of the round before; unit: what places are, slide or patient;
-    told: how often given labels tell each other right, None: validation says more.
+    """The content of quality.json. negatives: in pieces by rising id; guards_before: those of the round before;
+    unit: what places are, slide or patient; told: how often given labels tell each other right, None: validation says
+    more.
 
     The hidden truth in `beliefs` enters nothing but what is called audit.
     """
@@ -76,9 +78,16 @@ def calibration(
     return result
 
 
-def _told(negatives: Negatives, truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
-    of = truth[np.searchsorted(ids, negatives.ids)]
-    known = of >= 0
-    right = of[known] != negatives.label[known]
-    audit = {"precision": plain(ratio(right.sum(), len(right))), "n": len(right)} if len(right) else None
-    return {"labels": len(negatives), "patches": len(np.unique(negatives.ids)), "audit": audit}
+def _told(negatives: Iterable[Negatives], truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+    labels = patches = n = right = 0
+    last = None
+    for piece in negatives:
+        of = truth[np.searchsorted(ids, piece.ids)]
+        labels, n = labels + len(piece), n + int((of >= 0).sum())
+        right += int(((of >= 0) & (of != piece.label)).sum())
+        named = np.unique(piece.ids)
+        # a patch may stand at the end of one piece and at the beginning of the next
+        patches += len(named) - int(len(named) > 0 and named[0] == last)
+        last = named[-1] if len(named) else last
+    audit = {"precision": plain(ratio(right, n)), "n": n} if n else None
+    return {"labels": labels, "patches": patches, "audit": audit}

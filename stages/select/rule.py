@@ -79,8 +79,8 @@ class Rule(Section):
         """The probability a class had to reach, (C,) float64, NaN: it keeps nothing. None: not a rule of thresholds."""
         return None
 
-    def negatives(self, evidence: Evidence) -> Negatives | None:
-        """What patches are not, for rules that say so. None: this rule does not, as it is set."""
+    def negatives(self, evidence: Evidence) -> Iterator[Negatives] | None:
+        """What patches are not, in pieces as those of `pieces`. None: this rule, as it is set, does not say."""
         return None
 
     def remarks(self, evidence: Evidence) -> list[str]:
@@ -104,11 +104,6 @@ class OfBest(Rule):
         return pieces_of(evidence, self.choose(evidence))
 
 
-def best_first(confidence: np.ndarray, ids: np.ndarray) -> np.ndarray:
-    """Row numbers by falling confidence, ties by rising patch id. Both (N,) -> (N,) int64."""
-    return np.lexsort((ids, -confidence))
-
-
 def reaching(evidence: Evidence, thresholds: np.ndarray) -> Choice:
     """The patches whose most probable class reaches that class's threshold, (C,); NaN is reached by none."""
     label, confidence = evidence.best
@@ -121,14 +116,15 @@ def reaching(evidence: Evidence, thresholds: np.ndarray) -> Choice:
 def surest(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:
     """Of the patches `among`, (N,) bool, the `most` of highest confidence, ties to the lower id: (N,) bool.
 
-    The first of `best_first`, without the order: of a large pool a sort would take most of the time.
+    Without a sort, which would take most of the time of a large pool.
     """
-    own = confidence[among]
+    own = confidence[among]  # a copy
     if most >= len(own):
         return among
     if most <= 0:
         return np.zeros(len(among), bool)
-    least = np.partition(own, len(own) - most)[len(own) - most]
+    own.partition(len(own) - most)
+    least = own[len(own) - most]
     kept: np.ndarray = among & (confidence > least)
     tied = np.flatnonzero(among & (confidence == least))
     missing = most - int(np.count_nonzero(kept))

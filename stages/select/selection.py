@@ -1,15 +1,14 @@
 """What a round believes: the kept patches of the pool with their pseudo-labels."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from stages.select import tables
 from stages.select.tables import columns_of, groups_of_columns
 
 DTYPES: dict[str, np.dtype] = {
@@ -20,7 +19,6 @@ DTYPES: dict[str, np.dtype] = {
     "copies": np.dtype(np.int32),
     "first_round": np.dtype(np.int16),
 }
-GROUP = 1 << 20  # rows of a row group: what is in memory while a selection is written
 # what repeats; ids and confidences do not: dictionaries and compression made them no smaller, and took most of the time
 REPEATED = ["label", "weight", "copies", "first_round"]
 LAYOUT: dict[str, Any] = {
@@ -117,37 +115,7 @@ def write_selection(path: Path, selection: Selection) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
     """Write `selection.parquet` from pieces by rising id, at least one: the same bytes however it is cut."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    with replacing(path) as part:
-        groups = (pa.table({_column(name): getattr(group, name) for name in DTYPES}) for group in _grouped(pieces))
-        first = next(groups)
-        # the next group is made while one is written
-        with pq.ParquetWriter(part, first.schema, **LAYOUT) as writer, ThreadPoolExecutor(1) as beside:
-            writing = beside.submit(writer.write_table, first, GROUP)
-            for table in groups:
-                writing.result()
-                writing = beside.submit(writer.write_table, table, GROUP)
-            writing.result()
-
-
-def _grouped(pieces: Iterable[Selection]) -> Iterator[Selection]:
-    # the rows of each row group; of no rows one empty group
-    waiting: list[Selection] = []
-    written, last = False, -1
-    for piece in pieces:
-        if len(piece):
-            assert int(piece.ids[0]) > last, "pieces not by rising id"
-            last = int(piece.ids[-1])
-        waiting.append(piece)
-        while sum(map(len, waiting)) >= GROUP:
-            whole = joined(waiting)
-            yield whole.take(slice(0, GROUP))
-            waiting, written = [whole.take(slice(GROUP, None))], True
-    rest = joined(waiting)
-    if len(rest) or not written:
-        yield rest
+    tables.write_pieces(path, ({_column(name): getattr(piece, name) for name in DTYPES} for piece in pieces), LAYOUT)
 
 
 def read_selection(path: Path) -> Selection:

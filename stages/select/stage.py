@@ -24,7 +24,7 @@ from stages.select.config import parse_rule
 from stages.select.evidence import Evidence, HeldOut, Probs
 from stages.select.figures import Beliefs, Kept
 from stages.select.graph import FILE, Graph
-from stages.select.negatives import write_negatives
+from stages.select.negatives import read_pieces_of_negatives, write_negatives
 from stages.select.past import Past, read_past
 from stages.select.record import record
 from stages.select.refusals import refuse_unmet, refuse_unusable
@@ -88,6 +88,7 @@ def run(job: Job) -> str:
     negatives = rule.negatives(evidence)
     if negatives is not None:
         write_negatives(job.out, negatives)
+        negatives = read_pieces_of_negatives(job.out)
 
     unit, places = _places(table, pool.ids)
     beliefs = Beliefs(

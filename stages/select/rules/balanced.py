@@ -10,7 +10,7 @@ from data.keys import uniform
 from stages.blocks import counts
 from stages.select.choice import Choice
 from stages.select.evidence import Evidence
-from stages.select.rule import OfBest, best_first, surest
+from stages.select.rule import OfBest, surest
 
 STEPS = 41  # shares that are tried, from all down to `share`
 
@@ -76,26 +76,33 @@ class Balanced(OfBest):
     def _surest(self, evidence: Evidence, label: np.ndarray, confidence: np.ndarray) -> np.ndarray:
         # (P,) bool
         sure = confidence >= np.float32(self.min_confidence)
-        least = min(1.0, self.share + self.share_step * evidence.round)
-        if least == 1 or not sure.any():
+        share = min(1.0, self.share + self.share_step * evidence.round)
+        if share == 1 or not sure.any():
             return sure
-        if self.precision is None:
-            kept = np.zeros(len(sure), bool)
-            for code in range(evidence.width):
-                own = sure & (label == code)
-                kept |= surest(confidence, evidence.ids, own, _part(least, int(np.count_nonzero(own))))
-            return kept
-        # of each class, the surest first
-        rows = np.flatnonzero(sure)
-        classes = [rows[label[rows] == code] for code in np.unique(label[rows])]
-        classes = [own[best_first(confidence[own], evidence.ids[own])] for own in classes]
-        for share in [1.0, *np.linspace(1, least, STEPS)[1:-1], least]:
-            rows = np.concatenate([own[: _part(share, len(own))] for own in classes])
-            if share == least or confidence[rows].mean(dtype=np.float64) >= self.precision:
-                break
+        if self.precision is not None:
+            each = [confidence[sure & (label == code)] for code in range(evidence.width)]
+            share = _largest(share, each, self.precision)
+            del each
         kept = np.zeros(len(sure), bool)
-        kept[rows] = True
+        for code in range(evidence.width):
+            own = sure & (label == code)
+            kept |= surest(confidence, evidence.ids, own, _part(share, int(np.count_nonzero(own))))
         return kept
+
+
+def _largest(least: float, classes: list[np.ndarray], precision: float) -> float:
+    """The largest share, at least `least`, whose surest of every class are believed with that mean confidence.
+
+    classes: confidences of each, copies, (M,) float32; they are sorted in place.
+    """
+    for own in classes:
+        own.sort()
+    shares: list[float] = [1.0, *np.linspace(1, least, STEPS)[1:-1].tolist()]
+    for share in shares:
+        surest_first = np.concatenate([own[::-1][: _part(share, len(own))] for own in classes])
+        if surest_first.mean(dtype=np.float64) >= precision:
+            return share
+    return least
 
 
 def _part(share: float, count: int) -> int:

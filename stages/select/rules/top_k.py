@@ -1,13 +1,15 @@
 """Keep a fixed number of patches a class: the teacher-student chain of Yalniz et al. 2019 and Shaw et al. 2020."""
 
+from collections.abc import Iterator, Sequence
+from itertools import islice
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
-from stages.blocks import taken
-from stages.select.evidence import Evidence, top_classes
-from stages.select.rule import Rule, best_first, surest
+from stages.blocks import let_go, of_blocks, taken
+from stages.select.evidence import Evidence, ranked
+from stages.select.rule import Rule, surest
 from stages.select.selection import Selection
 
 
@@ -25,21 +27,48 @@ class TopK(Rule):
     p: Annotated[int, Field(ge=1, description="a patch is a candidate for its p most probable classes")] = 1
 
     def select(self, evidence: Evidence) -> Selection:
-        """See Rule. Holds p classes and probabilities a patch."""
-        ids, k = evidence.ids, self.k + self.k_step * evidence.round
-        ranks = [evidence.best] if self.p == 1 else top_classes(evidence.believed, self.p)
-        found = [(ids[:0], np.empty(0, np.int16), np.empty(0, np.float32))]
+        """See Rule. With p > 1, holds a class's candidates until they are twice what it keeps."""
+        k = self.k + self.k_step * evidence.round
+        found = [(evidence.ids[:0], np.empty(0, np.int16), np.empty(0, np.float32))]
+        for code, (ids, probs) in enumerate(_of_best(evidence, k) if self.p == 1 else _of_ranks(evidence, self.p, k)):
+            found.append((ids, np.full(len(ids), code, np.int16), probs))
+        ids, label, probs = (np.concatenate(column) for column in zip(*found, strict=True))
+        return Selection.of(ids, label, probs, evidence.round)
+
+
+Candidates = tuple[np.ndarray, np.ndarray]  # of one class: ids and probabilities, (M,) each
+
+
+def _of_best(evidence: Evidence, k: int) -> Iterator[Candidates]:
+    label, confidence = evidence.best
+    for code in range(evidence.width):
+        rows = np.flatnonzero(surest(confidence, evidence.ids, label == code, k))
+        yield taken(evidence.ids, rows), confidence[rows]
+
+
+def _of_ranks(evidence: Evidence, p: int, k: int) -> Iterator[Candidates]:
+    def of_block(rows: slice) -> list[Candidates]:
+        ranks = list(islice(ranked(evidence.believed[rows]), p))
+        ids = evidence.ids[rows]
+        found = []
         for code in range(evidence.width):
             # a patch is a candidate for a class once, at the rank that the class has for it
-            own = [_surest_rows(confidence, ids, label == code, k) for label, confidence in ranks]
-            row = np.concatenate(own)
-            probs = np.concatenate([rank[1][rows] for rank, rows in zip(ranks, own, strict=True)])
-            named = taken(ids, row)
-            best = best_first(probs, named)[:k]
-            found.append((named[best], np.full(len(best), code, np.int16), probs[best]))
-        named, label, probs = (np.concatenate(column) for column in zip(*found, strict=True))
-        return Selection.of(named, label, probs, evidence.round)
+            own = [(ids[label == code], confidence[label == code]) for label, confidence in ranks]
+            found.append(_most(own, k))
+        let_go(evidence.ids)
+        return found
+
+    none = evidence.ids[:0], np.empty(0, np.float32)
+    waiting: list[list[Candidates]] = [[none] for _ in range(evidence.width)]
+    for block in of_blocks(len(evidence), of_block):
+        for own, more in zip(waiting, block, strict=True):
+            own.append(more)
+            if sum(len(ids) for ids, _ in own) > 2 * k:
+                own[:] = [_most(own, k)]
+    return (_most(own, k) for own in waiting)
 
 
-def _surest_rows(confidence: np.ndarray, ids: np.ndarray, among: np.ndarray, most: int) -> np.ndarray:
-    return np.flatnonzero(surest(confidence, ids, among, most))
+def _most(pieces: Sequence[Candidates], k: int) -> Candidates:
+    ids, probs = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    kept = surest(probs, ids, np.ones(len(ids), bool), k)
+    return ids[kept], probs[kept]

@@ -1,5 +1,6 @@
 """Confidence is not certainty: keep what is both, UPS (Rizve et al. 2021, arXiv 2101.06329)."""
 
+from collections.abc import Iterator
 from typing import Annotated, ClassVar, Literal
 
 import numpy as np
@@ -9,7 +10,7 @@ from stages.blocks import blocks, counts, let_go
 from stages.select.choice import Choice
 from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
-from stages.select.rule import Need, OfBest
+from stages.select.rule import Need, OfBest, surest
 
 
 class Uncertainty(OfBest):
@@ -37,38 +38,29 @@ class Uncertainty(OfBest):
         """See OfBest."""
         assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
         label, confidence = evidence.best
-        deviation = np.empty(len(label), np.float32)
+        steady = np.empty(len(label), np.float32)  # the less a patch deviates, the more
         for rows in blocks(len(label)):
             own = label[rows, None].astype(np.int64)
-            deviation[rows] = np.take_along_axis(evidence.deviation[rows], own, axis=1)[:, 0]
+            steady[rows] = -np.take_along_axis(evidence.deviation[rows], own, axis=1)[:, 0]
             let_go(evidence.deviation)
-        kept = (confidence >= np.float32(self.min_confidence)) & (deviation < np.float32(self.max_deviation))
-        if evidence.round < self.balance_rounds and kept.any():
-            most = max(self.balance_floor, int(counts(label, evidence.width, kept).min()))
-            least = _least(np.flatnonzero(kept), label, deviation, evidence.ids, most)
-            kept = np.zeros(len(label), bool)
-            kept[least] = True
+        sure = (confidence >= np.float32(self.min_confidence)) & (steady > -np.float32(self.max_deviation))
+        if evidence.round >= self.balance_rounds or not sure.any():
+            return Choice(sure)
+        most = max(self.balance_floor, int(counts(label, evidence.width, sure).min()))
+        kept = np.zeros(len(label), bool)
+        for code in range(evidence.width):
+            kept |= surest(steady, evidence.ids, sure & (label == code), most)
         return Choice(kept)
 
-    def negatives(self, evidence: Evidence) -> Negatives | None:
+    def negatives(self, evidence: Evidence) -> Iterator[Negatives] | None:
         """See Rule."""
-        if not self.negative:
-            return None
+        return self._negatives(evidence) if self.negative else None
+
+    def _negatives(self, evidence: Evidence) -> Iterator[Negatives]:
         assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
-        found = [(np.empty(0, np.int64), np.empty(0, np.int64))]
+        yield Negatives.of(evidence.ids[:0], np.empty(0, np.int16))  # there may be none to tell
         for rows in blocks(len(evidence)):
             unlikely = evidence.believed[rows] < np.float32(self.negative_confidence)
-            sure = evidence.deviation[rows] < np.float32(self.negative_deviation)
-            row, code = np.nonzero(unlikely & sure)
-            found.append((row + rows.start, code))
+            row, code = np.nonzero(unlikely & (evidence.deviation[rows] < np.float32(self.negative_deviation)))
+            yield Negatives.of(evidence.ids[rows][row], code)
             let_go(evidence.deviation)
-        row, code = (np.concatenate(column) for column in zip(*found, strict=True))
-        return Negatives.of(evidence.ids[row], code)
-
-
-def _least(rows: np.ndarray, label: np.ndarray, deviation: np.ndarray, ids: np.ndarray, most: int) -> np.ndarray:
-    # of every class the `most` rows of lowest deviation, ties to the lower id
-    order = rows[np.lexsort((ids[rows], deviation[rows], label[rows]))]
-    starts = np.flatnonzero(np.diff(label[order], prepend=-1))
-    place = np.arange(len(order)) - np.repeat(starts, np.diff(starts, append=len(order)))
-    return order[place < most]

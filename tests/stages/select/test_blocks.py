@@ -15,8 +15,9 @@ from stages import blocks
 from stages.scores import Scores
 from stages.select.alignment import aligned, class_weights
 from stages.select.belief import Belief, Believed
-from stages.select.evidence import top_class, top_classes
-from stages.select.rule import best_first, surest
+from stages.select.evidence import ranked, top_class
+from stages.select.negatives import Negatives, read_negatives, read_pieces_of_negatives, write_negatives
+from stages.select.rule import surest
 from stages.select.rules.balanced import Balanced
 from stages.select.rules.top_k import TopK
 from stages.select.selection import DTYPES, LAYOUT, Selection, joined, read_pieces, write_pieces, write_selection
@@ -25,6 +26,11 @@ from tests.stages.select.rules.test_contract import IDS, RULES, columns
 from tests.stages.test_scores import scores
 
 SIZES = [7, 97, 10_000]  # none divides the pool
+
+
+def best_first(confidence, ids):
+    """Row numbers by falling confidence, ties by rising patch id."""
+    return np.lexsort((ids, -confidence))
 
 
 def equal(one: Selection, other: Selection) -> bool:
@@ -115,15 +121,31 @@ def plain_probs(log_probs, temperature):
     return logits
 
 
-@pytest.mark.parametrize("size", SIZES)
-def test_ranks_are_a_stable_sort(monkeypatch, size):
-    monkeypatch.setattr(blocks, "BLOCK", size)
+def test_ranks_are_a_stable_sort():
     probs = np.round(scores(500).probs(), 1)
     order = np.argsort(-probs, axis=1, kind="stable")
-    ranks = top_classes(probs, 9)
-    assert np.array_equal(np.stack([label for label, _ in ranks], axis=1), order)
-    assert np.array_equal(np.stack([sure for _, sure in ranks], axis=1), np.take_along_axis(probs, order, axis=1))
+    for block in (probs, np.asfortranarray(probs)):  # the latter is not copied to be looked at
+        before = block.tobytes()
+        ranks = list(ranked(block))
+        assert block.tobytes() == before
+        assert np.array_equal(np.stack([label for label, _ in ranks], axis=1), order)
+        assert np.array_equal(np.stack([sure for _, sure in ranks], axis=1), np.take_along_axis(probs, order, axis=1))
     assert np.array_equal(top_class(probs)[0], order[:, 0])
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("n", [0, 1, 800, 100_003])
+def test_a_sum_does_not_depend_on_the_blocks(monkeypatch, size, n):
+    monkeypatch.setattr(blocks, "BLOCK", size)
+    values = np.random.default_rng(n).normal(0, 1, n) ** 3
+    assert blocks.added(n, lambda rows: values[rows]) == values.sum()
+
+
+@pytest.mark.parametrize("count", [0, 1, 97, 5000])
+def test_what_blocks_make_comes_in_order(monkeypatch, count):
+    monkeypatch.setattr(blocks, "BLOCK", 97)
+    made = list(blocks.of_blocks(count, lambda rows: np.arange(rows.start, rows.stop)))
+    assert np.concatenate([np.empty(0, int), *made]).tolist() == list(range(count))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -148,6 +170,36 @@ def test_alignment_does_not_depend_on_the_blocks(monkeypatch, size, steps):
     if steps == 1:
         mean = aligned(one.probs(1.3), np.ones(5)).mean(axis=0, dtype=np.float64)
         np.testing.assert_allclose(found, target / mean / (target / mean).max(), rtol=1e-8)
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("digits", [None, 0])
+@pytest.mark.parametrize("precision", [0.5, 0.8, 0.93, 0.999])
+def test_what_is_believed_enough_is_that_of_a_sort(monkeypatch, size, digits, precision):
+    monkeypatch.setattr(blocks, "BLOCK", size)
+    one, rule = drawn(digits), Balanced(share=0.3, precision=precision, n_per_class=10_000)
+    label, confidence = one.best
+    classes = [np.flatnonzero((label == code) & (confidence >= np.float32(0.3))) for code in range(5)]
+    classes = [own[best_first(confidence[own], one.ids[own])] for own in classes]
+    for share in np.linspace(1, 0.3, 41):
+        rows = np.concatenate([own[: math.ceil(share * len(own) - 1e-6)] for own in classes])
+        if confidence[rows].mean(dtype=np.float64) >= precision:
+            break
+    assert rule.select(one).ids.tolist() == sorted(one.ids[rows].tolist())
+
+
+@pytest.mark.parametrize("n", [0, 1, (1 << 20) + 5])
+def test_negatives_in_pieces_are_written_as_one_table_is(tmp_path, n):
+    rng = np.random.default_rng(n)
+    whole = Negatives.of(rng.integers(0, max(n // 2, 1), n).astype(np.uint64), rng.integers(0, 9, n))
+    pq.write_table(pa.table({"id": whole.ids, "label": whole.label}), tmp_path / "table")
+    cuts = np.searchsorted(whole.ids, [0, *sorted(rng.integers(0, max(n // 2, 1), 5).tolist()), n + 1])  # between ids
+    write_negatives(tmp_path, (Negatives(whole.ids[a:b], whole.label[a:b]) for a, b in itertools.pairwise(cuts)))
+    assert (tmp_path / "negative.parquet").read_bytes() == (tmp_path / "table").read_bytes()
+    found = read_negatives(tmp_path)
+    assert np.array_equal(found.ids, whole.ids)
+    assert np.array_equal(found.label, whole.label)
+    assert sum(map(len, read_pieces_of_negatives(tmp_path))) == n
 
 
 @pytest.mark.parametrize("n", [0, 1, 1 << 20, (1 << 20) + 5])

@@ -357,7 +357,8 @@ def test_what_a_rule_needs_is_asked_for_by_name(world):
         assert list(one.out.iterdir()) == []
 
 
-def test_negative_labels_are_a_table_of_their_own_and_audited(world):
+def test_negative_labels_are_a_table_of_their_own_and_audited(world, monkeypatch):
+    from stages.select import tables
     from stages.select.negatives import read_negatives
 
     predicted = predict(world, "predict", mc=True)
@@ -370,7 +371,12 @@ def test_negative_labels_are_a_table_of_their_own_and_audited(world):
     told = quality(negative.out)["negatives"]
     assert told["labels"] == len(found) > 0
     assert 0.9 < told["audit"]["precision"] <= 1
+    assert told["patches"] == len(set(found.ids.tolist())) < len(found)
     assert (plain.out / "selection.parquet").read_bytes() == (negative.out / "selection.parquet").read_bytes()
+    monkeypatch.setattr(tables, "GROUP", 1)  # what a patch is not then stands in several
+    cut = job(world, predicted, "c", negative=True, **section)
+    stage.run(cut)
+    assert quality(cut.out)["negatives"] == told
 
 
 def test_agreement_hears_the_round_before_and_earlier_states(world):

@@ -60,7 +60,7 @@ def test_a_student_learns_them(
     told = tmp_path / "select"
     shutil.copytree(labelled_pool["select"], told)
     pool = read_scores(labelled_pool["predict"] / "scores.h5", "pool")
-    write_negatives(told, Negatives.of(pool.ids[:20], np.full(20, 3)))
+    write_negatives(told, [Negatives.of(pool.ids[:20], np.full(20, 3))])
     found = read_negatives(told)
     assert found is not None
     assert found.label.tolist() == [3] * 20

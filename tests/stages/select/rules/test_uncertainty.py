@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stages.select.negatives import Negatives
 from stages.select.rules.uncertainty import Uncertainty
 from tests.stages.select.cases import evidence
 
@@ -59,7 +60,8 @@ def test_a_wider_deviation_keeps_more():
 def test_negatives_are_what_is_surely_unlikely_and_never_what_is_kept():
     one = evidence(600)
     rule = Uncertainty(negative=True)
-    found = rule.negatives(one)
+    pieces = list(rule.negatives(one))
+    found = Negatives.of(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in ("ids", "label")))
     wanted = (one.probs < np.float32(0.05)) & (one.deviation < np.float32(0.005))
     row, code = wanted.nonzero()
     assert set(zip(found.ids.tolist(), found.label.tolist(), strict=True)) == set(
