@@ -13,7 +13,7 @@ from data.cores import cores
 BLOCK = 1 << 16  # rows: their columns fit a processor's cache
 THREADS = 2
 LEAF = 128  # rows: NumPy adds so many side by side, and halves of more
-SCATTERED = 1 << 10  # rows taken from a mapped file at once: one touch maps up to 64 KiB around it
+SCATTERED = 1 << 5  # rows taken from a mapped file at once: one touch may map 2 MiB around it
 
 Made = TypeVar("Made")
 

@@ -99,8 +99,8 @@ def _largest(least: float, classes: list[np.ndarray], precision: float) -> float
         own.sort()
     shares: list[float] = [1.0, *np.linspace(1, least, STEPS)[1:-1].tolist()]
     for share in shares:
-        surest_first = np.concatenate([own[::-1][: _part(share, len(own))] for own in classes])
-        if surest_first.mean(dtype=np.float64) >= precision:
+        surest_first = [own[::-1][: _part(share, len(own))] for own in classes]
+        if np.concatenate(surest_first).mean(dtype=np.float64) >= precision:
             return share
     return least
 
