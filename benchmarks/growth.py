@@ -86,13 +86,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Spent:
-    """By one chain. stages: kind -> seconds by the clock."""
+    """By one chain. stages: kind -> seconds by the clock; noise: of a median, see `median`."""
 
     clock_s: float
     processor_s: float
     own_mib: float
     peak_mib: float
     stages: dict[str, float]
+    noise: float = 0.0
 
 
 Line = Callable[[Sequence[float], Sequence[float]], list[float]]
@@ -224,10 +225,12 @@ def measured(setting: Setting, root: Path) -> Spent:
 
 
 def median(each: Sequence[Spent]) -> Spent:
-    """Of each figure by itself."""
+    """Of each figure by itself. noise: how far the quartiles of seconds of the processor are apart, in percent."""
     names = ("clock_s", "processor_s", "own_mib", "peak_mib")
     stages = {name: statistics.median(one.stages[name] for one in each) for name in STAGES}
-    return Spent(*(statistics.median(getattr(one, name) for one in each) for name in names), stages)
+    medians = [statistics.median(getattr(one, name) for one in each) for name in names]
+    low, middle, high = np.percentile([one.processor_s for one in each], [25, 50, 75])
+    return Spent(*medians, stages, float(100 * (high - low) / middle))
 
 
 def measure(axes: Sequence[str], repeats: int, root: Path) -> Iterator[dict[Setting, Spent]]:
@@ -285,7 +288,8 @@ def table(one: Curve) -> str:
     memory = 2**20 * (one.own_mib[-1] - one.own_mib[0]) / units
     lines.append(
         f"\nOn the lines one more costs {1000 * more / units:,.2f} ms of the processor and {memory:,.0f} bytes. Off by "
-        f"at most {max(map(abs, apart_s)):.1f} % in seconds, {max(map(abs, apart_mib)):.1f} % in memory.\n"
+        f"at most {max(map(abs, apart_s)):.1f} % in seconds, {max(map(abs, apart_mib)):.1f} % in memory; quartiles of "
+        f"the same chain are at most {max(spent.noise for spent in one.spent):.1f} % apart.\n"
     )
     return "\n".join(lines)
 

@@ -16,8 +16,8 @@ that is large enough.
 Prints for each size and rule the median of the repeats: seconds of wall time and of processor time (both from opening
 the file to the table being durable on disk), million rows a second, and memory in MiB: `own` is the most that the
 process had allocated itself at any time (RssAnon, looked at every 10 ms), `peak` all that the system ever counted as
-its own, mapped pages of files included (VmHWM), and `started` what of it the interpreter had before. The last column
-is seconds a row beside the size before: 1 is linear.
+its own, mapped pages of files included (VmHWM), and `started` what of it the interpreter had before. `noise`: how far
+the quartiles of its seconds are apart, in percent. The last column is seconds a row beside the size before: 1 is linear.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def main() -> None:
     sections = [_section(rule) for rule in (EVERY if args.rules == ["every"] else args.rules)]
     widest = max(map(len, map(_shown, sections))) + 1
     print(f"{'rule':<{widest}}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
-          f"{'own MiB':>9}{'peak MiB':>10}{'started':>9}{'s a row':>9}")  # fmt: skip
+          f"{'own MiB':>9}{'peak MiB':>10}{'started':>9}{'noise':>7}{'s a row':>9}")  # fmt: skip
     for size in map(int, args.sizes):
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             draw(Path(folder) / "scores.h5", size, args.classes, {name for one in sections for name in _needed(one)})
@@ -83,7 +83,7 @@ def main() -> None:
                 rows.append(row)
                 print(f"{rule:<{widest}}{size:>13,}{row['kept']:>13,}{row['s']:>8.1f}{row['cpu_s']:>8.1f}"
                       f"{size / row['s'] / 1e6:>10.2f}{row['own']:>9,.0f}{row['peak']:>10,.0f}"
-                      f"{row['started']:>9,.0f}{slower:>9}", flush=True)  # fmt: skip
+                      f"{row['started']:>9,.0f}{row['noise']:>7.0f}{slower:>9}", flush=True)  # fmt: skip
     if args.plot:
         plot(rows, args.plot)
 
@@ -182,8 +182,9 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
 
 
 def median(found: list[dict[str, Any]]) -> dict[str, Any]:
-    """Of each figure over the repeats; of memory the most."""
-    return {
+    """Of each figure over the repeats; of memory the most. noise: of seconds, what is between quartiles, in percent."""
+    low, middle, high = np.percentile([one["s"] for one in found], [25, 50, 75])
+    return {"noise": 100 * (high - low) / middle} | {
         name: value if name in ("rule", "kept")
         else (max if name in ("own", "peak", "started") else statistics.median)(one[name] for one in found)
         for name, value in found[0].items()

@@ -38,6 +38,12 @@ def test_lines(line: growth.Line, expected: list[float]) -> None:
     assert line([10, 20, 30], [1, 2, 3]) == pytest.approx(expected)
 
 
+def test_what_is_shown_is_the_median_and_how_far_the_quartiles_are_apart() -> None:
+    each = [Spent(s, s, 100, 200, dict.fromkeys(STAGES, 1.0)) for s in (8.0, 9.0, 10.0, 11.0, 30.0)]
+    assert (growth.median(each).processor_s, growth.median(each).noise) == (10, 20)
+    assert growth.median(each[:1]).noise == 0
+
+
 def test_ranks_may_cost_what_they_cost_without_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     work, idle = Setting(steps=9), Setting(steps=1)
     twice = [replace(one, ranks=2) for one in (work, idle)]
