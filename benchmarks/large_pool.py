@@ -17,7 +17,8 @@ Prints for each size and rule the median of the repeats: seconds of wall time an
 the file to the table being durable on disk), million rows a second, and memory in MiB: `own` is the most that the
 process had allocated itself at any time (RssAnon, looked at every 10 ms), `peak` all that the system ever counted as
 its own, mapped pages of files included (VmHWM), and `started` what of it the interpreter had before. `noise`: how far
-the quartiles of its seconds are apart, in percent. The last column is seconds a row beside the size before: 1 is linear.
+the quartiles of its seconds are apart, in percent. The last column is seconds a row beside the size before: 1 is
+linear.
 """
 
 import argparse
