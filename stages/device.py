@@ -6,6 +6,7 @@ import warnings
 from functools import cache
 from typing import Any
 
+import cv2
 import torch
 from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
@@ -28,6 +29,7 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
     """
     if hardware.threads:  # else torch's own choice, which heeds OMP_NUM_THREADS and a scheduler's share of cores
         torch.set_num_threads(hardware.threads)
+    cv2.setNumThreads(1)  # patches are read side by side, each by a thread or process of ours; forks keep to it
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # devices and tips: not news to our users
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # about loaders and samplers that are meant so

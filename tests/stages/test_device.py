@@ -1,12 +1,16 @@
 """What hardware flags come to, and what people are told of them."""
 
 import logging
+from collections.abc import Iterator
 
+import cv2
 import pytest
+from torch.utils.data import Dataset
 
 from stages import device
 from stages.device import prepare
 from stages.job import Hardware
+from stages.loading import in_batches, loader
 
 
 @pytest.mark.parametrize(("precision", "has", "told"), [("bf16", False, 1), ("bf16", True, 0), ("32", False, 0)])
@@ -24,3 +28,23 @@ def test_a_processor_without_bf16_is_told_of_once(
 
 def test_whether_it_has_can_be_asked() -> None:
     assert device.has_bf16() in (True, False)
+
+
+class _OpenCvThreads(Dataset[int]):
+    def __getitem__(self, batch: range) -> int:
+        return cv2.getNumThreads()
+
+
+@pytest.fixture
+def opencv_as_before() -> Iterator[None]:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(3)
+    yield
+    cv2.setNumThreads(before)
+
+
+@pytest.mark.usefixtures("opencv_as_before")
+@pytest.mark.parametrize("workers", [0, 1])
+def test_opencv_keeps_to_the_thread_that_calls_it(workers: int) -> None:
+    prepare(Hardware(device="cpu"))
+    assert list(loader(_OpenCvThreads(), in_batches(2, 1), workers, seed=0)) == [1, 1]
