@@ -8,7 +8,7 @@
 Scores in float16 are drawn into a scores.h5 block by block (not counted); then each measurement is a process of its own
 that does what the select stage does from that file to selection.parquet: refuse what is not finite, fit the
 temperature, choose by the rule as it is configured by default (top_k: a thousandth of the pool in all), write, and
-negatives.parquet where the rule says what patches are not. A rule is a name, or a section of a configuration:
+negative.parquet where the rule says what patches are not. A rule is a name, or a section of a configuration:
 '{rule: top_k, p: 2}'. Not in it is what the stage does besides: reading the splits, joining the pool with the patch
 table, and the figures of quality.json. The file was just written, so that most of it is in the system's cache where
 that is large enough.
@@ -42,8 +42,7 @@ BLOCK = 1 << 20
 VALIDATION = 5000
 LOOK_S = 0.01
 BAR_S, BAR_MIB = 30, 2048  # for a pool of 10^8
-EVERY = (
-    "threshold", "top_k", "balanced", "curriculum", "uncertainty", "adaptive", "soft", "rebalance", "agreement", "risk",
+ASKED = (  # by presets, beyond what a rule does by default
     "{rule: top_k, p: 2}", "{rule: balanced, share: 0.6, precision: 0.93}", "{rule: uncertainty, negative: true}",
 )  # fmt: skip
 COLUMNS = {"patches": "patches", "s": "s", "own": "own MiB", "peak": "peak MiB"}  # ours -> of a table in Markdown
@@ -66,8 +65,10 @@ def main() -> None:
     if args.from_table:
         plot(read_table(args.from_table), args.plot or parser.error("--from-table: where to? say --plot FILE"))
         return
+    from stages.select.rules import members
+
     rows = []
-    sections = [_section(rule) for rule in (EVERY if args.rules == ["every"] else args.rules)]
+    sections = [_section(rule) for rule in ([*members(), *ASKED] if args.rules == ["every"] else args.rules)]
     widest = max(map(len, map(_shown, sections))) + 1
     print(f"{'rule':<{widest}}{'patches':>13}{'kept':>13}{'s':>8}{'cpu s':>8}{'M rows/s':>10}"
           f"{'own MiB':>9}{'peak MiB':>10}{'started':>9}{'noise':>7}{'s a row':>9}")  # fmt: skip
@@ -177,7 +178,7 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     took, cpu = time.perf_counter() - begun, time.process_time() - cpu
     kept = parquet.read_metadata(folder / "selection.parquet").num_rows
     return {
-        "rule": rule.rule, "kept": kept, "s": took, "cpu_s": cpu,
+        "kept": kept, "s": took, "cpu_s": cpu,
         "own": max(own), "peak": memory_mib("VmHWM"), "started": started,
     }  # fmt: skip
 
@@ -186,7 +187,7 @@ def median(found: list[dict[str, Any]]) -> dict[str, Any]:
     """Of each figure over the repeats; of memory the most. noise: of seconds, what is between quartiles, in percent."""
     low, middle, high = np.percentile([one["s"] for one in found], [25, 50, 75])
     return {"noise": 100 * (high - low) / middle} | {
-        name: value if name in ("rule", "kept")
+        name: value if name == "kept"
         else (max if name in ("own", "peak", "started") else statistics.median)(one[name] for one in found)
         for name, value in found[0].items()
     }  # fmt: skip

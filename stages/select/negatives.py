@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from stages.select.tables import columns_of, groups_of_columns, write_pieces
+from stages.select.tables import columns_of, groups_of_columns, write_table
 
 FILE = "negative.parquet"
 DTYPES: dict[str, np.dtype] = {"id": np.dtype(np.uint64), "label": np.dtype(np.int16)}
@@ -36,7 +36,7 @@ class Negatives:
 
 def write_negatives(directory: Path, pieces: Iterable[Negatives]) -> None:
     """Write negative.parquet (id, label) from pieces by rising id, at least one. Equal rows are equal bytes."""
-    write_pieces(directory / FILE, ({"id": piece.ids, "label": piece.label} for piece in pieces), {})
+    write_table(directory / FILE, ({"id": piece.ids, "label": piece.label} for piece in pieces), {})
 
 
 def read_negatives(directory: Path) -> Negatives | None:

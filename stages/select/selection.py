@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from stages.select import tables
-from stages.select.tables import columns_of, groups_of_columns
+from stages.select.tables import columns_of, groups_of_columns, write_table
 
 DTYPES: dict[str, np.dtype] = {
     "ids": np.dtype(np.uint64),
@@ -115,7 +114,7 @@ def write_selection(path: Path, selection: Selection) -> None:
 
 def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
     """Write `selection.parquet` from pieces by rising id, at least one: the same bytes however it is cut."""
-    tables.write_pieces(path, ({_column(name): getattr(piece, name) for name in DTYPES} for piece in pieces), LAYOUT)
+    write_table(path, ({_column(name): getattr(piece, name) for name in DTYPES} for piece in pieces), LAYOUT)
 
 
 def read_selection(path: Path) -> Selection:

@@ -14,7 +14,7 @@ GROUP = 1 << 20  # rows of a row group: what is in memory while a table is writt
 Columns = Mapping[str, np.ndarray]  # by name, all of one length; `id` is uint64 and rises
 
 
-def write_pieces(path: Path, pieces: Iterable[Columns], layout: Mapping[str, Any]) -> None:
+def write_table(path: Path, pieces: Iterable[Columns], layout: Mapping[str, Any]) -> None:
     """Write a table from pieces by rising id, at least one: the same bytes however it is cut.
 
     layout: how Parquet is to write it, as of `pyarrow.parquet.write_table`.

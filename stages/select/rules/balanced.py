@@ -80,9 +80,9 @@ class Balanced(OfBest):
         if share == 1 or not sure.any():
             return sure
         if self.precision is not None:
-            each = [confidence[sure & (label == code)] for code in range(evidence.width)]
-            share = _largest(share, each, self.precision)
-            del each
+            share = _largest(
+                share, [confidence[sure & (label == code)] for code in range(evidence.width)], self.precision
+            )
         kept = np.zeros(len(sure), bool)
         for code in range(evidence.width):
             own = sure & (label == code)

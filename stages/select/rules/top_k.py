@@ -12,6 +12,8 @@ from stages.select.evidence import Evidence, ranked
 from stages.select.rule import Rule, surest
 from stages.select.selection import Selection
 
+Candidates = tuple[np.ndarray, np.ndarray]  # of one class: ids and probabilities, (M,) each
+
 
 class TopK(Rule):
     """Per class, the `k` patches with the highest probability of it, among those with it in their top `p` classes.
@@ -36,9 +38,6 @@ class TopK(Rule):
         return Selection.of(ids, label, probs, evidence.round)
 
 
-Candidates = tuple[np.ndarray, np.ndarray]  # of one class: ids and probabilities, (M,) each
-
-
 def _of_best(evidence: Evidence, k: int) -> Iterator[Candidates]:
     label, confidence = evidence.best
     for code in range(evidence.width):
@@ -53,8 +52,8 @@ def _of_ranks(evidence: Evidence, p: int, k: int) -> Iterator[Candidates]:
         found = []
         for code in range(evidence.width):
             # a patch is a candidate for a class once, at the rank that the class has for it
-            own = [(ids[label == code], confidence[label == code]) for label, confidence in ranks]
-            found.append(_most(own, k))
+            at_rank = [(label == code, confidence) for label, confidence in ranks]
+            found.append(_most([(ids[own], confidence[own]) for own, confidence in at_rank], k))
         let_go(evidence.ids)
         return found
 
