@@ -34,7 +34,7 @@ class Noise(Section):
     brightness: Share = 0.0
     contrast: Share = 0.0
     stain: Annotated[
-        float, Field(ge=0, le=0.5, description="optical-density jitter of haematoxylin and eosin (colour patches only)")
+        float, Field(ge=0, le=1, description="optical-density jitter of haematoxylin and eosin (colour patches only)")
     ] = 0.0
     blur: Annotated[Share, Field(description="chance of a slight blur")] = 0.0
     grain: Annotated[Share, Field(description="chance of sensor noise")] = 0.0
