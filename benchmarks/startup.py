@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS, BAR_S = 7, 0.3
+# with the bytecode that Python keeps, as on any machine where that is not switched off
+KEPT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 HARDWARE = ["--threads", "1", "--device", "cpu", "--quiet"]
 # of a process that has done its work: the packages it took from the environment, outermost names alone
 IMPORTED = """
@@ -40,7 +42,7 @@ class Spent(NamedTuple):
 def spent(words: list[str]) -> Spent:
     """Of one process, from its start to its end."""
     began, before = time.perf_counter(), os.times()
-    subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+    subprocess.run([sys.executable, *words], cwd=ROOT, env=KEPT, capture_output=True, check=True)
     after = os.times()
     processor = after.children_user + after.children_system - before.children_user - before.children_system
     return Spent(time.perf_counter() - began, processor)
@@ -53,7 +55,7 @@ def middle(each: list[Spent]) -> Spent:
 def libraries(words: list[str]) -> list[str]:
     """What a command imports that is neither ours nor Python's."""
     done = subprocess.run(
-        [sys.executable, "-c", IMPORTED, *words], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", IMPORTED, *words], cwd=ROOT, env=KEPT, capture_output=True, text=True, check=True
     )
     return [name for name in done.stdout.splitlines()[-1].split() if not name.startswith("_")]
 
@@ -142,7 +144,10 @@ def stage(root: Path) -> None:
     store = root / "patches.h5"
     drawn_store(store, 1000, 96, jpeg=True)
     words = [sys.executable, "-m", "benchmarks.startup", "--parts-of", str(store)]
-    each = [json.loads(subprocess.run(words, cwd=ROOT, capture_output=True, check=True).stdout) for _ in range(RUNS)]
+    each = [
+        json.loads(subprocess.run(words, cwd=ROOT, env=KEPT, capture_output=True, check=True).stdout)
+        for _ in range(RUNS)
+    ]
     print("\n| part of a stage's beginning | s | processor, s |\n|---|---|---|")
     for name in each[0]:
         values = middle([Spent(*one[name]) for one in each])

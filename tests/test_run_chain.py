@@ -147,10 +147,15 @@ def test_looking_imports_nothing_heavy_and_answers_at_once(verb: str, done: Path
     assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.5
 
 
-def test_planning_and_configuring_import_no_torch(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("imports", "never"), [("run_chain", {"torch", "cv2", "scipy"}), ("pipeline.session, pipeline.check", {"torch"})]
+)
+def test_planning_and_configuring_import_no_torch_nor_what_looks_at_pixels(
+    imports: str, never: set[str], tmp_path: Path
+) -> None:
     config_in(tmp_path)
-    code = "import sys, run_chain, pipeline.session, pipeline.check; run_chain.main(sys.argv[1:])"
-    words = [sys.executable, "-c", f"{code}; assert 'torch' not in sys.modules", "plan", str(tmp_path / "config.yaml")]
+    code = f"import sys, run_chain, {imports}; run_chain.main(sys.argv[1:]); assert not {never} & set(sys.modules)"
+    words = [sys.executable, "-c", code, "plan", str(tmp_path / "config.yaml")]
     subprocess.run(words, cwd=ROOT, check=True, capture_output=True)
 
 

@@ -11,8 +11,8 @@ from data.readers._files import Pattern
 from data.slides.annotations_config import AnnotationsConfig
 from data.slides.coordinates_config import CoordinatesConfig
 from data.slides.grid import GridConfig
-from data.slides.quality import QualityConfig
-from data.slides.tissue import TissueConfig
+from data.slides.quality_config import QualityConfig
+from data.slides.tissue_config import TissueConfig
 
 Microns = Annotated[float, Field(ge=0.02, le=100)]  # per pixel
 

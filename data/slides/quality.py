@@ -1,50 +1,17 @@
 """Quality of a patch, as columns of the store: sharpness, mean stain, tissue share. Pure functions of its pixels."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from pydantic import Field, model_validator
 
 from data.augment import stain
-from data.section import Section
+from data.slides.quality_config import Bounds, Column
 from data.slides.tissue import tissue_evidence
 
-Column = Literal["tissue", "sharpness", "stain_h", "stain_e"]
 # chroma in optical density above which a pixel of a patch is tissue: the floor of data/slides/tissue.py
 _TISSUE_DENSITY = 0.05
-
-
-class Bounds(Section):
-    """What a column may be."""
-
-    min: Annotated[float | None, Field(description="least value kept; null: no bound")] = None
-    max: Annotated[float | None, Field(description="greatest value kept; null: no bound")] = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be kept")
-        return self
-
-
-class QualityConfig(Section):
-    """Columns measured of every patch, and which patches they keep."""
-
-    measure: Annotated[bool, Field(description="measure sharpness and stain of every patch")] = True
-    keep: Annotated[
-        dict[Column, Bounds],
-        Field(description="leave out patches by a column: {sharpness: {min: 20}, tissue: {min: 0.5}}"),
-    ] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _measured(self) -> Self:
-        if not self.measure and self.keep:
-            raise ValueError("keep needs measure: true")
-        return self
 
 
 class Quality(NamedTuple):

@@ -12,7 +12,7 @@ from scipy.spatial import Voronoi
 from shapely import Polygon
 from shapely.geometry.base import BaseGeometry
 
-from data.synthetic.tissues import TISSUES, Tissue
+from data.synthetic.tissue_names import TISSUES, Tissue
 
 CELL_UM = 64.0  # its square is then about the field a tissue is designed for (FIELD_UM of the embedded default)
 _MARGIN = 0.05  # glass around the tissue, share of the slide's side

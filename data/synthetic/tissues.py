@@ -6,14 +6,11 @@ lymphocytes, red cells and clefts are found in several, so no single mark decide
 """
 
 from collections.abc import Callable
-from typing import Literal, get_args
 
 import numpy as np
 
 from data.synthetic.canvas import Canvas, fill, outlines, rotation, scattered, smooth_noise, trace, wash
-
-Tissue = Literal["tumour", "gland", "stroma", "lymphocytes", "necrosis"]
-TISSUES: tuple[Tissue, ...] = get_args(Tissue)
+from data.synthetic.tissue_names import Tissue
 
 
 def draw_tissue(rng: np.random.Generator, tissue: Tissue, size_px: int, field_um: float) -> Canvas:

@@ -19,7 +19,7 @@ from benchmarks.synthetic_difficulty import (
     network_accuracy,
 )
 from data.readers.synthetic import Synthetic
-from data.synthetic.tissues import TISSUES
+from data.synthetic.tissue_names import TISSUES
 
 # five classes: guessing scores 20 %
 MOST_COLOUR_MAY_GIVE = 0.60

@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from data.slides.quality import Bounds, QualityConfig, measure, unkept
+from data.slides.quality import measure, unkept
+from data.slides.quality_config import Bounds, QualityConfig
 
 # one unit of a dye after Ruifrok and Johnston, written out here again
 HAEMATOXYLIN, EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])

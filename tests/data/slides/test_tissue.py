@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from data.slides.tissue import TissueConfig, otsu, segment
+from data.slides.tissue import otsu, segment
+from data.slides.tissue_config import TissueConfig
 
 MPP = 8.0
 SHAPE = (480, 640)  # 3.8 x 5.1 mm

@@ -12,7 +12,7 @@ import shapely
 
 from data.synthetic.cohort import Cohort, draw_slide, write_table
 from data.synthetic.slides import LEVELS, SlideDrawing, SlideSpec, write_slide
-from data.synthetic.tissues import TISSUES
+from data.synthetic.tissue_names import TISSUES
 
 SMALL = Cohort(seed=0, patients=3, side_px=1024, mpp=1.0)
 
