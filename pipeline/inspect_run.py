@@ -11,7 +11,7 @@ from pipeline.plan import FINAL, at
 from pipeline.review.told import lines as reviewed
 from pipeline.review.told import told
 from pipeline.status import rounds_of, stopped_at
-from pipeline.text_table import count, percent, table
+from pipeline.text_table import area, count, percent, table
 from stages.select.wording import temperature_said
 
 # heading -> field of quality.json; shares are printed as per cent
@@ -115,9 +115,20 @@ def _round(one: dict[str, Any]) -> list[str]:
     columns = ["class", "predicted", "kept", *shares, "disagrees", "precision (audit)", "recall (audit)"]
     lines = [head, *_beside(quality), *table(columns, rows)]
     lines += [f"  alarm: {printable(alarm)}" for alarm in quality.get("alarms", [])]
+    lines += [line for model in ("teacher", "student") for line in _judged(model, one[model])]
     if promotion := one["promotion"]:
         lines.append(f"  next teacher: the {promotion['winner']} ({printable(str(promotion['reason']))})")
     return lines
+
+
+def _judged(model: str, by_split: dict[str, Any]) -> list[str]:
+    """How good the round's model is on the splits that judge; nothing where none does."""
+    said = [
+        f"{split} balanced accuracy {percent(metrics.get('balanced_accuracy'))}, AUROC {area(metrics.get('auroc'))}"
+        for split, metrics in by_split.items()
+        if metrics
+    ]
+    return [f"  {model}: {'; '.join(said)}"] if said else []
 
 
 def _beside(quality: dict[str, Any]) -> list[str]:

@@ -26,6 +26,11 @@ def percent(share: float | None, digits: int = 1) -> str:
     return "-" if share is None else f"{100 * share:.{digits}f} %"
 
 
+def area(value: float | None) -> str:
+    """Under a ROC curve: 0.9341 -> 0.934; unknown -> -."""
+    return "-" if value is None else f"{value:.3f}"
+
+
 def count(number: int | None) -> str:
     """12345 -> 12,345; unknown -> -."""
     return "-" if number is None else f"{number:,}"

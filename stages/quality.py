@@ -37,6 +37,24 @@ def macro_f1(counts: np.ndarray) -> float:
     return _mean(_divide(2 * np.diagonal(counts), counts.sum(axis=0) + counts.sum(axis=1)))
 
 
+def auroc(scores: np.ndarray, label: np.ndarray) -> np.ndarray:
+    """Area under the ROC curve of each class against the rest, (C,) float64. scores: (N, C), higher is likelier.
+
+    The chance that a patch of the class has a higher score in its column than one of another class, half of it where
+    they are equal (Mann and Whitney 1947); NaN where either is missing. Ranks are summed exactly, so that neither
+    threads nor the order of patches change a digit.
+    """
+    found = np.full(scores.shape[1], math.nan)
+    for k, column in enumerate(scores.T):
+        own = label == k
+        n, others = float(own.sum()), float((~own).sum())
+        if n and others:
+            _, at, equal = np.unique(column, return_inverse=True, return_counts=True)
+            rank = np.cumsum(equal) - (equal - 1) / 2
+            found[k] = (rank[at][own].sum() - n * (n + 1) / 2) / (n * others)
+    return found
+
+
 def nll(log_probs: np.ndarray, label: np.ndarray) -> float:
     """Mean negative log-likelihood in nats. log_probs: (N, C)."""
     return ratio(-log_probs[np.arange(len(label)), label].astype(np.float64).sum(), len(label))
@@ -88,15 +106,17 @@ def evaluate(log_probs: np.ndarray, label: np.ndarray, classes: Sequence[str]) -
     log_probs = log_probs.astype(np.float64)
     log_probs = log_probs - logsumexp(log_probs, axis=1, keepdims=True)  # float16 rows sum to 1 only nearly
     predicted = log_probs.argmax(axis=1)
-    counts = confusion(label, predicted, len(classes))
+    counts, areas = confusion(label, predicted, len(classes)), auroc(log_probs, label)
     return {
         "n": len(label),
         "accuracy": plain(accuracy(counts)),
         "balanced_accuracy": plain(balanced_accuracy(counts)),
         "macro_f1": plain(macro_f1(counts)),
+        "auroc": plain(_mean(areas)),
         "nll": plain(nll(log_probs, label)),
         "ece": plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), predicted == label)),
         "recall": {name: plain(float(value)) for name, value in zip(classes, recall(counts), strict=True)},
+        "class_auroc": {name: plain(float(value)) for name, value in zip(classes, areas, strict=True)},
     }
 
 

@@ -12,7 +12,7 @@ from pipeline.layout import PROGRAM, Layout
 from pipeline.report.advice import advice, meaning
 from pipeline.report.cards import Cards, said
 from pipeline.report.charts import rounds_chart
-from pipeline.report.facts import fact, pointer, resolved
+from pipeline.report.facts import fact, pointer, resolved, shown
 from pipeline.report.likeness import Likeness, likeness
 from pipeline.report.map_view import MapView, map_view
 from pipeline.report.palette import colour_class, css
@@ -237,11 +237,11 @@ def _about(run: Run) -> str:
 def _helpers(found: Findings) -> dict[str, Any]:
     document = found.run.found
 
-    def model_fact(model: Model, split: str, metric: str) -> Any:
+    def model_fact(model: Model, split: str, metric: str, kind: str = "percent") -> Any:
         path = _path_of(found.run, model.address)
         if path is not None:
-            return fact(document, f"{path}/{split}/{metric}", "percent")
-        return percent((model.metrics.get(split) or {}).get(metric))
+            return fact(document, f"{path}/{split}/{metric}", kind)
+        return shown((model.metrics.get(split) or {}).get(metric), kind)
 
     return {
         "fact": lambda path, kind: fact(document, path, kind),

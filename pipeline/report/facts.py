@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.report.cards import said
-from pipeline.text_table import count, percent
+from pipeline.text_table import area, count, percent
 
 
 def pointer(name: str) -> str:
@@ -27,7 +27,7 @@ def resolved(document: Any, path: str) -> Any:
 
 
 def shown(value: Any, kind: str) -> str:
-    """As the page has it. kind: count, percent, number, text."""
+    """As the page has it. kind: count, percent, number, area, text."""
     if value is None:
         return "-"
     match kind:
@@ -37,6 +37,8 @@ def shown(value: Any, kind: str) -> str:
             return percent(value)
         case "number":
             return f"{value:.2f}"
+        case "area":
+            return area(value)
     return said(str(value), 400)
 
 

@@ -29,5 +29,5 @@ def _figures(one: dict[str, Any]) -> Iterator[tuple[str, Any]]:
             yield f"class/{row['class']}/{name}", row.get(name)
     for model in ("teacher", "student"):
         for split, metrics in one[model].items():
-            for name in ("accuracy", "balanced_accuracy", "macro_f1", "nll", "ece"):
+            for name in ("accuracy", "balanced_accuracy", "macro_f1", "auroc", "nll", "ece"):
                 yield f"{model}/{split}/{name}", (metrics or {}).get(name)

@@ -87,7 +87,7 @@ def _models(judged: Verdict) -> Iterable[dict[str, Any]]:
                 yield {
                     "model": model.name, "address": model.address, "rounds": model.after, "split": split,
                     "metric": judged.metric, "value": figure.value, "low": figure.low, "high": figure.high,
-                    "accuracy": (model.metrics.get(split) or {}).get("accuracy"),
+                    **{name: (model.metrics.get(split) or {}).get(name) for name in ("accuracy", "auroc")},
                 }  # fmt: skip
 
 

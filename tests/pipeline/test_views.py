@@ -30,7 +30,7 @@ QUALITY: dict[str, Any] = {
     "per_class": [{"class": "A", **FIGURES}, {"class": "B\x1b[31m", **FIGURES, "audit": None}],
 }  # fmt: skip
 METRICS = {
-    "validation": {"accuracy": 0.5},
+    "validation": {"accuracy": 0.5, "balanced_accuracy": 0.45, "auroc": 0.8126},
     "test": None,
     "disagreement": {"n": 4, "total": 0.125, "per_class": {"A": 0.0625}},
 }
@@ -115,6 +115,7 @@ def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -
     assert head.count("(audit)") == 2
     assert any("temperature 1.50 (calibration error 20.0 % -> 10.0 %)" in line for line in lines)
     assert any("alarm: class A: 2 %" in line for line in lines)
+    assert "  student: validation balanced accuracy 45.0 %, AUROC 0.813" in lines
     assert any("next teacher: the student (better)" in line for line in lines)
     assert "\x1b" not in "\n".join(lines)
 

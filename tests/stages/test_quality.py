@@ -94,7 +94,36 @@ def test_evaluate_gives_every_figure_of_metrics_json(case):
     recall = metrics.recall_score(label, predicted, average=None, labels=range(5), zero_division=math.nan)
     for name, value in zip("abcde", recall, strict=True):
         assert found["recall"][name] == (None if math.isnan(value) else pytest.approx(value, abs=1e-6))
-    assert set(found) == {"n", "accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "recall"}
+    areas = {"auroc", "class_auroc"}
+    assert set(found) == {"n", "accuracy", "balanced_accuracy", "macro_f1", "nll", "ece", "recall"} | areas
+
+
+def test_auroc_is_that_of_scikit_learn_with_ties_and_missing_classes():
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, 4, 500)
+    label[label == 2] = 3  # no patch of class 2
+    scored = np.log(rng.dirichlet(np.ones(5), 500)).astype(np.float16)
+    scored[:, 1] = scored[:, 1].round()  # many equal ones
+    found = quality.auroc(scored, label)
+    assert np.isnan(found[[2, 4]]).all()
+    for k in (0, 1, 3):
+        assert found[k] == pytest.approx(metrics.roc_auc_score(label == k, scored[:, k].astype(float)), abs=1e-12)
+    likely = np.log(rng.dirichlet(np.ones(5), 500))
+    said = quality.evaluate(likely, label, ("a", "b", "c", "d", "e"))
+    assert said["auroc"] == pytest.approx(np.nanmean(quality.auroc(likely, label)), abs=1e-6)
+    assert said["class_auroc"]["c"] is None
+
+
+def test_auroc_is_a_chance_whatever_the_scale_and_the_order():
+    rng = np.random.default_rng(1)
+    label, score = np.repeat([0, 1], [30, 50]), rng.normal(size=80) + np.repeat([0, 1], [30, 50])
+    pairs = score[label == 1][:, None] - score[label == 0][None]
+    both = np.stack([-score, score], 1)
+    assert quality.auroc(both, label) == pytest.approx([(pairs > 0).mean()] * 2, abs=1e-12)
+    order = rng.permutation(80)
+    assert np.array_equal(quality.auroc(np.exp(both)[order], label[order]), quality.auroc(both, label))
+    assert quality.auroc(np.zeros((80, 2)), label) == pytest.approx(0.5)
+    assert np.isnan(quality.auroc(both, np.zeros(80, int))).all()
 
 
 def test_what_is_not_defined_is_null_in_json():
