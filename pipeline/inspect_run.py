@@ -12,7 +12,7 @@ from pipeline.review.told import lines as reviewed
 from pipeline.review.told import told
 from pipeline.status import rounds_of, stopped_at
 from pipeline.text_table import area, count, percent, table
-from stages.select.wording import temperature_said
+from stages.select.wording import licences_said, temperature_said
 
 # heading -> field of quality.json; shares are printed as per cent
 SHARES = {
@@ -88,6 +88,8 @@ def text(found: dict[str, Any]) -> list[str]:
         lines += [*_round(one), ""]
     unit = next((one["quality"].get("unit") for one in found["rounds"] if one["quality"].get("unit")), None)
     lines += [line.format(unit=f"{unit}s" if unit else "slides or patients (unknown here)") for line in LEGEND]
+    if licences := found["rounds"][-1]["quality"].get("licences"):
+        lines.append(f"licences of the weights these labels come from: {printable(licences_said(licences))}")
     lines += reviewed(found["reviews"])
     if found["stop"]:
         lines.append(f"stopped: {found['stop']['reason']} ({found['stop']['detail']})")

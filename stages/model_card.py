@@ -8,6 +8,7 @@ from typing import Any
 from data.atomic import write_json
 from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
+from stages.licences import Licence
 from stages.volume_networks import is_volume_network
 
 ENSEMBLE = "ensemble"
@@ -31,7 +32,8 @@ class ModelCard:
 
     windows: of CT, in the order of the channels; stain: how colour patches are normalised first, None: not at all;
     input_px: the size to which patches of size_px are enlarged, None: not at all; members: of an ensemble, whose name
-    is then `ensemble` and whose mean and std are the first one's; empty: one network in model.safetensors.
+    is then `ensemble` and whose mean and std are the first one's; empty: one network in model.safetensors; licences: of
+    all weights it descends from, those of the networks that labelled for it included.
     """
 
     name: str
@@ -48,6 +50,7 @@ class ModelCard:
     stain: dict[str, Any] | None = None
     input_px: int | None = None
     members: list[MemberCard] = field(default_factory=list)
+    licences: list[Licence] = field(default_factory=list)
 
     @property
     def shown(self) -> str:
@@ -64,7 +67,8 @@ class ModelCard:
         try:
             plain = json.loads(path.read_text())
             members = [MemberCard(**member) for member in plain.pop("members", [])]
-            card = ModelCard(**plain, members=members)
+            licences = [Licence(**licence) for licence in plain.pop("licences", [])]
+            card = ModelCard(**plain, members=members, licences=licences)
             # timm would also take paths and addresses of weights here
             asked = card.timm_kwargs.keys() | {name for member in card.members for name in member.timm_kwargs}
             if strange := asked - SHAPE:

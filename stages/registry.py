@@ -18,7 +18,7 @@ KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
     "train": Kind(6, "stages.train.stage", ranks=True),
-    "predict": Kind(2, "stages.predict.stage", ranks=True),
-    "select": Kind(4, "stages.select.stage"),
+    "predict": Kind(3, "stages.predict.stage", ranks=True),
+    "select": Kind(5, "stages.select.stage"),
     "promote": Kind(2, "stages.promote"),
 }

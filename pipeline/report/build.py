@@ -28,6 +28,7 @@ from pipeline.report.verdict import Model, Verdict, verdict
 from pipeline.review.holding import reviews
 from pipeline.text_table import count, percent, size
 from pipeline.web_page import file_bytes, rendered
+from stages.select.wording import licences_said
 
 HERE = Path(__file__).parent
 PAGE = "report.html"
@@ -231,7 +232,10 @@ def _about(run: Run) -> str:
         known = len(set(owner.code[owner.code >= 0].tolist()))
         if known:
             parts.append(f"{count(known)} {owner.kind}s")
-    return "; ".join(parts) + "."
+    rounds = run.found["rounds"]
+    licences = rounds[-1]["quality"].get("licences") if rounds else None
+    behind = f" Licences of the weights the labels come from: {said(licences_said(licences), 400)}." if licences else ""
+    return "; ".join(parts) + "." + behind
 
 
 def _helpers(found: Findings) -> dict[str, Any]:

@@ -42,10 +42,22 @@ class Init(Section):
         ),
     ] = None
 
+    licence: Annotated[
+        str | None,
+        Field(
+            min_length=1,
+            max_length=200,
+            description="of these weights, as their owner calls it; it goes with the model, its pseudo-labels, and the "
+            "students that learn them; null: what timm says of weights that it fetches",
+        ),
+    ] = None
+
     @model_validator(mode="after")
     def _keys_go_with_the_kind(self) -> "Init":
         if self.path is not None and self.kind == "random":
             raise ValueError("a file of weights goes with another init.kind than random, for instance full")
+        if self.licence is not None and self.kind == "random":
+            raise ValueError("random weights have no licence: leave it out, or choose another init.kind")
         if self.stages is not None and self.kind not in WITH_STAGES:
             raise ValueError(f"stages goes with init.kind: {' or '.join(WITH_STAGES)}, not {self.kind}")
         return self

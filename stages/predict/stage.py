@@ -18,10 +18,11 @@ from data.keys import seed_of
 from data.splits import Splits, load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
-from stages import signals
+from stages import licences, signals
 from stages.distributed import is_first, rank, world_size
 from stages.input_size import feed_at
 from stages.job import Job
+from stages.licences import licences_of, together
 from stages.networks import first_network, load_network, network_of, normalisation
 from stages.predict.config import PredictConfig
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, embedding_width
@@ -42,7 +43,7 @@ def run(job: Job) -> str:
     Beside them the deviation over MC-dropout passes, where these are asked for, and what earlier states of the
     teacher say, where it has any. With `predict.embeddings` also embeddings.h5, and in the first round with
     `predict.encoder` encoder.h5 and style.h5: of the labelled patches too, since it is from them that labels are
-    propagated.
+    propagated. licences.json says whose weights spoke.
     """
     section = PredictConfig.model_validate_json(json.dumps(job.section))
     splits = load_splits(job.inputs["splits"])
@@ -70,6 +71,8 @@ def run(job: Job) -> str:
     if width:
         merge_embeddings(job.out / OF_TEACHER, shards, "embeddings")
     merge_scores(job.out / "scores.h5", shards, parts)
+    own = section.encoder
+    licences.save(together(card.licences, licences_of(own.backbone, own.init) if own else []), job.out)
     views = "1 view" if section.views == 1 else f"{section.views} views averaged"
     if section.mc_passes:
         views += f", {section.mc_passes} passes with dropout"

@@ -15,6 +15,7 @@ from data.splits import load_audit, load_splits
 from data.store import PatchStore
 from data.table import PatchTable
 from data.units import patients, slides
+from stages import licences
 from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, found_in, read_scores, write_scores
@@ -109,6 +110,7 @@ def run(job: Job) -> str:
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
     quality["encoder"] = None if graph is None else graph.plain()
+    quality["licences"] = licences.plain(licences.load(job.inputs["predict"]))
     if len(reviewed):
         quality["reviewed"] = _reviewed(reviewed, names_in(job.inputs), splits.classes)
     write_json(job.out / "quality.json", quality)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from stages.licences import Licence, licences_of, together
 from stages.model_card import ENSEMBLE, MemberCard, ModelCard, input_words
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.member import Trained
@@ -35,7 +36,14 @@ def card_of(task: Task, trained: Sequence[Trained]) -> ModelCard:
         stain=None if stain is None else stain.card(),
         input_px=first.input_px,
         members=members if several else [],
+        licences=together(task.licences, *(_first_weights(one.section) for one in trained)),
     )
+
+
+def _first_weights(section: TeacherConfig | StudentConfig) -> list[Licence]:
+    # a student that begins warm has its teacher's, which are in the task's
+    warm = isinstance(section, StudentConfig) and section.warm_start
+    return [] if warm else licences_of(section.backbone, section.init)
 
 
 def _weights(section: TeacherConfig | StudentConfig) -> str:

@@ -10,7 +10,9 @@ from data.reviewed import honoured, reviews_in
 from data.splits import Splits, load_splits
 from data.stain_normaliser import load_normaliser
 from data.store import PatchStore
+from stages import licences
 from stages.job import Job
+from stages.licences import Licence
 from stages.select.belief import Belief
 from stages.select.graph import scores_of
 from stages.select.negatives import read_negatives
@@ -24,7 +26,8 @@ from stages.train.examples import given_examples, pseudo_examples
 class Task:
     """given, pseudo: what the labels and the pseudo-labels teach; kept: the selection they come from.
 
-    teacher: directory of the one that labelled; a teacher's own task has none of the last three.
+    teacher: directory of the one that labelled; a teacher's own task has none of these three; licences: of the weights
+    that the pseudo-labels come from.
     """
 
     section: TeacherConfig | StudentConfig
@@ -34,6 +37,7 @@ class Task:
     pseudo: Examples | None = None
     kept: Selection | None = None
     teacher: Path | None = None
+    licences: tuple[Licence, ...] = ()
 
     @property
     def role(self) -> str:
@@ -79,4 +83,5 @@ def read_task(job: Job) -> Task:
         pseudo_examples(kept, classes, pool.ids, soft, negatives and negatives.without(reviewed.ids)),
         kept,
         job.inputs.get("teacher"),
+        tuple(licences.load(job.inputs["predict"])),
     )
