@@ -28,6 +28,9 @@ QUALITY: dict[str, Any] = {
     "calibration": {"n": 5, "nll_before": 1, "nll_after": 1, "ece_before": 0.2, "ece_after": 0.1},
     "total": FIGURES, "alarms": ["class A: 2 % of the kept patches, 20 % of the labels"],
     "per_class": [{"class": "A", **FIGURES}, {"class": "B\x1b[31m", **FIGURES, "audit": None}],
+    "licences": [
+        {"weights": "timm/net.in1k", "licence": "mine\x1b[31m"}, {"weights": "sha256:" + 64 * "0", "licence": None},
+    ],
 }  # fmt: skip
 METRICS = {
     "validation": {"accuracy": 0.5, "balanced_accuracy": 0.45, "auroc": 0.8126},
@@ -115,6 +118,8 @@ def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -
     assert head.count("(audit)") == 2
     assert any("temperature 1.50 (calibration error 20.0 % -> 10.0 %)" in line for line in lines)
     assert any("alarm: class A: 2 %" in line for line in lines)
+    said = next(line for line in lines if line.startswith("licences of the weights these labels come from: mine"))
+    assert said.endswith(" (timm/net.in1k), not stated (sha256:000000000000)")
     assert "  student: validation balanced accuracy 45.0 %, AUROC 0.813" in lines
     assert any("next teacher: the student (better)" in line for line in lines)
     assert "\x1b" not in "\n".join(lines)
