@@ -4,6 +4,7 @@
     python -m benchmarks.throughput --threads 2 1 --workers 0 1 --work student
     python -m benchmarks.throughput --backbones resnet50 --size-px 224 --batch-size 256 --device cuda --precision bf16
     python -m benchmarks.throughput --threads 1 --profile
+    python -m benchmarks.throughput --threads 2 --work student --operations
 
 Ours is the code of the stages over a real store of JPEG patches: `student` with strong and `teacher` with weak noise,
 batches drawn, decoded and disturbed, averaged weights, checks, curves and progress, and of a checkpoint the share that
@@ -11,7 +12,9 @@ falls on these steps where one is made every 100; validation, which is other wor
 normalisations, scores and writes shards. Bare is the network as written, the same loss and optimiser, on one batch that
 lies ready. They take turns in one process; printed are patches/s of both, the median of --repeats with its quartiles,
 the ratio of the medians, and the same ratio in seconds of the processor, which says more on a machine that does other
-things as well (loader processes are not in it). --profile: where the time of a training's step goes.
+things as well (loader processes are not in it). --profile: where the time of a training's step goes, by Lightning's
+clock. --operations: what of PyTorch's takes longer in ours than in bare, by PyTorch's profiler, each way --repeats
+times in turns; time that an operation spends in others is theirs.
 """
 
 import argparse
@@ -19,6 +22,7 @@ import os
 import statistics
 import tempfile
 import time
+from collections import defaultdict
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
@@ -225,6 +229,27 @@ def profiled(setting: Setting, images: Images) -> None:
             print(f"{each:>10.2f} ms a step  {name}")
 
 
+def print_operations(setting: Setting, images: Images, repeats: int) -> None:
+    """Print milliseconds a step, both ways, of what differs by at least a quarter, and of all the rest together."""
+    sides = {"bare": lambda: bare(setting, images), "chain": lambda: ours(setting, images)}
+    taken: defaultdict[str, dict[str, list[float]]] = defaultdict(lambda: {name: [] for name in sides})
+    for _ in range(repeats):
+        for name, run in sides.items():
+            with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+                run()
+            for event in seen.key_averages():
+                taken[event.key][name].append(event.self_cpu_time_total / 1000 / (WARM + setting.steps))
+    each = {key: [statistics.median(times) if times else 0.0 for times in way.values()] for key, way in taken.items()}
+    rest = [0.0, 0.0]
+    print("| ms a step of the processor | bare | chain | more |\n|---|---|---|---|")
+    for key, (plain, mine) in sorted(each.items(), key=lambda item: item[1][0] - item[1][1]):
+        if abs(mine - plain) >= 0.25:
+            print(f"| {key} | {plain:.1f} | {mine:.1f} | {mine - plain:+.1f} |")
+        else:
+            rest = [rest[0] + plain, rest[1] + mine]
+    print(f"| everything else | {rest[0]:.1f} | {rest[1]:.1f} | {rest[1] - rest[0]:+.1f} |")
+
+
 def settings(args: argparse.Namespace) -> list[Setting]:
     chosen = product(args.backbones, args.work, args.threads, args.workers)
     return [
@@ -254,6 +279,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--threads", type=int, nargs="+", default=[0], help="of torch; several: one after the other")
     parser.add_argument("--workers", type=int, nargs="+", default=[0], help="loader processes; 0: as a chain chooses")
     parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--operations", action="store_true")
     return parser.parse_args(words)
 
 
@@ -262,14 +288,18 @@ def main() -> None:
     args = parsed()
     with tempfile.TemporaryDirectory() as folder:
         images = Images(drawn_store(Path(folder) / "patches.h5", args.patches, args.size_px, jpeg=True))
-        if not args.profile:
+        table = not (args.profile or args.operations)
+        if table:
             print("| work | backbone | threads+workers | chain, patches/s | bare, patches/s | ratio | of processor |")
             print("|---|---|---|---|---|---|---|")
         for setting in settings(args):
             if args.profile and setting.work != "labelling":
                 print(f"{setting.work}, {setting.backbone}, {setting.batch_size} patches a step")
                 profiled(setting, images)
-            elif not args.profile:
+            if args.operations:
+                print(f"{setting.work}, {setting.backbone}, {setting.batch_size} patches a step")
+                print_operations(setting, images, args.repeats)
+            if table:
                 print(compared(setting, images, args.repeats), flush=True)
 
 
