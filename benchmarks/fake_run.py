@@ -28,7 +28,7 @@ from data.windows import windows_of
 from pipeline.layout import Layout
 from pipeline.plan import SPLITS, STORE, Step, plan
 from pipeline.record import seal
-from stages import quality
+from stages import licences, quality
 from stages.job import Job
 from stages.judged import Judged, groups_of, write_judged
 from stages.model_card import ModelCard
@@ -213,6 +213,7 @@ class _World:
             for name, code in (("pool", POOL), ("validation", VALIDATION), ("test", TEST))
         }
         write_scores(out / "scores.h5", parts)
+        licences.save([], out)
         _seal(self.layout, step.address, step.kind)
 
     def select(self, step: Step) -> None:

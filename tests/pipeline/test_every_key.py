@@ -76,6 +76,8 @@ def candidates(key: str, before: Any, weights: Path) -> list[list[str]]:
         return [["data.windows=[soft_tissue, [10, 77]]"]]
     if isinstance(before, bool):
         return [[f"{key}={json.dumps(not before)}"]]
+    if key.endswith("init.licence"):
+        return [[f"{section}={{kind: full, path: {weights}, licence: mine}}"]]
     if section.endswith("init"):
         return [[f"{section}={{kind: prefix, stages: 1, path: {weights}}}"]]
     if key.endswith("backbone"):

@@ -10,6 +10,7 @@ from scipy.special import log_softmax
 from data.errors import ChainError, ExitCode
 from data.splits import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from data.table import Column, PatchTable
+from stages import licences
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
 from stages.scores import Scores, read_scores, write_scores
@@ -58,6 +59,7 @@ def predict(world, name, seed=0, right=2.0, sharp=3.0, mc=False, earlier=0):
         more |= {"opinions": np.stack([log_probs[rows]] * earlier)} if earlier else {}
         parts[part] = Scores(world.drawn.ids[rows], log_probs[rows], **more)
     write_scores(out / "scores.h5", parts)
+    licences.save([], out)
     return out
 
 
