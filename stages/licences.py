@@ -27,7 +27,7 @@ class Licence:
 
 
 def licences_of(backbone: str, init: Init) -> list[Licence]:
-    """Of the first weights of a network; none where they are random. What `init.licence` says counts for more."""
+    """Of the first weights of a network; none where they are random. `init.licence` goes before what timm says."""
     if init.kind == "random":
         return []
     if init.path is not None:
