@@ -39,10 +39,11 @@ Draw = Callable[[np.ndarray, np.random.Generator, random.Random], np.ndarray]
 
 def composed(noise: Noise, size_px: int) -> Draw:
     """`A.Compose` of albumentations' own operations."""
-    ours = pipeline.Affine, pipeline.Cutout, pipeline.Turn
-    pipeline.Affine, pipeline.Cutout, pipeline.Turn = A.Affine, A.CoarseDropout, A.RandomRotate90
+    theirs = {"Affine": A.Affine, "Cutout": A.CoarseDropout, "Grain": A.GaussNoise, "Turn": A.RandomRotate90}
+    ours = {name: getattr(pipeline, name) for name in theirs}
+    vars(pipeline).update(theirs)
     long = A.Compose(pipeline._transforms(noise, True, size_px))
-    pipeline.Affine, pipeline.Cutout, pipeline.Turn = ours
+    vars(pipeline).update(ours)
 
     def draw(image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> np.ndarray:
         long.set_random_state(rng, chance)

@@ -14,6 +14,7 @@ import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
 from data.augment.drawn import Drawn, performed
+from data.augment.warp import warped
 
 TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
@@ -64,9 +65,28 @@ class Affine(A.Affine):  # type: ignore[misc] # as above
 
     def apply(self, img: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
         """img: (H, W, C); matrix: (3, 3)."""
-        size = img.shape[1::-1]
-        moved = cv2.warpAffine(img, matrix[:2], size, flags=self.interpolation, borderMode=self.border_mode)
-        return moved.reshape(img.shape)
+        return warped(img, matrix[:2], self.interpolation)
+
+
+class Grain(A.GaussNoise):  # type: ignore[misc] # as above
+    """OpenCV's Gaussian numbers drawn as one row of 32 bits: in channels and 64 bits they are the same, and slower."""
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
+        """The grain of one image, in grey values, in albumentations' order. noise_map: (H, W, C) float32."""
+        deviation = self.py_random.uniform(*self.std_range)
+        self.py_random.uniform(*self.mean_range)  # the mean, always 0
+        cv2.setRNGSeed(int(self.random_generator.integers(0, 2**16)))  # of this thread
+        image = data["image"]
+        grain = np.empty((image.shape[0], image[0].size), np.float32)
+        cv2.randn(grain, 0.0, deviation)
+        grain *= np.float32(255 if image.dtype == np.uint8 else 1)
+        return {"noise_map": grain.reshape(image.shape)}
+
+    def apply(self, img: np.ndarray, noise_map: np.ndarray, **params: Any) -> np.ndarray:
+        """img: (H, W, C). Parts of a grey value are cut off, as albumentations does."""
+        if img.dtype != np.uint8:
+            return np.clip(cv2.add(img, noise_map).reshape(img.shape), 0, 1)
+        return cv2.add(img, noise_map.astype(np.int16), dtype=cv2.CV_8U).reshape(img.shape)
 
 
 class Cutout(A.CoarseDropout):  # type: ignore[misc] # as above

@@ -14,6 +14,7 @@ import numpy as np
 
 from data.augment.drawn import Drawn, performed
 from data.augment.noise import Noise
+from data.augment.warp import warped
 from data.windows import Window, apply
 
 AIR_HU = -1000.0
@@ -93,14 +94,8 @@ def _moved(hu: np.ndarray, back: np.ndarray) -> np.ndarray:
     flat = np.ascontiguousarray(hu, np.float32)
     moved = np.empty_like(flat)
     for first in range(0, hu.shape[2], SLICES_A_CALL):
-        part = cv2.warpAffine(
-            flat[:, :, first : first + SLICES_A_CALL],
-            back,
-            hu.shape[1::-1],
-            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
-            borderMode=cv2.BORDER_REFLECT_101,
-        )
-        moved[:, :, first : first + SLICES_A_CALL] = part.reshape(*hu.shape[:2], -1)
+        part = np.ascontiguousarray(flat[:, :, first : first + SLICES_A_CALL])
+        moved[:, :, first : first + SLICES_A_CALL] = warped(part, back, cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP)
     return moved
 
 
@@ -114,7 +109,7 @@ def rescanned(shape: Shape, noise: Noise, rng: np.random.Generator) -> list[Draw
         drawn.append(Drawn("Rescaled", _rescaled, {"factor": factor, "offset": offset}))
     if noise.grain_hu and rng.random() < OFTEN:
         grain = rng.standard_normal(shape, np.float32) * np.float32(noise.grain_hu * deviation)
-        drawn.append(Drawn("GaussNoise", lambda hu, noise_map: hu + noise_map, {"noise_map": grain}))
+        drawn.append(Drawn("Grain", lambda hu, noise_map: hu + noise_map, {"noise_map": grain}))
     return drawn
 
 

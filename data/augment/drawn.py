@@ -75,7 +75,7 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "RandomBrightnessContrast": lambda params: (params["alpha"], params["beta"]),
     "GaussianBlur": lambda params: _centred(params["kernel"]),
     "Rescaled": lambda params: (params["factor"], params["offset"]),
-    "GaussNoise": lambda params: params["noise_map"],
+    "Grain": lambda params: params["noise_map"],
     "Windowed": lambda params: [(1 / one.width_hu, 0.5 - one.level_hu / one.width_hu) for one in params["windows"]],
     "Cutout": _hole,
 }

@@ -11,7 +11,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from data.augment import stain
-from data.augment.composition import Affine, Composition, Cutout, Turn
+from data.augment.composition import Affine, Composition, Cutout, Grain, Turn
 from data.augment.drawn import Drawn, dealt, performed
 from data.augment.noise import Noise
 
@@ -92,7 +92,7 @@ def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTrans
     if noise.blur:
         steps.append(A.GaussianBlur(blur_limit=(3, 5), p=noise.blur))
     if noise.grain:
-        steps.append(A.GaussNoise(std_range=(0.01, 0.05), p=noise.grain))
+        steps.append(Grain(std_range=(0.01, 0.05), p=noise.grain))
     if noise.jpeg and is_uint8:
         steps.append(A.ImageCompression(quality_range=(50, 95), p=noise.jpeg))
     if noise.cutout:

@@ -160,11 +160,11 @@ OPERATIONS: dict[str, Operation] = {
     "RandomBrightnessContrast": _lit,
     "GaussianBlur": _blurred,
     "Rescaled": _rescaled,
-    "GaussNoise": _grained,
+    "Grain": _grained,
     "Cutout": _cut,
 }
 # on 8-bit patches results are rounded, but for these: albumentations cuts off what they come to, or add
 EIGHT_BIT: dict[str, Operation] = {
     "RandomBrightnessContrast": lambda image, values: _lit(image, values).floor(),
-    "GaussNoise": lambda image, grain: _grained(image, grain.trunc()),
+    "Grain": lambda image, grain: _grained(image, grain.trunc()),
 }
