@@ -39,7 +39,13 @@ Draw = Callable[[np.ndarray, np.random.Generator, random.Random], np.ndarray]
 
 def composed(noise: Noise, size_px: int) -> Draw:
     """`A.Compose` of albumentations' own operations."""
-    theirs = {"Affine": A.Affine, "Cutout": A.CoarseDropout, "Grain": A.GaussNoise, "Turn": A.RandomRotate90}
+    theirs = {
+        "Affine": A.Affine,
+        "Cutout": A.CoarseDropout,
+        "Grain": A.GaussNoise,
+        "Light": A.RandomBrightnessContrast,
+        "Turn": A.RandomRotate90,
+    }
     ours = {name: getattr(pipeline, name) for name in theirs}
     vars(pipeline).update(theirs)
     long = A.Compose(pipeline._transforms(noise, True, size_px))

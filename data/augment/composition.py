@@ -1,9 +1,10 @@
 """albumentations' operations one after the other on one image, without what only boxes, masks and replays need.
 
 For a patch of 96 px most of `A.Compose` is not pixels but bookkeeping. Every draw here is made as it makes it, from
-the same generators in the same order, so the pixels are the same to the last bit.
+the same generators in the same order, so the pixels are the same to the last bit, but for grain.
 """
 
+import math
 import random
 from collections.abc import Sequence
 from typing import Any
@@ -13,10 +14,12 @@ import cv2
 import numpy as np
 from albumentations.augmentations.geometric import functional as geometric
 
+from data.augment import grain
 from data.augment.drawn import Drawn, performed
 from data.augment.warp import warped
 
 TURNS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
+GREYS = np.arange(256, dtype=np.float32)
 
 
 class Composition:
@@ -52,41 +55,48 @@ class Turn(A.RandomRotate90):  # type: ignore[misc] # albumentations is not type
 
 
 class Affine(A.Affine):  # type: ignore[misc] # as above
-    """Without the matrix of boxes, and moved by OpenCV directly: one scale for both axes, no shear, same size."""
+    """Without the matrix of boxes, and moved by OpenCV directly: no shear, same size."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
         """What is drawn for one image, in albumentations' order."""
         shape = params["shape"][:2]
-        translate, shear = self._get_translate_params(shape), self._get_shear_params()
+        by = self._get_translate_params(shape)
+        self._get_shear_params()  # always 0
         scale = self._get_scale(self.scale, self.keep_ratio, self.balanced_scale, self.py_random)
-        rotate = self.py_random.uniform(*self.rotate)
-        centre = geometric.center(shape)
-        return {"matrix": geometric.create_affine_transformation_matrix(translate, shear, scale, rotate, centre)}
+        angle = math.radians(self.py_random.uniform(*self.rotate))
+        cos, sin = math.cos(angle), math.sin(angle)
+        (a, b), (c, d) = (cos * scale["x"], sin * scale["y"]), (-sin * scale["x"], cos * scale["y"])
+        x, y = geometric.center(shape)
+        # zoomed and turned about the centre, then moved
+        return {"matrix": np.array([[a, b, x + by["x"] - a * x - b * y], [c, d, y + by["y"] - c * x - d * y]])}
 
     def apply(self, img: np.ndarray, matrix: np.ndarray, **params: Any) -> np.ndarray:
-        """img: (H, W, C); matrix: (3, 3)."""
-        return warped(img, matrix[:2], self.interpolation)
+        """img: (H, W, C); matrix: (2, 3)."""
+        return warped(img, matrix, self.interpolation)
+
+
+class Light(A.RandomBrightnessContrast):  # type: ignore[misc] # as above
+    """Through a table of 256 greys, as albumentations does it, with less around it."""
+
+    def apply(self, img: np.ndarray, alpha: float, beta: float, **params: Any) -> np.ndarray:
+        """img: (H, W, C); alpha: contrast; beta: brightness, in grey values. Parts of one are cut off."""
+        if img.dtype != np.uint8:
+            lit: np.ndarray = super().apply(img, alpha, beta, **params)
+            return lit
+        return cv2.LUT(img, np.clip(GREYS * alpha + beta, 0, 255).astype(np.uint8)).reshape(img.shape)
 
 
 class Grain(A.GaussNoise):  # type: ignore[misc] # as above
-    """OpenCV's Gaussian numbers drawn as one row of 32 bits: in channels and 64 bits they are the same, and slower."""
+    """As strong as albumentations would draw it; its numbers are those of `data.augment.grain`."""
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
-        """The grain of one image, in grey values, in albumentations' order. noise_map: (H, W, C) float32."""
-        deviation = self.py_random.uniform(*self.std_range)
-        self.py_random.uniform(*self.mean_range)  # the mean, always 0
-        cv2.setRNGSeed(int(self.random_generator.integers(0, 2**16)))  # of this thread
-        image = data["image"]
-        grain = np.empty((image.shape[0], image[0].size), np.float32)
-        cv2.randn(grain, 0.0, deviation)
-        grain *= np.float32(255 if image.dtype == np.uint8 else 1)
-        return {"noise_map": grain.reshape(image.shape)}
+        """What is drawn for one image."""
+        most = 255 if data["image"].dtype == np.uint8 else 1
+        return grain.drawn(most * self.py_random.uniform(*self.std_range), self.random_generator)
 
-    def apply(self, img: np.ndarray, noise_map: np.ndarray, **params: Any) -> np.ndarray:
-        """img: (H, W, C). Parts of a grey value are cut off, as albumentations does."""
-        if img.dtype != np.uint8:
-            return np.clip(cv2.add(img, noise_map).reshape(img.shape), 0, 1)
-        return cv2.add(img, noise_map.astype(np.int16), dtype=cv2.CV_8U).reshape(img.shape)
+    def apply(self, img: np.ndarray, place: int, deviation: float, **params: Any) -> np.ndarray:
+        """img: (H, W, C); values may leave the range of float32."""
+        return grain.grained(img, place, deviation)
 
 
 class Cutout(A.CoarseDropout):  # type: ignore[misc] # as above

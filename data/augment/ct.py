@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
+from data.augment import grain
 from data.augment.drawn import Drawn, performed
 from data.augment.noise import Noise
 from data.augment.warp import warped
@@ -108,8 +109,7 @@ def rescanned(shape: Shape, noise: Noise, rng: np.random.Generator) -> list[Draw
         offset = np.float32(AIR_HU + noise.intensity_shift_hu * shift)
         drawn.append(Drawn("Rescaled", _rescaled, {"factor": factor, "offset": offset}))
     if noise.grain_hu and rng.random() < OFTEN:
-        grain = rng.standard_normal(shape, np.float32) * np.float32(noise.grain_hu * deviation)
-        drawn.append(Drawn("Grain", lambda hu, noise_map: hu + noise_map, {"noise_map": grain}))
+        drawn.append(Drawn("Grain", grain.grained, grain.drawn(noise.grain_hu * deviation, rng)))
     return drawn
 
 

@@ -69,13 +69,13 @@ NUMBERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "Turn": lambda params: params["factor"],
     "Slices": lambda params: params["order"],
     # from a place in the result to one in the patch
-    "Affine": lambda params: cv2.invertAffineTransform(params["matrix"][:2]),
+    "Affine": lambda params: cv2.invertAffineTransform(params["matrix"]),
     "Moved": lambda params: params["back"],
     "RandomResizedCrop": lambda params: params["crop_coords"],
-    "RandomBrightnessContrast": lambda params: (params["alpha"], params["beta"]),
+    "Light": lambda params: (params["alpha"], params["beta"]),
     "GaussianBlur": lambda params: _centred(params["kernel"]),
     "Rescaled": lambda params: (params["factor"], params["offset"]),
-    "Grain": lambda params: params["noise_map"],
+    "Grain": lambda params: (params["place"], params["deviation"]),
     "Windowed": lambda params: [(1 / one.width_hu, 0.5 - one.level_hu / one.width_hu) for one in params["windows"]],
     "Cutout": _hole,
 }

@@ -26,7 +26,10 @@ class Noise(Section):
     flips: bool = Field(False, description="horizontal and vertical mirror images")
     quarter_turns: bool = Field(False, description="turns by 90, 180, 270 degrees")
     rotate_deg: Annotated[float, Field(ge=0, le=45, description="free rotation up to this angle, either way")] = 0.0
-    scale: Annotated[float, Field(ge=0, le=0.5, description="zoom in or out by up to this share")] = 0.0
+    scale: Annotated[
+        float,
+        Field(ge=0, le=0.5, description="zoom in or out by up to this share; in colour and grey each axis by itself"),
+    ] = 0.0
     shift: Annotated[float, Field(ge=0, le=0.5, description="move by up to this share of the side")] = 0.0
     crop: Annotated[
         float, Field(ge=0, le=0.5, description="cut off up to this share of the side anywhere; the rest is enlarged")

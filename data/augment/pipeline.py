@@ -11,7 +11,7 @@ import albumentations as A  # noqa: N812
 import numpy as np
 
 from data.augment import stain
-from data.augment.composition import Affine, Composition, Cutout, Grain, Turn
+from data.augment.composition import Affine, Composition, Cutout, Grain, Light, Turn
 from data.augment.drawn import Drawn, dealt, performed
 from data.augment.noise import Noise
 
@@ -88,7 +88,7 @@ def _transforms(noise: Noise, is_uint8: bool, size_px: int) -> list[A.BasicTrans
         side = (1 - noise.crop) ** 2  # albumentations counts area
         steps.append(A.RandomResizedCrop((size_px, size_px), scale=(side, 1), ratio=(1, 1), p=0.8))
     if noise.brightness or noise.contrast:
-        steps.append(A.RandomBrightnessContrast(noise.brightness, noise.contrast, p=0.8))
+        steps.append(Light(noise.brightness, noise.contrast, p=0.8))
     if noise.blur:
         steps.append(A.GaussianBlur(blur_limit=(3, 5), p=noise.blur))
     if noise.grain:

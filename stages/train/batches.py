@@ -22,6 +22,8 @@ from stages.train.on_device import Group, disturbed, groups
 from stages.train.share import Share
 
 R = TypeVar("R")
+# of smaller patches the noise is mostly Python, and two threads hand its lock to and fro: longer than one takes
+THREADED_PX = 144
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class TrainingPatches(Dataset[Batch]):
     def __getitem__(self, items: list[Item]) -> Batch:
         """The batch of one step, in the order of `items`."""
         pick = [(self.streams[item.stream], item.example) for item in items]
-        images, noise = self._begun(items) if self.on_device else (in_threads(self.image, items), None)
+        images, noise = self._begun(items) if self.on_device else (self._each(self.image, items), None)
         return Batch(
             image=to_tensor(images),
             patch_id=torch.from_numpy(np.array([s.ids[i] for s, i in pick], np.uint64).view(np.int64)),
@@ -151,8 +153,11 @@ class TrainingPatches(Dataset[Batch]):
         """One noised patch (H, W, C)."""
         return self._of(item, self.noise)
 
+    def _each(self, read: Callable[[Item], R], items: list[Item]) -> list[R]:
+        return in_threads(read, items) if self.images.kind.size_px >= THREADED_PX else [read(item) for item in items]
+
     def _begun(self, items: list[Item]) -> tuple[list[np.ndarray], dict[str, Group]]:
-        begun = in_threads(lambda item: self._of(item, self.noise.begun), items)
+        begun = self._each(lambda item: self._of(item, self.noise.begun), items)
         return [image for image, _ in begun], groups([left for _, left in begun])
 
     def _of(self, item: Item, noise: Callable[[np.ndarray, int], R]) -> R:

@@ -20,7 +20,7 @@ from stages.train.adjustment import adjust
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import TrainConfig
 from stages.train.loggers import loggers
-from stages.train.module import Training
+from stages.train.module import LOG_EVERY, Training
 from stages.train.stopping import StopBetweenSteps
 
 TODO = "use --batch-size auto, or set batch_size lower"
@@ -67,7 +67,7 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
             reload_dataloaders_every_n_epochs=1,
             num_sanity_val_steps=0,
             gradient_clip_val=section.clip_norm or None,
-            log_every_n_steps=10,
+            log_every_n_steps=LOG_EVERY,
             logger=loggers(desk.log, desk.name, desk.loggers),
             callbacks=[
                 StopBetweenSteps(checkpoints, total),

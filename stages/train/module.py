@@ -30,6 +30,8 @@ from stages.train.phases import Phase, frozen_names, phase_at
 from stages.train.share import Share
 from stages.train.whole_batch import WholeBatch
 
+LOG_EVERY = 10  # steps between two points of the curves
+
 
 class Training(pl.LightningModule):
     """Cross-entropy against target distributions over one batch of labelled and pseudo-labelled patches.
@@ -127,7 +129,11 @@ class Training(pl.LightningModule):
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Dropout and stochastic depth draw from a seed of this step, so a resume draws the same."""
-        torch.manual_seed(seed_of(self.seed, "step", self.global_step))
+        seed = seed_of(self.seed, "step", self.global_step)
+        # torch.manual_seed writes down, at every call, who called it
+        torch.default_generator.manual_seed(seed)
+        if self.device.type == "cuda":
+            torch.cuda.manual_seed(seed)
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of one step. Raises ChainError (3) the moment it is not finite."""
@@ -152,7 +158,8 @@ class Training(pl.LightningModule):
             raise self._diverged(f"the loss became {value}", batch)
         self._batch = batch
         self.losses.append(value)
-        self.log_dict({"loss": value, "lr": self._lr()})
+        if (self.global_step + 1) % LOG_EVERY == 0:
+            self.log_dict({"loss": value, "lr": self._lr()})
         return loss
 
     def on_before_optimizer_step(self, optimizer: Any) -> None:
@@ -160,9 +167,18 @@ class Training(pl.LightningModule):
         gradients = [p.grad for p in self.network.parameters() if p.grad is not None]
         if fault.poisoned("train.gradient"):
             gradients[0].fill_(math.nan)
-        norm = torch.nn.utils.get_total_norm(gradients)
-        if not math.isfinite(float(norm)):
-            raise self._diverged(f"the gradient became {float(norm)}", self._batch)
+        self._norm = torch.nn.utils.get_total_norm(gradients)
+        if not math.isfinite(float(self._norm)):
+            raise self._diverged(f"the gradient became {float(self._norm)}", self._batch)
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
+    ) -> None:
+        """By the norm that was just looked at. A gradient that is short enough is not multiplied by 1."""
+        # of slices every rank knows its own norm alone, and all of them have to do the same
+        longest = gradient_clip_val
+        if longest and (is_sharded(self.network) or float(self._norm) + 1e-6 > longest):
+            torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), longest, self._norm)
 
     def _diverged(self, what: str, batch: Batch) -> ChainError:
         ids = [id_text(int(i)) for i in batch.patch_id.cpu().numpy().view(np.uint64)]
@@ -202,7 +218,7 @@ class Training(pl.LightningModule):
         section = self.section
         key = f"{self.address}: lr_decay"
         groups = parameter_groups(self.network, section.weight_decay, section.lr, section.lr_decay, key)
-        optimizer = torch.optim.AdamW(groups, lr=section.lr)
+        optimizer = torch.optim.AdamW(groups, lr=section.lr, fused=True)  # on a CPU in a third of the time, too
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: self._rate(step))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 

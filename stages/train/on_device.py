@@ -8,6 +8,7 @@ or interpolation in 32 bits, no matrix product: nothing falls to TF32 or autocas
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
@@ -15,6 +16,7 @@ from torch.nn.functional import grid_sample, pad
 
 from data.augment.ct import AIR_HU
 from data.augment.drawn import KERNEL, Drawn, gathered
+from data.augment.grain import row
 
 AT_ONCE = 64  # patches: what an operation takes of the memory beside the network is bounded
 
@@ -119,8 +121,17 @@ def _rescaled(hu: Tensor, values: Tensor) -> Tensor:
     return _lit(hu - AIR_HU, values)
 
 
-def _grained(image: Tensor, grain: Tensor) -> Tensor:
-    return image + grain.permute(0, 3, 1, 2)
+def _grained(image: Tensor, values: Tensor) -> Tensor:
+    place, deviation = values.unbind(1)
+    channels, *sides = image.shape[1:]
+    size = channels * math.prod(sides)
+    grain = _row(size, image.device).unfold(0, size, 1)[place.long()].view(-1, *sides, channels)
+    return image + deviation.view(-1, 1, 1, 1) * grain.permute(0, 3, 1, 2)
+
+
+@lru_cache(maxsize=4)
+def _row(size: int, device: torch.device) -> Tensor:
+    return torch.from_numpy(row(size).copy()).to(device)
 
 
 def _cut(image: Tensor, hole: Tensor) -> Tensor:
@@ -157,14 +168,11 @@ OPERATIONS: dict[str, Operation] = {
     "Affine": _moved,
     "Moved": _moved,
     "RandomResizedCrop": _cropped,
-    "RandomBrightnessContrast": _lit,
+    "Light": _lit,
     "GaussianBlur": _blurred,
     "Rescaled": _rescaled,
     "Grain": _grained,
     "Cutout": _cut,
 }
-# on 8-bit patches results are rounded, but for these: albumentations cuts off what they come to, or add
-EIGHT_BIT: dict[str, Operation] = {
-    "RandomBrightnessContrast": lambda image, values: _lit(image, values).floor(),
-    "Grain": lambda image, grain: _grained(image, grain.trunc()),
-}
+# on 8-bit patches results are rounded, but for this one: albumentations cuts off what it comes to
+EIGHT_BIT: dict[str, Operation] = {"Light": lambda image, values: _lit(image, values).floor()}
