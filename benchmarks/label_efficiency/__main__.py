@@ -71,8 +71,9 @@ def _run(args: argparse.Namespace, command: str) -> int:
             _say("no plot: matplotlib is not installed (pip install -e '.[dev]')")
     print(report)
     if args.write_docs is not None:
-        docs.write(args.write_docs, result["about"]["set"], report, picture)
-        docs.keep(asked.into, args.write_docs.parent / "evidence" / f"{result['about']['set']}-{args.size}")
+        name = _named(args)
+        docs.write(args.write_docs, name, report, picture)
+        docs.keep(asked.into, args.write_docs.parent / "evidence" / f"{name}-{args.size}")
     return ExitCode.BAD_DATA if failed else ExitCode.DONE
 
 
@@ -105,14 +106,19 @@ def _result(desk: desks.Desk, command: str, found: list[summary.Found], failed: 
 
 
 def _study(args: argparse.Namespace) -> desks.Study:
-    name = Path(args.set).stem if Path(args.set).suffix else args.set
-    into = args.into or ROOT / "runs" / "evidence" / f"{name}-{args.size}"
+    into = args.into or ROOT / "runs" / "evidence" / f"{_named(args)}-{args.size}"
     weights = args.weights or args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
     return desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), args.size, tuple(args.presets),
         tuple(args.validation), Machine(args.device, args.precision, args.workers, args.threads),
         dict(_setting(text) for text in args.overrides), args.px, args.drop_stores, args.only_done,
     )  # fmt: skip
+
+
+def _named(args: argparse.Namespace) -> str:
+    """The set, and what was set in every chain: another table, which stands beside that of the set."""
+    name = Path(args.set).stem if Path(args.set).suffix else args.set
+    return "-".join([name, *(text.replace("=", "-") for text in args.overrides)])
 
 
 def _setting(text: str) -> tuple[str, Any]:

@@ -84,8 +84,9 @@ def test_stopped_at_a_probe_and_in_a_chain_it_ends_with_the_same_table(
     results = desk / "docs" / "results.md"
     results.write_text("# Results\n")
     assert main([*words(desk, "stopped"), "--only-done", "--write-docs", str(results)]) == ExitCode.DONE
-    shutil.copytree(desk / "docs" / "evidence" / "drawn-toy", desk / "elsewhere")
+    shutil.copytree(desk / "docs" / "evidence" / "drawn-promote.gate-false-toy", desk / "elsewhere")
     assert not list((desk / "elsewhere").rglob("run"))
+    assert "<!-- label_efficiency drawn-promote.gate-false: begin -->" in results.read_text(), "a table of its own"
     assert main([*words(desk, "elsewhere"), "--only-done"]) == ExitCode.DONE
     assert timeless(desk / "elsewhere") == whole
 
