@@ -2,7 +2,9 @@
 
 import hashlib
 import struct
-from collections.abc import Callable, Iterable
+from array import array
+from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +20,7 @@ from data.disk import refuse_if_short
 from data.errors import ChainError, ExitCode
 from data.fit import check_depth, check_mode, to_size
 from data.in_order import CHUNK, in_order
+from data.listing import Listing
 from data.modes import mode_of, with_channels
 from data.names import check_names, shortened
 from data.quarantine import Quarantined, check_limit, write_quarantine
@@ -30,6 +33,7 @@ from data.table_builder import TableBuilder
 
 Progress = Callable[[int, int], None]
 MOST_THREADS = 16
+SEPARATOR = "\x1f"  # of a listing's fields: no name holds it (data.names)
 SPLITS = {"", "train", "labelled", "pool", "validation", "test"}
 # once over the limit it is certain that the command fails: go on only until the table is of use
 ENOUGH_BAD = 1000
@@ -64,9 +68,15 @@ class Survey:
 
 
 class _Listed(NamedTuple):
-    reader: Reader
-    record: Record
-    patch_id: int
+    """rows: of each reader, in the listing; ids: (N,) uint64."""
+
+    readers: list[Reader]
+    rows: list[range]
+    listing: Listing
+    ids: np.ndarray
+
+    def reader(self, row: int) -> Reader:
+        return self.readers[bisect_right(self.rows, row, key=lambda rows: rows.start) - 1]
 
 
 class _Kept(NamedTuple):
@@ -92,8 +102,9 @@ def ingest(
     listed = _list(config)
     with writing_store(store, config.mode, config.size_px, config.depth) as writer:
 
-        def add(item: _Listed, kept: _Kept) -> None:
-            writer.add(item.patch_id, item.record, item.reader.name, item.reader.part, *kept)
+        def add(row: int, kept: _Kept) -> None:
+            reader = listed.reader(row)
+            writer.add(int(listed.ids[row]), listed.listing[row], reader.name, reader.part, *kept)
 
         def going_on(done: int, total: int) -> None:
             # a spool and then the file: what is not spooled yet, and all of it once more
@@ -106,7 +117,7 @@ def ingest(
         writer.classes = _classes(config, labels)
         writer.windows = tuple(config.windows or ())
         table = writer.table()
-    return Survey(table, labels, writer.classes, _counts(config, listed, bad), bad, writer.n_bytes)
+    return Survey(table, labels, writer.classes, _counts(listed, bad), bad, writer.n_bytes)
 
 
 def survey(config: DataConfig, write_to: Path | None = None, progress: Progress | None = None) -> Survey:
@@ -116,15 +127,16 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
     """
     listed, table, content_bytes = _list(config), TableBuilder(), 0
 
-    def add(item: _Listed, kept: _Kept) -> None:
+    def add(row: int, kept: _Kept) -> None:
         nonlocal content_bytes
         content_bytes += kept.n_bytes
-        table.add(item.patch_id, item.record, item.reader.name, item.reader.part, kept.digest)
+        reader = listed.reader(row)
+        table.add(int(listed.ids[row]), listed.listing[row], reader.name, reader.part, kept.digest)
 
     name = str(write_to) if write_to else "the quarantine table of `run`"
     bad = _pass(config, listed, add, write_to, name, progress)
     labels = table.labels()
-    return Survey(table.table(), labels, _classes(config, labels), _counts(config, listed, bad), bad, content_bytes)
+    return Survey(table.table(), labels, _classes(config, labels), _counts(listed, bad), bad, content_bytes)
 
 
 def patch_id(source: str, key: str) -> int:
@@ -132,44 +144,51 @@ def patch_id(source: str, key: str) -> int:
     return int(struct.unpack(">Q", hashlib.sha256(f"{source}\0{key}".encode()).digest()[:8])[0])
 
 
-def listing_sha256(records: Iterable[Record], state: str = "") -> str:
-    """Digest of what a source lists, whatever the order, and of its state (see Reader)."""
-    lines = sorted("\x1f".join((r.key, r.label, r.patient, r.slide, r.site, r.split)).encode() for r in records)
+def listing_sha256(listing: Listing, rows: range, state: str = "") -> str:
+    """Digest of what a source lists, whatever the order, and of its state (see Reader). rows: the source's."""
     digest = hashlib.sha256()
-    for line in lines:
-        digest.update(line + b"\n")
+    for r in listing.by_key(rows, SEPARATOR.encode()):
+        digest.update(SEPARATOR.join((r.key, r.label, r.patient, r.slide, r.site, r.split)).encode() + b"\n")
     digest.update(state.encode())
     return digest.hexdigest()
 
 
-def held_by(reader: Reader, records: Iterable[Record]) -> str:
+def held_by(reader: Reader, listing: Listing, rows: range) -> str:
     """A quick digest of the files that a source lists, whatever the order."""
-    return reader.held(sorted(records, key=lambda record: record.key))
+    return reader.held(listing.by_key(rows))
 
 
-def _list(config: DataConfig) -> list[_Listed]:
-    listed: list[_Listed] = []
+def _list(config: DataConfig) -> _Listed:
+    listing, ids, rows = Listing(), array("Q"), []
     for reader in config.sources:
-        before = len(listed)
+        before = len(listing)
         for record in reader.records():
             _check(record, reader.name, config.classes)
-            listed.append(_Listed(reader, record, patch_id(reader.name, record.key)))
-        if len(listed) == before:
+            listing.add(record)
+            ids.append(patch_id(reader.name, record.key))
+        if len(listing) == before:
             raise ChainError(f"source {reader.name} lists no patches", "nothing of its kind lies there",
                              "correct its path or kind, or leave the source out", ExitCode.MISSING)  # fmt: skip
-    ids = np.fromiter((item.patch_id for item in listed), np.uint64, len(listed))
-    order = np.argsort(ids, kind="stable")
-    twice = np.flatnonzero(np.diff(ids[order]) == 0)
-    if len(twice):
-        one, other = (listed[order[twice[0] + i]] for i in (0, 1))
-        same = one.reader.name == other.reader.name and one.record.key == other.record.key
-        raise ChainError(
-            f"source {other.reader.name}: {other.record.key} has the same id as {one.record.key} of {one.reader.name}",
-            "the source lists it twice" if same else "two names in about 10^19 share an id",
-            "list it once" if same else "rename the file or the source",
-            ExitCode.BAD_DATA,
-        )
+        rows.append(range(before, len(listing)))
+    listed = _Listed(config.sources, rows, listing, np.array(ids, np.uint64))
+    _refuse_twice(listed)
     return listed
+
+
+def _refuse_twice(listed: _Listed) -> None:
+    order = np.argsort(listed.ids, kind="stable")
+    twice = np.flatnonzero(np.diff(listed.ids[order]) == 0)
+    if len(twice) == 0:
+        return
+    first, second = (int(order[twice[0] + i]) for i in (0, 1))
+    (source, key), (other, again) = ((listed.reader(row).name, listed.listing[row].key) for row in (first, second))
+    same = (source, key) == (other, again)
+    raise ChainError(
+        f"source {other}: {again} has the same id as {key} of {source}",
+        "the source lists it twice" if same else "two names in about 10^19 share an id",
+        "list it once" if same else "rename the file or the source",
+        ExitCode.BAD_DATA,
+    )
 
 
 def _check(record: Record, source: str, classes: list[str] | None) -> None:
@@ -186,38 +205,42 @@ def _check(record: Record, source: str, classes: list[str] | None) -> None:
 
 def _pass(
     config: DataConfig,
-    listed: list[_Listed],
-    add: Callable[[_Listed, _Kept], None],
+    listed: _Listed,
+    add: Callable[[int, _Kept], None],
     quarantine: Path | None,
     table_name: str,
     progress: Progress | None,
 ) -> list[Quarantined]:
     """Decode everything in order; give what is good to `add`, write and return what is not."""
     bad: list[Quarantined] = []
-    done = 0
+    done, total = 0, len(listed.listing)
+
+    def take(row: int) -> _Kept:
+        return _take(listed.reader(row), listed.listing[row], config)
+
     with strict_pillow():
-        for item, result in in_order(listed, lambda item: _take(item, config), min(MOST_THREADS, cores())):
+        for row, result in in_order(range(total), take, min(MOST_THREADS, cores())):
             done += 1
             if isinstance(result, BadPatch):
-                bad.append(Quarantined(item.reader.name, item.record.key, result.reason))
-                if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * len(listed):
+                bad.append(Quarantined(listed.reader(row).name, listed.listing[row].key, result.reason))
+                if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * total:
                     break
             else:
-                add(item, result)
-            if done % CHUNK == 0 or done == len(listed):
+                add(row, result)
+            if done % CHUNK == 0 or done == total:
                 fault.point("ingest.chunk")
                 if progress is not None:
-                    progress(done, len(listed))
+                    progress(done, total)
     if quarantine is not None:
         write_quarantine(quarantine, bad)
-    check_limit(bad, len(listed), config.quarantine_limit, table_name, seen=done)
+    check_limit(bad, total, config.quarantine_limit, table_name, seen=done)
     if done == len(bad):
         raise ChainError("no patch could be used", bad[0].reason, f"see {table_name}", ExitCode.BAD_DATA)
     return bad
 
 
-def _take(item: _Listed, config: DataConfig) -> _Kept:
-    content = item.reader.content(item.record)
+def _take(reader: Reader, record: Record, config: DataConfig) -> _Kept:
+    content = reader.content(record)
     if isinstance(content, bytes):
         pixels, mode, as_is = decode(content)
     else:
@@ -232,7 +255,7 @@ def _take(item: _Listed, config: DataConfig) -> _Kept:
     else:
         kept = content if as_is else pixels
         if config.encoding == "link" and not isinstance(kept, Reference):
-            kept = item.reader.link(item.record) or kept
+            kept = reader.link(record) or kept
     return _Kept(pixel_digest(fitted, mode), kept)
 
 
@@ -242,12 +265,10 @@ def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:
     return tuple(sorted(map(str, labels.label.names)))
 
 
-def _counts(config: DataConfig, listed: list[_Listed], bad: list[Quarantined]) -> dict[str, SourceCount]:
+def _counts(listed: _Listed, bad: list[Quarantined]) -> dict[str, SourceCount]:
     counts = {}
-    for reader in config.sources:
-        records = [item.record for item in listed if item.reader.name == reader.name]
+    for reader, rows in zip(listed.readers, listed.rows, strict=True):
         lost = sum(row.source == reader.name for row in bad)
-        counts[reader.name] = SourceCount(
-            len(records), len(records) - lost, lost, listing_sha256(records, reader.state()), held_by(reader, records)
-        )
+        digests = listing_sha256(listed.listing, rows, reader.state()), held_by(reader, listed.listing, rows)
+        counts[reader.name] = SourceCount(len(rows), len(rows) - lost, lost, *digests)
     return counts

@@ -107,16 +107,16 @@ def load_splits(directory: Path) -> Splits:
     columns = _columns(directory / "splits.parquet", ("id", "split", "label"))
     ids, split, label = columns["id"], columns["split"], columns["label"]
 
-    def given(name: str) -> GivenLabels:
-        rows = split == name
-        return GivenLabels(ids[rows].astype(np.uint64), label[rows].astype(np.int16))
+    def given(code: int) -> GivenLabels:
+        rows = split == code
+        return GivenLabels(ids[rows].astype(np.uint64, copy=False), label[rows].astype(np.int16, copy=False))
 
     return Splits(
         classes=tuple(about["classes"]),
-        labelled=given("labelled"),
-        validation=given("validation"),
-        test=given("test"),
-        pool=ids[split == "pool"].astype(np.uint64),
+        labelled=given(LABELLED),
+        validation=given(VALIDATION),
+        test=given(TEST),
+        pool=ids[split == POOL].astype(np.uint64, copy=False),
         mean=tuple(about["mean"]),
         std=tuple(about["std"]),
         fold=tuple(about["fold"]) if "fold" in about else None,
@@ -133,11 +133,21 @@ def _columns(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    # a word a patch would be a text a patch: read as numbers, and what they mean beside them
     try:
-        table: Any = pq.read_table(_whole(path), columns=list(names), partitioning=None)
-        return {name: table[name].to_numpy() for name in names}
-    except (OSError, KeyError, pa.ArrowException) as error:
+        table: Any = pq.read_table(_whole(path), columns=list(names), partitioning=None, read_dictionary=["split"])
+        return {name: _codes(table[name]) if name == "split" else table[name].to_numpy() for name in names}
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise _damaged(path, error) from error
+
+
+def _codes(column: Any) -> np.ndarray:
+    """Of texts that are among SPLITS: (N,) int8 into them. Raises ValueError for another text."""
+    parts = [
+        np.array([SPLITS.index(name) for name in part.dictionary.to_pylist()], np.int8)[part.indices.to_numpy()]
+        for part in column.chunks
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, np.int8)
 
 
 def _json(path: Path) -> dict[str, Any]:

@@ -12,11 +12,11 @@ from data.bad_patch import BadPatch
 from data.decode import unpacked
 from data.errors import ChainError, ExitCode
 from data.link import Link
+from data.listing import key_text
 from data.modes import CHANNELS, Mode
 from data.reference import Reference
 from data.store_format import COLUMNS, JPEG, REFERENCE, MappedStore, map_store
 from data.table import PatchTable, id_text
-from data.table_builder import key_text
 from data.windows import Window
 
 # Pages of a mapped file count as a process's own while no other maps them, and schedulers end jobs by that count:

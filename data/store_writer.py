@@ -94,7 +94,7 @@ class StoreWriter:
         """The whole store to a new file."""
         table, labels = self._table.table(), self._table.labels()
         assert len(np.unique(table.ids)) == len(table) > 0, "ids are unique, and there are some"
-        key_bytes, key_offsets = self._table.keys()
+        key_bytes, key_offsets = self._table.listing.keys()
         self._spool.seek(0)
         with h5py.File(path, "w", alignment_threshold=ALIGN, alignment_interval=ALIGN) as file:
             file.attrs["format"] = fixed_text(FORMAT)
@@ -105,7 +105,7 @@ class StoreWriter:
                 file.attrs["depth"] = self._depth
             if self.windows:
                 file.attrs["windows"] = fixed_text(json.dumps([window.model_dump() for window in self.windows]))
-            numbers = self._table.numbers()
+            numbers = self._table.listing.numbers()
             if numbers:
                 file.attrs["numbers"] = fixed_text(json.dumps(list(numbers)))
             file.attrs["classes"] = fixed_text(json.dumps(list(self.classes), ensure_ascii=False))

@@ -32,6 +32,7 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
     if not layout.stands(STORE):
         return
     from data.ingest import held_by, listing_sha256
+    from data.listing import Listing
 
     path = layout.place(STORE) / "sources.json"
     committed = read_record(layout.place(STORE), STORE, layout).files.get(path.name)
@@ -43,21 +44,22 @@ def refuse_changed(layout: Layout, config: ChainConfig) -> None:
         if known is None:  # another name or number of sources: the recipe of data/store says so
             continue
         try:
-            listed = list(source.records())
+            listed = Listing.of(source.records())
         except ChainError as error:
             if error.code != ExitCode.MISSING:
                 raise
             left = ", without patches that stay there (encoding: link)" if config.data.encoding == "link" else ""
             LOG.info(f"source {source.name} is not where it was: going on with the patches in {STORE}{left}")
             continue
-        if listing_sha256(listed, source.state()) != known["listing_sha256"]:
+        rows = range(len(listed))
+        if listing_sha256(listed, rows, source.state()) != known["listing_sha256"]:
             raise _other(
                 layout,
                 f"source {source.name} lists other patches than when {STORE} was made: "
                 + difference(path.parent, source.name, listed),
             )
         # an older store does not say what the files held
-        if known.get("held_sha256", held := held_by(source, listed)) != held:
+        if known.get("held_sha256", held := held_by(source, listed, rows)) != held:
             raise _other(
                 layout, f"source {source.name} lists the same patches, and files of it changed since {STORE} was made"
             )

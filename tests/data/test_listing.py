@@ -1,0 +1,52 @@
+"""A listing in columns gives back every record as it was given, and sorts it by key."""
+
+import tracemalloc
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.listing import Listing
+from data.readers.base import Record
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=8)
+RECORDS = st.lists(
+    st.builds(
+        Record, TEXT, TEXT, TEXT, TEXT, TEXT, st.sampled_from(["", "pool", "test"]),
+        st.dictionaries(st.sampled_from(["x_px", "y_px", "tissue"]), st.floats(allow_nan=False), max_size=3),
+    ),
+    max_size=12,
+)  # fmt: skip
+
+
+@given(RECORDS)
+def test_what_goes_in_comes_out(records: list[Record]) -> None:
+    listing = Listing.of(records)
+    assert len(listing) == len(records)
+    assert list(listing) == records
+    assert [listing[row] for row in range(len(records))] == records
+    assert sorted(record.key.encode() for record in records) == [
+        r.key.encode() for r in listing.by_key(range(len(records)))
+    ]
+
+
+def test_only_the_rows_that_are_asked_for_are_sorted() -> None:
+    listing = Listing.of(Record(key) for key in ("d", "b", "a\tx", "a", "c"))
+    assert [record.key for record in listing.by_key(range(1, 4))] == ["a", "a\tx", "b"]
+    assert [record.key for record in listing.by_key(range(1, 4), b"\x1f")] == ["a\tx", "a", "b"]
+
+
+def test_past_the_end_there_is_nothing() -> None:
+    with pytest.raises(IndexError):
+        Listing.of([Record("a")])[1]
+
+
+def test_a_patch_costs_its_key_and_some_sixty_bytes() -> None:
+    count = 20_000
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    listing = Listing.of(Record(f"{i:06}", "tumour", f"patient {i // 100}", f"slide {i // 50}") for i in range(count))
+    cost = (tracemalloc.get_traced_memory()[0] - before) / count
+    tracemalloc.stop()
+    assert len(listing) == count
+    assert cost < 6 + 60
