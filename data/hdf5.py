@@ -30,6 +30,7 @@ FILTERS = {1: "deflate", 2: "shuffle", 3: "fletcher32", 32000: "lzf"}
 BOMB_BYTES = 16 << 20
 BOMB_RATIO = 1000  # deflate gives 1,032 at most: what declares more holds nothing, or one value over and over
 CHUNK_BYTES = 1 << 30
+TEXTS_AT_ONCE = 65_536
 HDF5_ERRORS = (OSError, RuntimeError, KeyError, ValueError, TypeError)
 
 
@@ -203,8 +204,15 @@ def read_texts(data: h5py.Dataset) -> list[str]:
     if data.dtype.kind == "O":
         return isolated_texts(Path(data.file.filename), data.name, len(data))
     try:
-        values = read(data, 0, len(data)).tolist()
-        return [value.decode() if isinstance(value, bytes) else str(value) for value in values]
+        texts: list[str] = []
+        known: dict[bytes | int, str] = {}  # a name that stands at a million patches is one text
+        for start in range(0, len(data), TEXTS_AT_ONCE):
+            values = read(data, start, min(len(data), start + TEXTS_AT_ONCE)).tolist()
+            for value in dict.fromkeys(values):
+                if value not in known:
+                    known[value] = value.decode() if isinstance(value, bytes) else str(value)
+            texts += [known[value] for value in values]
+        return texts
     except UnicodeDecodeError as error:
         raise _refused(data.file, data.name, "its texts are not UTF-8") from error
 

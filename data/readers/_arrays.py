@@ -39,12 +39,16 @@ def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[s
     check_labels(path, name, values.shape, n)
     flat = values.reshape(-1)
     if flat.dtype.kind in "iub":
-        texts = ["" if value < 0 else str(int(value)) for value in flat.tolist()]
+        known = {value: "" if value < 0 else str(int(value)) for value in np.unique(flat).tolist()}
     elif flat.dtype.kind in "SUO":
-        texts = [value.decode("utf-8", "strict") if isinstance(value, bytes) else str(value) for value in flat.tolist()]
+        known = {
+            value: value.decode("utf-8", "strict") if isinstance(value, bytes) else str(value)
+            for value in dict.fromkeys(flat.tolist())
+        }
     else:
         raise ChainError(f"{path}: {name!r} holds {flat.dtype}", "labels are whole numbers or texts",
                          "write them so", ExitCode.BAD_DATA)  # fmt: skip
+    texts = [known[value] for value in flat.tolist()]  # one text for all patches of a class
     if names is None:
         return texts
     if unnamed := sorted({text for text in texts if text and text not in names}):
