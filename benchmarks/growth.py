@@ -1,6 +1,7 @@
 """What a chain costs as its work grows: patches in the pool, classes, rounds, ranks, one at a time, all else fixed.
 
     python -m benchmarks.growth [--axes patches classes rounds ranks] [--repeats 3] [--plot FILE] [--figures FILE]
+    python -m benchmarks.growth --axes patches --patches 1e5 3e5 1e6 --size-px 8 --repeats 1
 
 Each figure is of the command `run`, in a process of its own on one thread, over drawn patches of 32 px in HDF5. The
 process is forked from one that has imported what a chain imports: that costs the same whatever grows, and more than all
@@ -43,7 +44,7 @@ from benchmarks.large_pool import memory_mib
 from data.atomic import replacing, write_json
 from pipeline.ledger import seconds
 
-SIZE_PX, EACH_PATIENT, BLOCK, LOOK_S, MIB = 32, 50, 256, 0.05, 1024
+EACH_PATIENT, BLOCK, LOOK_S, MIB = 50, 256, 0.05, 1024
 HELD_OUT = {"labelled": 320, "validation": 320, "test": 320}  # patches, over all classes
 KEPT = 960  # pseudo-labels of the first round, over all classes
 STAGES = ("store", "splits", "teacher", "predict", "select", "student")
@@ -67,7 +68,7 @@ promote: {{tolerance: 1.0}}  # every round goes on, whatever was learnt
 
 @dataclass(frozen=True)
 class Setting:
-    """One chain. patches: in the pool; steps: of every training; batch: patches a step."""
+    """One chain. patches: in the pool, of size_px a side; steps: of every training; batch: patches a step."""
 
     patches: int = 4000
     classes: int = 4
@@ -76,12 +77,13 @@ class Setting:
     steps: int = 8
     batch: int = 16
     backbone: str = "test_resnet"
+    size_px: int = 32
 
     @property
     def config(self) -> str:
         """Of a student's batch a quarter is labelled."""
         k = KEPT // self.classes
-        return CONFIG.format(size_px=SIZE_PX, k=k, k_step=k // 4, given=self.batch // 4, **asdict(self))
+        return CONFIG.format(k=k, k_step=k // 4, given=self.batch // 4, **asdict(self))
 
 
 @dataclass(frozen=True)
@@ -140,19 +142,19 @@ AXES = {
 }
 
 
-def draw(folder: Path, patches: int, classes: int) -> int:
+def draw(folder: Path, setting: Setting) -> int:
     """The four sources: noise around a colour of the class, no two patches alike; patients of 50 patches."""
     import h5py
 
-    rng = np.random.default_rng(0)
-    colour = rng.integers(60, 196, (classes, 3), np.uint8)
-    for name, n in {**HELD_OUT, "pool": patches}.items():
-        label = np.arange(n) % classes
+    rng, side = np.random.default_rng(0), setting.size_px
+    colour = rng.integers(60, 196, (setting.classes, 3), np.uint8)
+    for name, n in {**HELD_OUT, "pool": setting.patches}.items():
+        label = np.arange(n) % setting.classes
         with h5py.File(folder / f"{name}.h5", "w") as file:
-            x = file.create_dataset("x", (n, SIZE_PX, SIZE_PX, 3), np.uint8)
+            x = file.create_dataset("x", (n, side, side, 3), np.uint8)
             for start in range(0, n, BLOCK):
                 own = label[start : start + BLOCK]
-                noise = rng.integers(0, 60, (len(own), SIZE_PX, SIZE_PX, 3), np.uint8)
+                noise = rng.integers(0, 60, (len(own), side, side, 3), np.uint8)
                 x[start : start + len(own)] = colour[own, None, None] + noise
             file["y"] = label
             file["patient"] = [f"{name}-{row // EACH_PATIENT}" for row in range(n)]
@@ -204,11 +206,11 @@ def allocated(process: int) -> float:
 
 def measured(setting: Setting, root: Path) -> Spent:
     """One chain below `root`, where its patches are drawn if they are not there yet."""
-    folder = root / f"{setting.patches}-{setting.classes}"
+    folder = root / f"{setting.patches}-{setting.classes}-{setting.size_px}"
     config, run, said = folder / "config.yaml", folder / "run", root / "said"
     if not folder.exists():
         folder.mkdir()
-        apart(lambda: draw(folder, setting.patches, setting.classes), said)
+        apart(lambda: draw(folder, setting), said)
     config.write_text(setting.config)
     words = ["run", str(config), str(run), "--threads", "1", "--device", "cpu", "--devices", str(setting.ranks)]
     figures = apart(lambda: run_chain.main([*words, "--quiet"]), said)
@@ -339,10 +341,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--axes", nargs="*", choices=list(AXES), default=list(AXES))
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--patches", type=float, nargs="+", help="other sizes of the pool for the axis `patches`")
+    parser.add_argument("--size-px", type=int, default=BASE.size_px, help="of patches, on that axis")
     parser.add_argument("--plot", type=Path)
     parser.add_argument("--figures", type=Path)
     parser.add_argument("--folder", type=Path, help="where patches are drawn and chains run: a folder on a local disk")
     args = parser.parse_args()
+    if args.patches:
+        sizes = tuple(replace(BASE, patches=int(n), size_px=args.size_px) for n in args.patches)
+        AXES["patches"] = replace(AXES["patches"], settings=sizes)
     found = kept(args.figures)
     if args.axes:
         from benchmarks.fault_sweep import CONFIG as TINY
