@@ -12,6 +12,7 @@ from typing import Any
 import albumentations as A  # noqa: N812
 import cv2
 import numpy as np
+from albucore.functions import sz_lut
 from albumentations.augmentations.geometric import functional as geometric
 
 from data.augment import grain
@@ -83,7 +84,9 @@ class Light(A.RandomBrightnessContrast):  # type: ignore[misc] # as above
         if img.dtype != np.uint8:
             lit: np.ndarray = super().apply(img, alpha, beta, **params)
             return lit
-        return cv2.LUT(img, np.clip(GREYS * alpha + beta, 0, 255).astype(np.uint8)).reshape(img.shape)
+        table = np.clip(GREYS * alpha + beta, 0, 255).astype(np.uint8)
+        seen: np.ndarray = sz_lut(img, table, inplace=False)  # in a third of OpenCV's time
+        return seen
 
 
 class Grain(A.GaussNoise):  # type: ignore[misc] # as above
