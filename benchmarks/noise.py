@@ -4,7 +4,8 @@
 
 Both give the same pixels (tests/data/augment/test_composition.py). Prints microseconds of the processor a patch, one
 thread, the median of seven runs taken in turns with its quartiles, and the ratio of the medians; stain jitter, which is
-ours alone, is in neither side. Below, the median of each operation of `strong` by itself, drawn with its chance.
+ours alone, is in neither side. Below, the median of each operation of `strong` by itself, drawn with its chance, and
+all of `strong`.
 
 Then `--noise-on loader` beside `--noise-on device`, stain and all, in turns: what either costs the loader, the ratio,
 and what the device takes, in batches of 64, by the clock where it is a GPU (the batch's way there included), else of
@@ -131,6 +132,12 @@ def main() -> None:
     print("\n| operation of strong | us a patch |\n|---|---|")
     for name, draw in operations(Noise(**PRESETS["strong"]), size_px).items():
         print(f"| {name} | {statistics.median(microseconds(draw, some, run * DRAWS) for run in range(RUNS)):,.0f} |")
+    whole = pipeline.NoiseDrawer(Noise(**PRESETS["strong"]), 3)
+    runs = [
+        microseconds(lambda image, rng, _: whole(image, int(rng.integers(2**63))), some, run) for run in range(RUNS)
+    ]
+    print(f"\nstrong as a training draws it, seeds and stain in it: {spread(runs)} us a patch")
+    print(f"{1e6 / statistics.median(runs):,.0f} patches/s")
     print_both_places(some, torch.device(args.device))
 
 
