@@ -1,7 +1,8 @@
 """albumentations' operations one after the other on one image, without what only boxes, masks and replays need.
 
 For a patch of 96 px most of `A.Compose` is not pixels but bookkeeping. Every draw here is made as it makes it, from
-the same generators in the same order, so the pixels are the same to the last bit, but for grain.
+the same generators in the same order, so the pixels are the same to the last bit, but for grain, and for a step of grey
+where large patches are moved (`data.augment.warp`).
 """
 
 import math
