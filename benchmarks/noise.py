@@ -2,7 +2,8 @@
 
     python -m benchmarks.noise [--size-px 96] [--device cpu | cuda]
 
-Both give the same pixels (tests/data/augment/test_composition.py). Prints microseconds of the processor a patch, one
+Both give the same pixels but for grain, of which ours are other numbers, and large patches that are moved, to a step of
+grey (tests/data/augment/test_composition.py, test_warp.py). Prints microseconds of the processor a patch, one
 thread, the median of seven runs taken in turns with its quartiles, and the ratio of the medians; stain jitter, which is
 ours alone, is in neither side. Below, the median of each operation of `strong` by itself, drawn with its chance, and
 all of `strong`.
@@ -38,8 +39,8 @@ RUNS, PATCHES, DRAWS, BATCH = 7, 20, 100, 64
 Draw = Callable[[np.ndarray, np.random.Generator, random.Random], np.ndarray]
 
 
-def composed(noise: Noise, size_px: int) -> Draw:
-    """`A.Compose` of albumentations' own operations."""
+def composed(noise: Noise, size_px: int, eight_bit: bool = True) -> Draw:
+    """`A.Compose` of albumentations' own operations. eight_bit: for patches of uint8, not of float32."""
     theirs = {
         "Affine": A.Affine,
         "Cutout": A.CoarseDropout,
@@ -49,7 +50,7 @@ def composed(noise: Noise, size_px: int) -> Draw:
     }
     ours = {name: getattr(pipeline, name) for name in theirs}
     vars(pipeline).update(theirs)
-    long = A.Compose(pipeline._transforms(noise, True, size_px))
+    long = A.Compose(pipeline._transforms(noise, eight_bit, size_px))
     vars(pipeline).update(ours)
 
     def draw(image: np.ndarray, rng: np.random.Generator, chance: random.Random) -> np.ndarray:
@@ -133,9 +134,11 @@ def main() -> None:
     for name, draw in operations(Noise(**PRESETS["strong"]), size_px).items():
         print(f"| {name} | {statistics.median(microseconds(draw, some, run * DRAWS) for run in range(RUNS)):,.0f} |")
     whole = pipeline.NoiseDrawer(Noise(**PRESETS["strong"]), 3)
-    runs = [
-        microseconds(lambda image, rng, _: whole(image, int(rng.integers(2**63))), some, run) for run in range(RUNS)
-    ]
+
+    def drawn(image: np.ndarray, rng: np.random.Generator, _: random.Random) -> np.ndarray:
+        return whole(image, int(rng.integers(2**63)))
+
+    runs = [microseconds(drawn, some, run * DRAWS) for run in range(RUNS)]
     print(f"\nstrong as a training draws it, seeds and stain in it: {spread(runs)} us a patch")
     print(f"{1e6 / statistics.median(runs):,.0f} patches/s")
     print_both_places(some, torch.device(args.device))

@@ -6,6 +6,7 @@ from array import array
 from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -68,18 +69,20 @@ class Survey:
 
 
 class _Listed(NamedTuple):
-    """rows: of each reader, in the listing; ids: (N,) uint64."""
+    """bounds: where the rows of each reader begin in the listing, and where they end; ids: (N,) uint64."""
 
     readers: list[Reader]
-    rows: list[range]
+    bounds: list[int]
     listing: Listing
     ids: np.ndarray
 
     def reader(self, row: int) -> Reader:
-        return self.readers[bisect_right(self.rows, row, key=lambda rows: rows.start) - 1]
+        return self.readers[bisect_right(self.bounds, row) - 1]
 
 
 class _Kept(NamedTuple):
+    reader: Reader
+    record: Record
     digest: tuple[int, int]
     content: bytes | np.ndarray | Reference
 
@@ -103,8 +106,8 @@ def ingest(
     with writing_store(store, config.mode, config.size_px, config.depth) as writer:
 
         def add(row: int, kept: _Kept) -> None:
-            reader = listed.reader(row)
-            writer.add(int(listed.ids[row]), listed.listing[row], reader.name, reader.part, *kept)
+            reader, record, digest, content = kept
+            writer.add(int(listed.ids[row]), record, reader.name, reader.part, digest, content)
 
         def going_on(done: int, total: int) -> None:
             # a spool and then the file: what is not spooled yet, and all of it once more
@@ -130,8 +133,7 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
     def add(row: int, kept: _Kept) -> None:
         nonlocal content_bytes
         content_bytes += kept.n_bytes
-        reader = listed.reader(row)
-        table.add(int(listed.ids[row]), listed.listing[row], reader.name, reader.part, kept.digest)
+        table.add(int(listed.ids[row]), kept.record, kept.reader.name, kept.reader.part, kept.digest)
 
     name = str(write_to) if write_to else "the quarantine table of `run`"
     bad = _pass(config, listed, add, write_to, name, progress)
@@ -159,18 +161,17 @@ def held_by(reader: Reader, listing: Listing, rows: range) -> str:
 
 
 def _list(config: DataConfig) -> _Listed:
-    listing, ids, rows = Listing(), array("Q"), []
+    listing, ids, bounds = Listing(), array("Q"), [0]
     for reader in config.sources:
-        before = len(listing)
         for record in reader.records():
             _check(record, reader.name, config.classes)
             listing.add(record)
             ids.append(patch_id(reader.name, record.key))
-        if len(listing) == before:
+        if len(listing) == bounds[-1]:
             raise ChainError(f"source {reader.name} lists no patches", "nothing of its kind lies there",
                              "correct its path or kind, or leave the source out", ExitCode.MISSING)  # fmt: skip
-        rows.append(range(before, len(listing)))
-    listed = _Listed(config.sources, rows, listing, np.array(ids, np.uint64))
+        bounds.append(len(listing))
+    listed = _Listed(config.sources, bounds, listing, np.array(ids, np.uint64))
     _refuse_twice(listed)
     return listed
 
@@ -256,7 +257,7 @@ def _take(reader: Reader, record: Record, config: DataConfig) -> _Kept:
         kept = content if as_is else pixels
         if config.encoding == "link" and not isinstance(kept, Reference):
             kept = reader.link(record) or kept
-    return _Kept(pixel_digest(fitted, mode), kept)
+    return _Kept(reader, record, pixel_digest(fitted, mode), kept)
 
 
 def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:
@@ -267,7 +268,8 @@ def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:
 
 def _counts(listed: _Listed, bad: list[Quarantined]) -> dict[str, SourceCount]:
     counts = {}
-    for reader, rows in zip(listed.readers, listed.rows, strict=True):
+    for reader, bounds in zip(listed.readers, pairwise(listed.bounds), strict=True):
+        rows = range(*bounds)
         lost = sum(row.source == reader.name for row in bad)
         digests = listing_sha256(listed.listing, rows, reader.state()), held_by(reader, listed.listing, rows)
         counts[reader.name] = SourceCount(len(rows), len(rows) - lost, lost, *digests)

@@ -67,7 +67,7 @@ class Listing(Sequence[Record]):
         self._ends.append(len(self._keys))
 
     def __getitem__(self, row: int) -> Record:  # type: ignore[override] # no slices
-        patient, slide, site, label, split = (self.texts[name][row] for name in NAMED)
+        patient, slide, site, label, split = [texts[row] for texts in self.texts.values()]
         numbers = {
             name: column[row]
             for name, column in self._numbers.items()
