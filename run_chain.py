@@ -20,6 +20,7 @@ from data.printable import printable, printable_lines
 from pipeline.command_line import command_line
 from pipeline.crossval.layout import CrossLayout
 from pipeline.failures import explained, internal
+from pipeline.garbage import none_collected
 from pipeline.layout import Layout
 from pipeline.prepare.layout import PreparedLayout
 from pipeline.screen import log_to_screen
@@ -74,8 +75,9 @@ def prepare(args: argparse.Namespace) -> None:
 
 def plan(args: argparse.Namespace) -> None:
     """Show every step, and whether it would run."""
-    from pipeline.config import load_config
-    from pipeline.plan_view import plan_view
+    with none_collected():
+        from pipeline.config import load_config
+        from pipeline.plan_view import plan_view
 
     _show(plan_view(load_config(args.config, args.set), Layout(args.run) if args.run else None))
 

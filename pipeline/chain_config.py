@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, TypeAdapter, model_validator
 
 from data.config import DataConfig
-from data.preparations import PrepareConfig
+from data.preparation import Preparation
 from data.section import Section
 from data.splits_config import SplitsConfig
 from pipeline.plan import Step
@@ -27,7 +27,7 @@ class PerRound(Section):
 
 
 class ChainConfig(Section):
-    """A whole experiment."""
+    """A whole experiment. One that also says how its patches are made is a `PreparingChain`."""
 
     seed: Annotated[int, Field(ge=0, description="of all random numbers of training and selection")] = 0
     rounds: Annotated[int, Field(ge=0, le=99, description="0: labels only, the first teacher is the result")] = 3
@@ -39,7 +39,7 @@ class ChainConfig(Section):
     student: StudentConfig = StudentConfig()
     promote: PromoteConfig = PromoteConfig()
     prepare: Annotated[
-        PrepareConfig | None, Field(description="from slides or CT volumes to patches; read by the verb `prepare` only")
+        Preparation | None, Field(description="from slides or CT volumes to patches; read by the verb `prepare` only")
     ] = None
     per_round: dict[int, PerRound] = Field({}, description="round number, from 0 -> keys of select and student")
 

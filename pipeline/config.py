@@ -3,13 +3,12 @@
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from pydantic import ValidationError
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation
-from data.preparations import PrepareConfig
 from data.section import Section
 from pipeline.chain_config import PARTIAL, ChainConfig, overlaid
 from pipeline.config_errors import refusal
@@ -17,13 +16,10 @@ from pipeline.overrides import Source, apply, override
 from pipeline.patch_kind import check_suits, with_presets
 from pipeline.yaml_text import Place, dump_yaml, read_yaml
 
+if TYPE_CHECKING:
+    from pipeline.preparing import PrepareOnly
+
 Config = TypeVar("Config", bound=Section)
-
-
-class PrepareOnly(Section):
-    """A configuration that says nothing but how patches are made."""
-
-    prepare: PrepareConfig
 
 
 def load_config(path: Path, overrides: Sequence[str] = ()) -> ChainConfig:
@@ -32,7 +28,8 @@ def load_config(path: Path, overrides: Sequence[str] = ()) -> ChainConfig:
     Relative paths in the file are relative to its folder, those in `overrides` ("student.steps=30") to the
     current directory. Raises ChainError: 66 when the file is missing, 78 naming file, line and key.
     """
-    return _loaded(_source(path, overrides), ChainConfig, path, overrides)
+    source = _source(path, overrides)
+    return _loaded(source, _chain(source), path, overrides)
 
 
 def load_preparation(path: Path, overrides: Sequence[str] = ()) -> Preparation:
@@ -49,13 +46,23 @@ def load_preparation(path: Path, overrides: Sequence[str] = ()) -> Preparation:
     return preparation
 
 
-def load_either(path: Path, overrides: Sequence[str] = ()) -> ChainConfig | PrepareOnly:
+def load_either(path: Path, overrides: Sequence[str] = ()) -> "ChainConfig | PrepareOnly":
     """A whole configuration, or one that only holds `prepare`. Raises what `load_config` raises."""
     source = _source(path, overrides)
     of_a_chain = source.tree.keys() & ChainConfig.model_fields.keys() - {"prepare"}
     if "prepare" in source.tree and not of_a_chain:
+        from pipeline.preparing import PrepareOnly
+
         return _loaded(source, PrepareOnly, path, overrides)
-    return _loaded(source, ChainConfig, path, overrides)
+    return _loaded(source, _chain(source), path, overrides)
+
+
+def _chain(source: Source) -> type[ChainConfig]:
+    if source.tree.get("prepare") is None:
+        return ChainConfig
+    from pipeline.preparing import PreparingChain
+
+    return PreparingChain
 
 
 def _source(path: Path, overrides: Sequence[str]) -> Source:
@@ -96,11 +103,13 @@ def dump(config: ChainConfig) -> str:
 
 def schema() -> dict[str, Any]:
     """JSON schema of a configuration file, for editors."""
-    return ChainConfig.model_json_schema()
+    from pipeline.preparing import PreparingChain
+
+    return PreparingChain.model_json_schema()
 
 
 def _validated(source: Source, kind: type[Config]) -> Config:
-    tree = with_presets(source.tree) if kind is ChainConfig else source.tree
+    tree = with_presets(source.tree) if issubclass(kind, ChainConfig) else source.tree
     try:
         config = kind.model_validate_json(json.dumps(tree))
     except ValidationError as error:

@@ -148,7 +148,11 @@ def test_looking_imports_nothing_heavy_and_answers_at_once(verb: str, done: Path
 
 
 @pytest.mark.parametrize(
-    ("imports", "never"), [("run_chain", {"torch", "cv2", "scipy"}), ("pipeline.session, pipeline.check", {"torch"})]
+    ("imports", "never"),
+    [
+        ("run_chain", {"torch", "cv2", "scipy", "data.slides", "data.volumes"}),
+        ("pipeline.session, pipeline.check", {"torch"}),
+    ],
 )
 def test_planning_and_configuring_import_no_torch_nor_what_looks_at_pixels(
     imports: str, never: set[str], tmp_path: Path

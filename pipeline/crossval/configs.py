@@ -54,4 +54,4 @@ def _changed(config: ChainConfig, splits: dict[str, Any], rounds: int) -> ChainC
     tree["splits"] |= splits
     tree |= {"rounds": rounds, "promote": NO_GATE}
     tree["per_round"] = {number: keys for number, keys in tree["per_round"].items() if int(number) < rounds}
-    return ChainConfig.model_validate_json(json.dumps(tree))
+    return type(config).model_validate_json(json.dumps(tree))

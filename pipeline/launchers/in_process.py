@@ -1,7 +1,6 @@
 """One device: the stage runs in this process and saves the seconds of a second start."""
 
 import contextlib
-import gc
 import importlib
 import logging
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from data.printable import PrintableFormatter
 from pipeline.failures import explained, internal
+from pipeline.garbage import garbage_collected, none_collected
 from stages.job import Job
 from stages.registry import KINDS
 
@@ -42,31 +42,6 @@ class InProcess:
                     raise
                 raise known from error
         return summary
-
-
-@contextlib.contextmanager
-def none_collected() -> Iterator[None]:
-    """While libraries are imported all that is made stays: looking for garbage is a tenth of what that costs."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-
-
-@contextlib.contextmanager
-def garbage_collected() -> Iterator[None]:
-    """What this block made and nobody needs is gone after it.
-
-    A trainer and what it trained hold each other: weights, moments and the mapped store of stages long done would stay,
-    on the device too, until Python happens to look.
-    """
-    gc.freeze()  # what was there before, the libraries above all, need not be looked through
-    try:
-        yield
-    finally:
-        gc.collect()
-        gc.unfreeze()
 
 
 @contextlib.contextmanager
