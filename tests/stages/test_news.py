@@ -10,8 +10,6 @@ from safetensors.numpy import load_file, save_file
 from stages.job import Job
 from stages.judged import Judged, write_judged
 from stages.promote import run
-from stages.select.selection import Selection
-from stages.select.stage import stop_reason
 
 
 def model(directory: Path, right: int) -> Path:
@@ -39,15 +37,3 @@ def test_a_teacher_that_wins_ends_the_chain_unless_there_is_something_new_to_tea
     assert load_file(out / "model.safetensors")["who"].tobytes() == b"teacher"
     assert (out / "stop.json").exists() is not news
     assert ("the chain goes on" in decision["reason"]) is news
-
-
-def test_the_same_selection_is_an_end_only_where_nothing_new_was_said() -> None:
-    one = Selection.of(np.array([3], np.uint64), np.array([0]), np.array([0.9]), 1)
-    none = Selection.of(np.empty(0, np.uint64), np.empty(0), np.empty(0), 1)
-    for pool in (1, 9):
-        reason = stop_reason(one, one, pool)
-        assert reason is not None
-        assert reason[0] == "no_change"
-        assert stop_reason(one, one, pool, news=True) is None
-    # without a pseudo-label there is no student, whatever was said
-    assert stop_reason(none, one, 9, news=True) is not None

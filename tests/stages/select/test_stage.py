@@ -14,12 +14,12 @@ from stages import licences
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
 from stages.scores import Scores, read_scores, write_scores
-from stages.select import stage
+from stages.select import hearing, stage
 from stages.select.belief import Belief
 from stages.select.graph import Graph, scores_of
 from stages.select.propagate import Propagate
 from stages.select.rules import members
-from stages.select.selection import Selection, read_selection
+from stages.select.selection import read_selection
 
 N, CLASSES = 900, ("adi", "str", "tum")
 
@@ -40,7 +40,7 @@ def world(tmp_path, monkeypatch):
         np.zeros((N, 2), np.uint64),
         *(Column.of(texts) for texts in (["main"] * N, [""] * N, [f"s{k % 30}" for k in range(N)], [""] * N)),
     )
-    monkeypatch.setattr(stage, "PatchStore", lambda path: SimpleNamespace(table=lambda: table))
+    monkeypatch.setattr(hearing, "PatchStore", lambda path: SimpleNamespace(table=lambda: table))
     return SimpleNamespace(root=tmp_path, splits=directory, drawn=drawn, truth=truth)
 
 
@@ -215,21 +215,6 @@ def test_one_class_ends_a_chain_that_no_label_judges(world, judged):
     assert (one.out / "stop.json").exists() is not judged
     if not judged:
         assert stop(one.out) == "one_class"
-
-
-def test_two_classes_or_labels_of_one_are_no_collapse():
-    labelled = np.array([3, 0, 9])
-    said = stage.collapsed(np.array([0, 0, 40]), labelled, CLASSES)
-    assert said is not None
-    assert said[0] == "one_class"
-    assert "all 40 kept patches are called tum, and the labels have 2 classes" in said[1]
-    assert stage.collapsed(np.array([0, 0, 40]), np.array([0, 0, 9]), CLASSES) is None
-    assert stage.collapsed(np.array([1, 0, 40]), labelled, CLASSES) is None
-
-
-def test_a_patch_seen_zero_times_is_not_kept():
-    one = Selection.of(np.array([1], np.uint64), np.array([0]), np.array([0.5]), 0, copies=0)
-    assert stage.stop_reason(one, None, 5) == ("nothing_selected", "the rule kept none of 5 pool patches")
 
 
 @pytest.mark.parametrize("part", ["pool", "validation"])
