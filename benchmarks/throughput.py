@@ -5,6 +5,7 @@
     python -m benchmarks.throughput --backbones resnet50 --size-px 224 --batch-size 256 --device cuda --precision bf16
     python -m benchmarks.throughput --threads 1 --profile
     python -m benchmarks.throughput --threads 2 --work student --operations
+    python -m benchmarks.throughput --threads 2 --work student --batches [--size-px 224]
 
 Ours is the code of the stages over a real store of JPEG patches: `student` with strong and `teacher` with weak noise,
 batches drawn, decoded and disturbed, averaged weights, checks, curves and progress, and of a checkpoint the share that
@@ -14,12 +15,14 @@ lies ready. They take turns in one process; printed are patches/s of both, the m
 the ratio of the medians, and the same ratio in seconds of the processor, which says more on a machine that does other
 things as well (loader processes are not in it). --profile: where the time of a training's step goes, by Lightning's
 clock. --operations: what of PyTorch's takes longer in ours than in bare, by PyTorch's profiler, each way --repeats
-times in turns; time that an operation spends in others is theirs.
+times in turns; time that an operation spends in others is theirs. --batches: how long a training's batch takes to make
+while nothing computes, read by one thread and by as many as torch has.
 """
 
 import argparse
 import os
 import statistics
+import sys
 import tempfile
 import time
 from collections import defaultdict
@@ -27,6 +30,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
+from unittest import mock
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")
 
@@ -44,12 +48,13 @@ from stages.predict.folding import folded
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.progress import StageProgress
+from stages.train import batches
 from stages.train.batches import Batch, Examples
 from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
 from stages.train.fitting import Desk, fit
 from stages.train.module import Training
 from stages.train.optimizer import parameter_groups
-from stages.train.phases import phases_of
+from stages.train.phases import Phase, phases_of
 
 WORKS = ("student", "teacher", "labelling")
 CLASSES, RATIO, WARM = 5, 3, 1  # RATIO: pseudo-labelled patches for each labelled one; WARM: steps that do not count
@@ -128,15 +133,21 @@ def examples(images: Images, rows: np.ndarray, given: bool) -> Examples:
     return Examples(images.store.ids[rows], target, np.ones(len(rows), np.float32), given=given)
 
 
-def training(setting: Setting, images: Images, folder: Path, profiler: SimpleProfiler | None = None) -> Spent:
-    """What `stages.train.member` does between reading its inputs and publishing."""
+def drawn_phases(setting: Setting, images: Images) -> list[Phase]:
+    """The one phase of a training over a store of which a part is labelled."""
     section, rows = setting.section, np.arange(len(images.store))
     few = len(rows) // (1 + RATIO)
     pseudo = examples(images, rows[few:], given=False) if isinstance(section, StudentConfig) else None
+    on_device = setting.hardware.noise_on == "device"
+    return phases_of(section, images, examples(images, rows[:few], given=True), pseudo, 0, on_device)
+
+
+def training(setting: Setting, images: Images, folder: Path, profiler: SimpleProfiler | None = None) -> Spent:
+    """What `stages.train.member` does between reading its inputs and publishing."""
+    section = setting.section
     flags = prepare(setting.hardware) | ({"profiler": profiler} if profiler else {})
     network = first_network(section, CLASSES, images.kind, setting.work)
-    on_device = setting.hardware.noise_on == "device"
-    phases = phases_of(section, images, examples(images, rows[:few], given=True), pseudo, 0, on_device)
+    phases = drawn_phases(setting, images)
     nothing = (images, np.empty(0, np.uint64), np.empty(0, np.int64))  # to validate on
     module = Clocked(network, section, phases, STATS, setting.work, 0, loader_workers(setting.hardware), nothing)
     module.watch = Stopwatch(setting.steps, setting.cuda)
@@ -250,6 +261,23 @@ def print_operations(setting: Setting, images: Images, repeats: int) -> None:
     print(f"| everything else | {rest[0]:.1f} | {rest[1]:.1f} | {rest[1] - rest[0]:+.1f} |")
 
 
+def print_batches(setting: Setting, images: Images, repeats: int) -> None:
+    """Print milliseconds a batch by the clock, one thread and several in turns."""
+    prepare(setting.hardware)
+    (phase,) = drawn_phases(setting, images)
+    ways = {"one thread": sys.maxsize, f"{torch.get_num_threads()} threads": 0}
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(repeats):
+        for name, from_px in ways.items():
+            with mock.patch.object(batches, "THREADED_PX", from_px):
+                for items in phase.items(0, setting.steps):
+                    began = time.perf_counter()
+                    phase.patches[items]
+                    taken[name].append((time.perf_counter() - began) * 1000)
+    for name, each in taken.items():
+        print(f"{setting.work}, {setting.batch_size} patches of {images.kind.size_px} px, {name}: {spread(each)} ms")
+
+
 def settings(args: argparse.Namespace) -> list[Setting]:
     chosen = product(args.backbones, args.work, args.threads, args.workers)
     return [
@@ -280,6 +308,7 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--workers", type=int, nargs="+", default=[0], help="loader processes; 0: as a chain chooses")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--operations", action="store_true")
+    parser.add_argument("--batches", action="store_true")
     return parser.parse_args(words)
 
 
@@ -288,7 +317,7 @@ def main() -> None:
     args = parsed()
     with tempfile.TemporaryDirectory() as folder:
         images = Images(drawn_store(Path(folder) / "patches.h5", args.patches, args.size_px, jpeg=True))
-        table = not (args.profile or args.operations)
+        table = not (args.profile or args.operations or args.batches)
         if table:
             print("| work | backbone | threads+workers | chain, patches/s | bare, patches/s | ratio | of processor |")
             print("|---|---|---|---|---|---|---|")
@@ -299,6 +328,8 @@ def main() -> None:
             if args.operations:
                 print(f"{setting.work}, {setting.backbone}, {setting.batch_size} patches a step")
                 print_operations(setting, images, args.repeats)
+            if args.batches and setting.work != "labelling":
+                print_batches(setting, images, args.repeats)
             if table:
                 print(compared(setting, images, args.repeats), flush=True)
 

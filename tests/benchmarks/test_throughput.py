@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks import throughput
 from benchmarks.store import drawn_store
-from benchmarks.throughput import Spent, Stopwatch, compared, parsed, settings, spread
+from benchmarks.throughput import Spent, Stopwatch, compared, parsed, print_batches, settings, spread
 from data.images import Images
 
 
@@ -42,6 +42,15 @@ def test_both_sides_run(tmp_path: Path, work: str) -> None:
     images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
     row = compared(settings(parsed(words))[0], images, repeats=2)
     assert row.startswith(f"| {work} | test_resnet | 1+0 |")
+
+
+def test_a_batch_is_timed_by_one_thread_and_by_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--backbones", "test_resnet", "--batch-size", "8", "--steps", "2", "--threads", "2", "--work", "student"]
+    images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
+    print_batches(settings(parsed(words))[0], images, repeats=2)
+    one, several = capsys.readouterr().out.splitlines()
+    assert one.startswith("student, 8 patches of 24 px, one thread: ")
+    assert several.startswith("student, 8 patches of 24 px, 2 threads: ")
 
 
 def test_what_takes_longer_is_listed_and_all_the_rest_is_one_row() -> None:
