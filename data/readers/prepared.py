@@ -4,47 +4,23 @@ import hashlib
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
-from pydantic import Field, PrivateAttr, model_validator
+from pydantic import Field, PrivateAttr
 
 from data.errors import ChainError, ExitCode
+from data.number_range import NumberRange
 from data.prepared import STORE, UNITS, read_index
 from data.readers.base import Reader, Record
 from data.recent import Recent
 from data.reference import Reference
 from data.row_numbers import RowNumbers
-from data.section import Section
 
 if TYPE_CHECKING:
     from data.store import PatchStore
 
 MOST_OPEN = 16  # stores at once, however many slides there are
-
-
-class Range(Section):
-    """Numbers that are kept, the bounds among them. An unknown number is never kept."""
-
-    min: Annotated[float | None, Field(description="at least")] = None
-    max: Annotated[float | None, Field(description="at most")] = None
-
-    @model_validator(mode="after")
-    def _some(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min: {self.min:g} is above max: {self.max:g}")
-        return self
-
-    def holds(self, values: np.ndarray) -> np.ndarray:
-        """(N,) float64 -> (N,) bool."""
-        kept: np.ndarray = ~np.isnan(values)
-        if self.min is not None:
-            kept &= values >= self.min
-        if self.max is not None:
-            kept &= values <= self.max
-        return kept
 
 
 class Prepared(Reader):
@@ -53,7 +29,7 @@ class Prepared(Reader):
     kind: Literal["prepared"] = "prepared"
     path: Annotated[Path, Field(description="the directory that `prepare` filled")]
     keep: Annotated[
-        dict[str, Range],
+        dict[str, NumberRange],
         Field(default_factory=dict, description="number column -> what is kept of it, e.g. {tissue: {min: 0.5}}"),
     ]
 

@@ -7,7 +7,8 @@ import cv2
 import numpy as np
 
 from data.augment import stain
-from data.slides.quality_config import Bounds, Column
+from data.number_range import NumberRange
+from data.slides.quality_config import Column
 from data.slides.tissue import tissue_evidence
 
 # chroma in optical density above which a pixel of a patch is tissue: the floor of data/slides/tissue.py
@@ -43,12 +44,6 @@ def measure(patch: np.ndarray) -> Quality:
     return Quality(tissue, float(deviation[0, 0]) ** 2, float(haematoxylin), float(eosin))
 
 
-def unkept(values: Mapping[str, float], keep: Mapping[Column, Bounds]) -> Column | None:
+def unkept(values: Mapping[str, float], keep: Mapping[Column, NumberRange]) -> Column | None:
     """The first column whose value is out of bounds (or is not a number), None for a patch to keep."""
-    for column, bounds in keep.items():
-        value = values[column]
-        low = bounds.min is None or value >= bounds.min
-        high = bounds.max is None or value <= bounds.max
-        if not (low and high):
-            return column
-    return None
+    return next((column for column, kept in keep.items() if not kept.holds(np.float64(values[column]))), None)

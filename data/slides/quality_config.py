@@ -4,24 +4,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from data.number_range import NumberRange
 from data.section import Section
 
 Column = Literal["tissue", "sharpness", "stain_h", "stain_e"]
-
-
-class Bounds(Section):
-    """What a column may be."""
-
-    min: Annotated[float | None, Field(description="least value kept; null: no bound")] = None
-    max: Annotated[float | None, Field(description="greatest value kept; null: no bound")] = None
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Self:
-        if self.min is None and self.max is None:
-            raise ValueError("give min, max or both")
-        if self.min is not None and self.max is not None and self.min > self.max:
-            raise ValueError(f"min {self.min:g} is above max {self.max:g}: nothing would be kept")
-        return self
 
 
 class QualityConfig(Section):
@@ -29,7 +15,7 @@ class QualityConfig(Section):
 
     measure: Annotated[bool, Field(description="measure sharpness and stain of every patch")] = True
     keep: Annotated[
-        dict[Column, Bounds],
+        dict[Column, NumberRange],
         Field(description="leave out patches by a column: {sharpness: {min: 20}, tissue: {min: 0.5}}"),
     ] = Field(default_factory=dict)
 

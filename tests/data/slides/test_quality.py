@@ -3,8 +3,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from data.number_range import NumberRange
 from data.slides.quality import measure, unkept
-from data.slides.quality_config import Bounds, QualityConfig
+from data.slides.quality_config import QualityConfig
 
 # one unit of a dye after Ruifrok and Johnston, written out here again
 HAEMATOXYLIN, EOSIN = np.array([0.65, 0.70, 0.29]), np.array([0.07, 0.99, 0.11])
@@ -51,7 +52,7 @@ def test_any_size_and_level_gives_finite_numbers(size, level):
 
 
 def test_unkept_names_the_first_column_out_of_bounds():
-    keep = {"sharpness": Bounds(min=10), "tissue": Bounds(min=0.2, max=0.9)}
+    keep = {"sharpness": NumberRange(min=10), "tissue": NumberRange(min=0.2, max=0.9)}
     good = {"sharpness": 10.0, "tissue": 0.9, "stain_h": 0.0, "stain_e": 0.0}
     assert unkept(good, keep) is None
     assert unkept({**good, "sharpness": 9.99}, keep) == "sharpness"
