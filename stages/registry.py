@@ -17,8 +17,8 @@ class Kind(NamedTuple):
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(7, "stages.train.stage", ranks=True),
-    "predict": Kind(4, "stages.predict.stage", ranks=True),
+    "train": Kind(8, "stages.train.stage", ranks=True),
+    "predict": Kind(5, "stages.predict.stage", ranks=True),
     "select": Kind(5, "stages.select.stage"),
     "promote": Kind(2, "stages.promote"),
 }

@@ -40,9 +40,13 @@ class Tap:
     def take(self) -> torch.Tensor:
         """Of the batch that went through since last asked, averaged over its views: (B, width) float32."""
         found = torch.cat([torch.stack(heard).mean(0) for heard in self._heard], dim=1)
+        self.forget()
+        return found
+
+    def forget(self) -> None:
+        """What went through since last asked is nobody's embedding."""
         for heard in self._heard:
             heard.clear()
-        return found
 
 
 def embedding_width(network: torch.nn.Module) -> int:

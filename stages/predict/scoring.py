@@ -22,6 +22,9 @@ from stages.predict.mc_dropout import deviation
 from stages.predict.style import styled
 
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
+# of images that go through a network at once on a CPU: of more its maps leave the caches, and it waits for memory
+VALUES = 3 << 19  # 64 patches of 96 px in colour; a single channel makes maps as large as three
+EVEN = 16  # patches: what is a multiple of it scores to the last bit as within a larger batch
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,18 @@ def normalise(image: torch.Tensor, mean: torch.Tensor, std: torch.Tensor) -> tor
     return centred.div_(std).contiguous(memory_format=torch.channels_last)
 
 
+def pieces(image: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """A batch (B, C, H, W) as it goes through a network that only scores: whole on a device, in parts on a CPU.
+
+    Of so many each whatever the threads are, so that these do not decide about rounding.
+    """
+    if image.device.type != "cpu" or not len(image):
+        return (image,)
+    _, channels, height, width = image.shape
+    each = max(3, channels) * height * width
+    return torch.split(image, EVEN * max(1, round(VALUES / each / EVEN)))
+
+
 def view(image: torch.Tensor, number: int) -> torch.Tensor:
     """One of the eight symmetries of a square patch; 0 is the patch itself. image: (B, C, H, W)."""
     # no turn at all would still be a copy, and channels first
@@ -87,8 +102,19 @@ class _Scorer(pl.LightningModule):
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         fault.point("predict.batch")
         image, index = batch
-        image = normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
-        found = {}
+        parts = [self._found(piece) for piece in pieces(image)]
+        found = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+        heartbeat.tick()
+        if self.asked.mc_passes:
+            # keyed by the first patch: which patches share a batch does not depend on where a labelling began
+            seed = seed_of(self.asked.seed, "batch", int(index[0]))
+            found["deviation"] = deviation(self.network, self._normalised(image), self.asked.mc_passes, seed)
+            if self.tap is not None:
+                self.tap.forget()  # passes with dropout are no views
+        return found, index
+
+    def _found(self, image: torch.Tensor) -> dict[str, torch.Tensor]:
+        image, found = self._normalised(image), {}
         if self.asked.style:
             logits, found["style"] = styled(self.network, image)
             found["log_probs"] = logits.float().log_softmax(1)
@@ -96,14 +122,12 @@ class _Scorer(pl.LightningModule):
             found["log_probs"] = log_probs(self.network, image, self.asked.views)
         if self.tap is not None:
             found["embeddings"] = self.tap.take()
-        heartbeat.tick()
         if self.earlier:
             found["opinions"] = torch.stack([log_probs(one, image, self.asked.views) for one in self.earlier], 1)
-        if self.asked.mc_passes:
-            # keyed by the first patch: which patches share a batch does not depend on where a labelling began
-            seed = seed_of(self.asked.seed, "batch", int(index[0]))
-            found["deviation"] = deviation(self.network, image, self.asked.mc_passes, seed)
-        return found, index
+        return found
+
+    def _normalised(self, image: torch.Tensor) -> torch.Tensor:
+        return normalise(image, self.get_buffer("mean"), self.get_buffer("std"))
 
 
 class _ToSink(pl.Callback):

@@ -20,7 +20,7 @@ from stages.distributed import summed
 from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
-from stages.predict.scoring import log_probs, normalise
+from stages.predict.scoring import log_probs, normalise, pieces
 from stages.progress import LOG
 from stages.sharded import is_sharded
 from stages.train.batches import Batch
@@ -231,8 +231,8 @@ class Training(pl.LightningModule):
 
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
         """Score with the averaged weights, as labelling will."""
-        image = normalise(batch[0], self._buffer("mean"), self._buffer("std"))
-        scores = log_probs(self.ema.module.eval(), image, 1).cpu()
+        network, mean, std = self.ema.module.eval(), self._buffer("mean"), self._buffer("std")
+        scores = torch.cat([log_probs(network, normalise(one, mean, std), 1) for one in pieces(batch[0])]).cpu()
         if self.shift is not None:
             scores = (scores - self.shift).log_softmax(1)
         self._scored.append((batch[1].cpu(), scores))
