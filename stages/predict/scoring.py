@@ -24,7 +24,7 @@ from stages.predict.style import styled
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
 # of images that go through a network at once on a CPU: of more its maps leave the caches, and it waits for memory
 VALUES = 3 << 19  # 64 patches of 96 px in colour; a single channel makes maps as large as three
-EVEN = 16  # patches: what is a multiple of it scores to the last bit as within a larger batch
+EVEN = 16  # patches: of other numbers the last few are computed another way, with other rounding
 
 
 @dataclass(frozen=True)

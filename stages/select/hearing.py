@@ -28,8 +28,10 @@ ENOUGH = 50  # validation patches; of fewer, how often they are right is known t
 
 @dataclass(frozen=True)
 class Heard:
-    """splits: reviews honoured; pool, validation: the teacher's scores, or what labels tell along the graph.
+    """What is known when a round begins to decide.
 
+    table: of the store; splits: with what people have reviewed, and the pool without it; pool, validation: the
+    teacher's scores, or, with `propagate`, what the given labels tell along the graph;
     told: how often labels tell each other right, where validation does not say more.
     """
 
@@ -53,14 +55,14 @@ class Heard:
 
     @property
     def decided_by(self) -> Scores:
-        """What is said of `deciding`: a fold judges the models of this chain, it has no part in what they learn."""
+        """What is said of `deciding`; nothing of a fold, which judges this chain and teaches it nothing."""
         return self.validation if self.splits.fold is None else self.validation.without(self.validation.ids)
 
 
 def hear(job: Job, rule: Rule) -> Heard:
     """Read the inputs; where the rule propagates labels, write what they tell to believed.h5.
 
-    Reviewed patches are no longer pool. Raises ChainError (66, 70, 76, 78).
+    Reviewed patches are no longer pool. Raises ChainError (3, 66, 76, 78).
     """
     drawn = load_splits(job.inputs["splits"])
     scored = read_scores(job.inputs["predict"] / "scores.h5", "pool", mapped=True)
