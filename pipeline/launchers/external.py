@@ -7,9 +7,9 @@ A follower knows an order that is meant for it by its own token: what an earlier
 import contextlib
 import json
 import os
-import shutil
 import signal
 import subprocess
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -28,6 +28,7 @@ from stages.registry import KINDS
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 FOLDER = ".ranks"
+ORDER = "order.json"
 LOOK_EVERY_S = 0.5
 MEET_S = 600.0
 
@@ -53,6 +54,7 @@ class External:
     def __init__(self, root: Path) -> None:
         self.folder, (_, self.world) = root / FOLDER, place(os.environ)
         self.order: dict[str, Any] = {"number": 0, "command": [], "members": {}}
+        self._saying = threading.Lock()  # who is there is said by the heartbeat's thread, what to do by the chain's
         self._meeting: contextlib.ExitStack | None = None
 
     @contextlib.contextmanager
@@ -68,7 +70,7 @@ class External:
         finally:
             if self._meeting is not None:
                 self._meeting.close()
-                write_json(self.folder / "order.json", self.order | {"done": int(code)})
+                self._say(done=int(code))
 
     def launch(self, job: Job, lock_fd: int) -> str:
         """See Launcher."""
@@ -77,8 +79,7 @@ class External:
             return InProcess().launch(job, lock_fd)
         self._wait_for_all(job.hardware.hang_timeout_s or MEET_S)
         group = Group(job, self.world)
-        self.order = self.order | {"number": self.order["number"] + 1, "command": group.command}
-        write_json(self.folder / "order.json", self.order)
+        self._say(number=self.order["number"] + 1, command=group.command)
         words = [python(), *group.command]  # its own rank; its environment says which
         return group.run(lambda: started(words, lock_fd, job.log / "launcher.log", {}))
 
@@ -86,18 +87,27 @@ class External:
         if self._meeting is not None:
             return
         # not before the first stage: only then the run directory is ours
-        shutil.rmtree(self.folder, ignore_errors=True)  # of an earlier start; followers that live say so again
-        self.folder.mkdir()
+        self.folder.mkdir(exist_ok=True)
+        # of an earlier start; followers that live say so again, also those that do so just now
+        for path in [self.folder / ORDER, *self.folder.glob("follower-*")]:
+            path.unlink(missing_ok=True)
         self._meeting = contextlib.ExitStack()
         self._meeting.enter_context(beating(self.folder / "orchestrator", self._take_in))
 
+    def _say(self, **news: Any) -> None:
+        with self._saying:
+            order = self.order | news
+            write_json(self.folder / ORDER, order)
+            self.order = order
+
     def _take_in(self) -> None:
-        members = {
-            path.name.removeprefix("follower-"): path.read_text() for path in sorted(self.folder.glob("follower-*"))
-        }
-        if members != self.order["members"]:
-            self.order = self.order | {"members": members}
-            write_json(self.folder / "order.json", self.order)
+        # a full disk or a moment without the file system must not end the heartbeat: in a second it is tried again
+        with contextlib.suppress(OSError):
+            members = {
+                path.name.removeprefix("follower-"): path.read_text() for path in sorted(self.folder.glob("follower-*"))
+            }
+            if members != self.order["members"]:
+                self._say(members=members)
 
     def _wait_for_all(self, patience_s: float) -> None:
         until = time.monotonic() + patience_s
@@ -121,7 +131,7 @@ def follow(root: Path, rank: int) -> None:
     patience, seen, seen_at, begun = MEET_S, None, time.monotonic(), time.monotonic()
     with _child() as child, signals.between_batches():
         while True:
-            order = _read(folder / "order.json")
+            order = _read(folder / ORDER)
             mine = order.get("members", {}).get(str(rank)) == token
             if mine and "done" in order:
                 _refuse_end(order["done"])

@@ -5,19 +5,23 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+from data.atomic import write_json
 from data.errors import ChainError, ExitCode
 from pipeline.command_line import LAUNCHERS
+from pipeline.launchers import external
 from pipeline.launchers.choose import NAMES, Name, launcher, resolved
-from pipeline.launchers.external import place
+from pipeline.launchers.external import External, place
 from pipeline.launchers.slurm import Slurm, first_host
-from stages.job import Hardware
+from stages.heartbeat import EVERY_S
+from stages.job import Hardware, Job
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """
@@ -113,6 +117,83 @@ def test_ranks_that_others_start_follow_the_first_one_and_end_with_its_code(
     assert [process.wait(300) for process in both] == [ExitCode.INTERNAL] * 2
     assert [process.wait(300) for process in start()] == [ExitCode.DONE] * 2
     assert json.loads((tmp_path / "run/final/model.json").read_text())["world"] == 2
+
+
+@pytest.fixture
+def first_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> External:
+    """That of two, in a run directory where an earlier start left an order and a follower."""
+    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    (tmp_path / external.FOLDER).mkdir()
+    (tmp_path / external.FOLDER / external.ORDER).write_text('{"done": 0, "members": {"1": "old"}, "number": 3}')
+    (tmp_path / external.FOLDER / "follower-1").write_text("old")
+    return External(tmp_path)
+
+
+class Done:
+    """Ranks that have done their stage as soon as they are started."""
+
+    command: Sequence[str] = ()
+
+    def __init__(self, job: Job, world: int) -> None:
+        pass
+
+    def run(self, start: object) -> str:
+        return "done"
+
+
+def job_of_ranks() -> Job:
+    here = Path()
+    return Job("teacher", "train", 0, 0, {}, {}, here, here, here, Hardware(hang_timeout_s=60))
+
+
+def test_an_order_outlives_a_follower_that_is_taken_in_at_the_same_time(
+    first_rank: External, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(path: Path, value: object) -> None:
+        if threading.current_thread().name == "heartbeat":
+            time.sleep(2 * external.LOOK_EVERY_S)  # what is said meanwhile is written later
+        write_json(path, value)
+
+    monkeypatch.setattr(external, "write_json", slow)
+    monkeypatch.setattr(external, "Group", Done)
+    with first_rank.ending():
+        first_rank._meet()
+        (first_rank.folder / "follower-1").write_text("new")
+        first_rank.launch(job_of_ranks(), -1)
+        time.sleep(4 * external.LOOK_EVERY_S)
+        order = json.loads((first_rank.folder / external.ORDER).read_bytes())
+    assert order["number"] == 1
+    assert order["members"] == {"1": "new"}
+
+
+def test_followers_of_an_earlier_start_are_forgotten_and_one_that_writes_meanwhile_is_no_hindrance(
+    first_rank: External, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = Path.unlink
+
+    def unlink(path: Path, missing_ok: bool = False) -> None:
+        real(path, missing_ok=missing_ok)
+        if path.name == "follower-1":
+            path.write_text("new")
+
+    monkeypatch.setattr(Path, "unlink", unlink)
+    with first_rank.ending():
+        first_rank._meet()
+        eventually(lambda: first_rank.order["members"] == {"1": "new"})
+
+
+def test_a_moment_without_the_file_system_does_not_end_the_heartbeat(
+    first_rank: External, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with first_rank.ending():
+        first_rank._meet()
+        with monkeypatch.context() as patch:
+            patch.setattr(external, "write_json", lambda *_: Path("/none/such").stat())
+            (first_rank.folder / "follower-1").write_text("new")
+            time.sleep(2 * EVERY_S)
+            assert first_rank.order["members"] == {}
+        eventually(lambda: first_rank.order["members"] == {"1": "new"})
 
 
 @pytest.mark.parametrize(
