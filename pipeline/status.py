@@ -1,12 +1,10 @@
 """`status`: where a run stands, from directories and small JSON files alone. Imports nothing heavy, decides nothing."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from data.errors import ChainError, ExitCode
 from pipeline import ledger, lock
+from pipeline.how_far import how_far
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, Step, course
 from pipeline.record import Stop, read_record, stop_of
@@ -103,13 +101,4 @@ def _state(layout: Layout, step: Step, running: bool, spent: dict[str, float]) -
     staging = layout.staging(step.address)
     if not staging.exists():
         return "to do", ""
-    return "running" if running else "unfinished", _progress(staging / "work")
-
-
-def _progress(work: Path) -> str:
-    try:
-        progress: dict[str, Any] = json.loads((work / "progress.json").read_bytes())
-        text = f"{progress['done']:,.0f}/{progress['total']:,.0f} {progress['unit']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return ", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part)
+    return "running" if running else "unfinished", how_far(staging / "work", step.address)

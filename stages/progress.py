@@ -70,7 +70,8 @@ class StageProgress:
         if self.work is not None and now - self._filed > FILE_EVERY_S:
             self._filed = now
             # for `status` only, so not durable: nothing is decided by it
-            text = json.dumps({"done": self.done, "total": self.total, "unit": self.unit, "rate": rate, "note": note})
+            far = {"done": self.done, "total": self.total, "unit": self.unit}
+            text = json.dumps({"name": self.name, **far, "rate": rate, "note": note})
             part = self.work / "progress.json.part"
             part.write_text(text)
             part.replace(self.work / "progress.json")

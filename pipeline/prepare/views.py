@@ -8,6 +8,7 @@ from data.errors import ChainError
 from data.prepared import FACTS, read_index
 from data.printable import printable
 from pipeline import ledger, lock
+from pipeline.how_far import how_far
 from pipeline.prepare.layout import PreparedLayout, address
 from pipeline.prepare.settings import kind_of
 from pipeline.record import damaged, faults, read_record
@@ -32,7 +33,7 @@ def status(layout: PreparedLayout) -> list[str]:
     ]
     work = sorted(path.name for path in layout.stagings.glob("[!.]*") if path.is_dir())
     lines += [f"  {'in work' if running else 'unfinished':<11}{printable(name)}" for name in work[:SHOWN]]
-    if running and (text := _progress(layout)):
+    if running and (text := how_far(layout.stagings / ".progress", "prepare")):
         lines.append(f"  {text}")
     failed = _failed(layout)
     lines += [f"  {'failed':<11}{printable(name)}: {printable(why)}" for name, why in list(failed.items())[:SHOWN]]
@@ -106,12 +107,3 @@ def _facts(layout: PreparedLayout, name: str) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) else {}
-
-
-def _progress(layout: PreparedLayout) -> str:
-    try:
-        progress: dict[str, Any] = json.loads((layout.stagings / ".progress" / "progress.json").read_bytes())
-        text = f"{progress['done']:,.1f}/{progress['total']:,.0f} {progress['unit']}"
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    return ", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part)

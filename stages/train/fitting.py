@@ -28,12 +28,16 @@ TODO = "use --batch-size auto, or set batch_size lower"
 
 @dataclass(frozen=True)
 class Desk:
-    """Where one network is trained. name: for people; work: kept until the stage is done; log: for people."""
+    """Where one network is trained. name: for people; work: kept until the stage is done; log: for people.
+
+    progress: where `status` reads how far it is; None: in `work`.
+    """
 
     name: str
     work: Path
     log: Path
     loggers: tuple[str, ...] = ()
+    progress: Path | None = None
 
 
 def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig, strategy: str = "ddp") -> None:
@@ -58,7 +62,8 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
         LOG.info(f"{desk.name}: going on from step {begun:,} of {total:,} (verified)")
     flags = in_ranks(flags, strategy, training.frozen_later)
     refuse_if_short(desk.work, _checkpoint_bytes(training) * (KEEP + 1), f"{desk.name}: its checkpoints")
-    with StageProgress(desk.name, total, "steps", desk.work if is_first() else None, begun) as bar:
+    shown = desk.progress or desk.work
+    with StageProgress(desk.name, total, "steps", shown if is_first() else None, begun) as bar:
         trainer = pl.Trainer(
             **flags | {"plugins": [*flags["plugins"], WholeFiles()]},
             max_steps=total,

@@ -1,5 +1,6 @@
 """One network of a training, from its first weights to its last. A finished one is never trained again."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -135,7 +136,14 @@ def desks(desk: Desk, count: int) -> Sequence[Desk]:
     """One for each member; alone, a network works where it always did."""
     if count == 1:
         return [desk]
+    # their own places are made by what is kept there; progress is shown before that, and is the stage's
     return [
-        Desk(f"{desk.name} ({i + 1} of {count})", desk.work / f"member-{i}", desk.log / f"member-{i}", desk.loggers)
+        dataclasses.replace(
+            desk,
+            name=f"{desk.name} ({i + 1} of {count})",
+            work=desk.work / f"member-{i}",
+            log=desk.log / f"member-{i}",
+            progress=desk.work,
+        )
         for i in range(count)
     ]

@@ -12,7 +12,8 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from stages import promote
+from pipeline.how_far import how_far
+from stages import progress, promote
 from stages.ensemble import Ensemble
 from stages.judged import read_judged
 from stages.networks import load_network
@@ -121,6 +122,23 @@ def test_killed_at_any_member_it_ends_with_the_same_bytes_and_trains_none_twice(
         stage.run(job)
     assert len(trained) == 3 - (kill_at // 3)
     assert digests(job.out) == digests(plain.out)
+
+
+def test_how_far_each_network_is_is_shown_from_its_first_step_on(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "FILE_EVERY_S", -1.0)
+    shown = []
+    advance = progress.StageProgress.advance
+
+    def seen(bar: progress.StageProgress, *args: Any) -> None:
+        advance(bar, *args)
+        shown.append(how_far(job.work, job.address).split(",")[0])
+
+    monkeypatch.setattr(progress.StageProgress, "advance", seen)
+    job = teachers(make_order, tmp_path, patches, seeds=2)
+    stage.run(job)
+    assert shown == [f"({network} of 2) {step}/3 steps" for network in (1, 2) for step in (1, 2, 3)]
 
 
 def test_a_damaged_finished_member_is_trained_again(

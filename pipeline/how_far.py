@@ -1,0 +1,17 @@
+"""How far unfinished work is, from the file that `stages.progress` writes beside it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+
+def how_far(folder: Path, name: str) -> str:
+    """In words for people; empty before there is anything to tell. name: what need not be said again of its own."""
+    try:
+        progress: dict[str, Any] = json.loads((folder / "progress.json").read_bytes())
+        part = str(progress.get("name", "")).removeprefix(name).strip()  # which network of an ensemble
+        done = f"{progress['done']:,.{0 if progress['done'] == int(progress['done']) else 1}f}"
+        text = f"{part} {done}/{progress['total']:,.0f} {progress['unit']}".lstrip()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return ""
+    return ", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part)
