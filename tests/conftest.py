@@ -45,6 +45,17 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _a_few_steps_show_themselves_as_many_would() -> Iterator[None]:
+    # what is written every few seconds of long work is written at every step of the short work of tests
+    from stages import progress
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(progress, "FILE_EVERY_S", -1.0)
+        patched.setattr(progress, "LINE_EVERY_S", -1.0)
+        yield
+
+
 def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs: dict[str, Path]) -> Any:
     """A job whose directories lie under `where`; its output is where/address."""
     from stages.job import Hardware, Job

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from stages import progress
 from stages.progress import StageProgress
 
 
-def test_status_reads_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(progress, "FILE_EVERY_S", -1.0)
+def test_status_reads_how_far_it_is(tmp_path: Path) -> None:
     with StageProgress("rounds/00/teacher", 10, "steps", tmp_path) as bar:
         for _ in range(4):
             bar.advance(1, "loss 0.5", items=64)
@@ -24,7 +22,6 @@ def test_status_reads_how_far_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_off_a_terminal_a_line_tells_rate_and_remaining_time(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(progress, "LINE_EVERY_S", -1.0)
     monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
     with caplog.at_level(logging.INFO, "patchchain"), StageProgress("data/store", 0, "patches", None) as bar:
         bar.at(50, 200)

@@ -127,7 +127,6 @@ def test_killed_at_any_member_it_ends_with_the_same_bytes_and_trains_none_twice(
 def test_how_far_each_network_is_is_shown_from_its_first_step_on(
     make_order: Order, tmp_path: Path, patches: dict[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "FILE_EVERY_S", -1.0)
     shown = []
     advance = progress.StageProgress.advance
 
