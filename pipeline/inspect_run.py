@@ -30,8 +30,8 @@ LEGEND = (
     "coverage: share of the predicted that is kept; worst 10 %: confidence that nine of ten kept patches reach;",
     "cal. error: confidence against accuracy on validation; of kept, of labels: the class's share; churn: pool",
     "patches whose class changed, kept churn: kept patches that changed since the round before; disagrees: kept",
-    "patches that the finished student sees otherwise; top 5: share of the five largest {unit}; (audit): against",
-    "hidden truth, never used by the chain",
+    "patches that the finished student sees otherwise, at most 200 of a class looked at; top 5: share of the five",
+    "largest {unit}; (audit): against hidden truth, never used by the chain",
 )
 
 
