@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from data.printable import printable
+
 
 def how_far(folder: Path, name: str) -> str:
     """In words for people; empty before there is anything to tell. name: what need not be said again of its own."""
@@ -12,6 +14,6 @@ def how_far(folder: Path, name: str) -> str:
         part = str(progress.get("name", "")).removeprefix(name).strip()  # which network of an ensemble
         done = f"{progress['done']:,.{0 if progress['done'] == int(progress['done']) else 1}f}"
         text = f"{part} {done}/{progress['total']:,.0f} {progress['unit']}".lstrip()
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return ""
-    return ", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part)
+    return printable(", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part))

@@ -25,7 +25,14 @@ def test_of_an_ensemble_it_names_the_network(tmp_path: Path) -> None:
     assert told(tmp_path, name="rounds/00/teacher (2 of 3)") == "(2 of 3) 1,200/3,000 steps, 80 patches/s"
 
 
-@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"{}", b'{"done": "x", "total": 1, "unit": "steps"}'])
+def test_what_would_move_the_cursor_is_shown_not_obeyed(tmp_path: Path) -> None:
+    assert "\x1b" not in told(tmp_path, name="a\x1b[2J", unit="b\x1b[2J", note="c\x1b[2J")
+
+
+ODD = [b'{"done": "x", "total": 1, "unit": "steps"}', b'{"done": Infinity, "total": 1, "unit": "steps"}']
+
+
+@pytest.mark.parametrize("content", [None, b"", b"{", b"[]", b"{}", *ODD])
 def test_what_cannot_be_read_tells_nothing(tmp_path: Path, content: bytes | None) -> None:
     if content is not None:
         (tmp_path / "progress.json").write_bytes(content)
