@@ -12,8 +12,9 @@ def how_far(folder: Path, name: str) -> str:
     try:
         progress: dict[str, Any] = json.loads((folder / "progress.json").read_bytes())
         part = str(progress.get("name", "")).removeprefix(name).strip()  # which network of an ensemble
-        done = f"{progress['done']:,.{0 if progress['done'] == int(progress['done']) else 1}f}"
-        text = f"{part} {done}/{progress['total']:,.0f} {progress['unit']}".lstrip()
+        done = progress["done"]
+        digits = 0 if done == int(done) else 1  # a slide can be half done
+        text = f"{part} {done:,.{digits}f}/{progress['total']:,.0f} {progress['unit']}".lstrip()
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return ""
     return printable(", ".join(str(part) for part in (text, progress.get("rate"), progress.get("note")) if part))

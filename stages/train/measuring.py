@@ -14,7 +14,7 @@ from stages.predict.folding import folded
 from stages.predict.scoring import score_all
 from stages.train.task import Task
 
-LOOKED_AT = 200  # kept patches a class: one in ten is then known to two points, which is what people are told
+LOOKED_AT = 200  # kept patches a class: a rate of one in ten is then known to two points, one standard error
 Statistics = tuple[list[float], list[float]]
 
 
