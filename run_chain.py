@@ -86,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
     """Run a chain into RUN, or go on with it."""
     from pipeline.config import load_config
 
-    _session(args, lambda session: session.run(load_config(args.config, args.set)))
+    config = load_config(args.config, args.set)  # also by a rank that only follows: what cannot run ends all of them
+    _session(args, lambda session: session.run(config))
 
 
 def resume(args: argparse.Namespace) -> None:

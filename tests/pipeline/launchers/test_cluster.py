@@ -147,6 +147,16 @@ def job_of_ranks() -> Job:
     return Job("teacher", "train", 0, 0, {}, {}, here, here, here, Hardware(hang_timeout_s=60))
 
 
+def test_a_follower_refuses_a_configuration_that_cannot_run_at_once(cluster: dict[str, str], tmp_path: Path) -> None:
+    # rank 0 refuses it before there is a run directory in which it could say so: others would wait for ten minutes
+    words = [sys.executable, "run_chain.py", "run", "chain.yaml", "run", "--launcher", "external"]
+    place = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29500"}
+    (tmp_path / "chain.yaml").write_text(CONFIG.replace("rounds: 0", "rounds: many"))
+    done = subprocess.run(words, cwd=tmp_path, env=cluster | place, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "rounds" in done.stderr) == (ExitCode.MISMATCH, True)
+    assert not (tmp_path / "run").exists()
+
+
 def test_an_order_outlives_a_follower_that_is_taken_in_at_the_same_time(
     first_rank: External, monkeypatch: pytest.MonkeyPatch
 ) -> None:
