@@ -158,7 +158,7 @@ def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     import scipy.optimize  # noqa: F401  # what is loaded on first use is loaded before the clock starts
     from pyarrow import parquet
 
-    own = _watched()
+    own = watched()
     started, begun, cpu = memory_mib("VmHWM"), time.perf_counter(), time.process_time()
     pool = read_scores(folder / "scores.h5", "pool", mapped=True)
     refuse_not_finite("large_pool", "pool", pool)
@@ -255,7 +255,7 @@ def memory_mib(name: str, process: int | str = "self") -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
 
 
-def _watched() -> list[float]:
+def watched() -> list[float]:
     # what this process has allocated, from now on
     seen = [memory_mib("RssAnon")]
 

@@ -26,7 +26,7 @@ from data.atomic import write_bytes
 from data.splits import LABELLED, POOL, TEST
 from stages.allocator import keep_freed_memory
 from stages.predict.style import styled
-from stages.select.propagate import Likeness, Propagate, embedded, standardised
+from stages.select.propagate import Axes, Likeness, Propagate, together, units
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -68,9 +68,12 @@ def _told(desk: desks.Desk, sources: list[np.ndarray], fraction: float, seed: in
     parts = [given, ((side == LABELLED) | (side == POOL)) & ~given, side == TEST]
     rows = np.concatenate([np.flatnonzero(part) for part in parts])
     ends = np.cumsum([part.sum() for part in parts])
-    section, inside = Propagate(), np.arange(len(rows)) < ends[1]
-    graph = Likeness(section, embedded([values[rows] for values in sources], section.components), inside)
-    said = graph.propagated(np.arange(ends[0]), label[given], len(listing.classes)).argmax(axis=1)
+    section, inside = Propagate(), np.arange(ends[1])
+    axes = [Axes(values[rows[inside]], section.components) for values in sources]
+    points = together([one.of(values[rows]) for one, values in zip(axes, sources, strict=True)])
+    graph = Likeness(section, points[inside])
+    told = graph.propagated(np.arange(ends[0]), label[given], len(listing.classes))
+    said = np.concatenate([told, graph.outside(points[ends[1] :], told)]).argmax(axis=1)
     pool, unseen = (
         float(balanced_accuracy_score(truth[truth >= 0], guess[truth >= 0]))
         for truth, guess in ((label[rows][a:b], said[a:b]) for a, b in pairwise(ends))
@@ -83,8 +86,9 @@ def _style(desk: desks.Desk, weights: Path, kept: Path) -> np.ndarray:
         network, normalised = encoder(weights)
         with torch.inference_mode():
             parts = [styled(network, normalised(batch))[1].numpy() for _, batch in batches(desk.listing, desk.px)]
-        buffer = io.BytesIO()
-        np.save(buffer, standardised(np.concatenate(parts)).astype(np.float32))
+        style, buffer = np.concatenate(parts), io.BytesIO()
+        middle, spread = units(style)
+        np.save(buffer, ((style - middle) / spread).astype(np.float32))
         write_bytes(kept, buffer.getvalue())
     found: np.ndarray = np.load(kept)
     return found

@@ -18,24 +18,25 @@ SCATTERED = 1 << 5  # rows taken from a mapped file at once: one touch may map 2
 Made = TypeVar("Made")
 
 
-def blocks(count: int) -> Iterator[slice]:
-    """0..count as consecutive slices of at most BLOCK rows."""
-    return (slice(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK))
+def blocks(count: int, size: int | None = None) -> Iterator[slice]:
+    """0..count as consecutive slices of at most `size` rows, BLOCK unless told."""
+    step = size or BLOCK
+    return (slice(start, min(start + step, count)) for start in range(0, count, step))
 
 
-def of_blocks(count: int, work: Callable[[slice], Made]) -> Iterator[Made]:
+def of_blocks(count: int, work: Callable[[slice], Made], size: int | None = None) -> Iterator[Made]:
     """What `work` makes of every slice of `blocks`, in order, on two threads where there are two processors.
 
     What one call writes no other may read. NumPy lets go of the interpreter while it computes. Of what is made only a
     few pieces wait to be asked for.
     """
     threads = min(THREADS, cores())
-    if threads == 1 or count <= BLOCK:
-        yield from map(work, blocks(count))
+    if threads == 1 or count <= (size or BLOCK):
+        yield from map(work, blocks(count, size))
         return
     made: deque[Future[Made]] = deque()
     with ThreadPoolExecutor(threads) as pool:
-        for rows in blocks(count):
+        for rows in blocks(count, size):
             made.append(pool.submit(work, rows))
             if len(made) > 2 * threads:
                 yield made.popleft().result()

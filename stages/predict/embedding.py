@@ -9,6 +9,7 @@ import torch
 
 from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from stages.blocks import taken
 
 OF_TEACHER, OF_ENCODER, OF_STYLE = "embeddings.h5", "encoder.h5", "style.h5"
 
@@ -24,8 +25,7 @@ class Embeddings:
         """Of these patches, all of which must be there: (M, D) float32."""
         rows = np.searchsorted(self.ids, ids)
         assert np.array_equal(self.ids[np.minimum(rows, len(self.ids) - 1)], ids), "a patch has no embedding"
-        found: np.ndarray = self.values[rows].astype(np.float32)
-        return found
+        return taken(self.values, rows).astype(np.float32)
 
 
 class Tap:
@@ -76,10 +76,10 @@ def lay_out_embeddings(path: Path, ids: np.ndarray, width: int) -> np.ndarray:
 
 
 def read_embeddings(path: Path) -> Embeddings:
-    """Raises ChainError: 66 when the file is not there, 76 when it is damaged."""
+    """The file's own arrays, mapped: what is asked of them is read. Raises ChainError: 66 absent, 76 damaged."""
     from data.hdf5 import read_arrays
 
-    return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED))
+    return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED, mapped=True))
 
 
 def _classifiers(network: torch.nn.Module) -> list[torch.nn.Linear | torch.nn.Conv2d]:

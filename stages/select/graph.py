@@ -1,6 +1,7 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
 import warnings
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -10,11 +11,13 @@ from data.errors import ChainError, ExitCode
 from data.keys import seed_of
 from data.labels import GivenLabels
 from data.splits import Splits
+from stages.blocks import of_blocks
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings
-from stages.scores import Scores, read_scores
+from stages.progress import StageProgress
+from stages.scores import Scores, found_in, read_scores
 from stages.select.calibrate import Told
-from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded, standardised
+from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 
 FILE = "believed.h5"
 FOLDS = 5
@@ -31,27 +34,59 @@ def scores_of(select: Path, predict: Path, part: str, mapped: bool = False) -> S
 
 
 class Graph:
-    """The patches of a round as points, given labels among them. Raises ChainError (66, 76, 78)."""
+    """The patches of a round as points, given labels among them. Raises ChainError (66, 76, 78).
+
+    In memory stand what the patches of the graph look like, at most `most` of the pool; all others are read and told
+    in blocks.
+    """
 
     def __init__(
         self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
     ) -> None:
         """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
         self._groups, self._near = groups[0], float(np.isin(groups[1], groups[0]).mean())
-        self._section, self._splits, self._seed = section, splits, seed_of(job.seed, "propagate")
-        self._ids = np.sort(np.concatenate([splits.labelled.ids, pool, splits.validation.ids]))
+        self._job, self._section, self._splits = job, section, splits
+        self._seed = seed_of(job.seed, "propagate")
+        self._ids = drawn_inside(splits.labelled.ids, pool, section.most, self._seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
         self._by_names: dict[tuple[str, ...], np.ndarray | None] = {}
-        self._sources = {name: read_embeddings(path).of(self._ids) for name, path in _files(job).items()}
-        if OF_STYLE in self._sources:
+        self._seen = {name: read_embeddings(path) for name, path in _files(job).items()}
+        self._axes: dict[str, Axes] = {}
+        self._parts: dict[str, np.ndarray] = {}
+        for name, seen in self._seen.items():
+            values = seen.of(self._ids)
             # channels of every depth, each in a unit of its own
-            self._sources[OF_STYLE] = standardised(self._sources[OF_STYLE])
+            self._axes[name] = Axes(values, section.components, own_units=name == OF_STYLE)
+            self._parts[name] = self._axes[name].of(values)
 
     def scores(self, ids: np.ndarray) -> Scores:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
         given = self._splits.labelled
-        said = self._along(tuple(self._sources)).propagated(self._rows(given.ids), _codes(given), self._classes)
-        return Scores(ids, np.log(said[self._rows(ids)]).astype(np.float16))
+        said = self._along(tuple(self._seen)).propagated(self._rows(given.ids), _codes(given), self._classes)
+        inside, rows = found_in(self._ids, ids)
+        log_probs = np.empty((len(ids), self._classes), np.float16)
+        log_probs[inside] = _logarithms(said[rows])
+        if len(outside := np.flatnonzero(~inside)):
+            self._tell_others(ids, outside, said, log_probs)
+        return Scores(ids, log_probs)
+
+    def _tell_others(self, ids: np.ndarray, outside: np.ndarray, said: np.ndarray, log_probs: np.ndarray) -> None:
+        """Write the rows `outside` of `log_probs`: what patches that are not in the graph are told by those that are.
+
+        said: what these were told.
+        """
+        names = tuple(self._seen)
+        likeness = self._along(names)
+
+        def tell(block: slice) -> int:
+            rows = outside[block]
+            parts = {name: self._axes[name].of(self._seen[name].of(ids[rows])) for name in names}
+            log_probs[rows] = _logarithms(likeness.outside(self._points(names, parts), said))
+            return len(rows)
+
+        with StageProgress(self._job.address, len(outside), "patches", self._job.work) as bar:
+            for count in of_blocks(len(outside), tell, BLOCK):
+                bar.advance(count)
 
     @cached_property
     def kappa(self) -> float | None:
@@ -76,7 +111,7 @@ class Graph:
 
     def plain(self) -> dict[str, float] | None:
         """For quality.json: what counts how much beside the teacher, and why; None where nothing stands beside it."""
-        if OF_TEACHER not in self._sources or self.kappa is None:
+        if OF_TEACHER not in self._seen or self.kappa is None:
             return None
         return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
 
@@ -89,7 +124,7 @@ class Graph:
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
         """
-        ways = [names for names in dict.fromkeys((tuple(self._sources), self._unlearnt)) if names]
+        ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
         found = [told for names in ways if (told := self._told(names)) is not None]
         if len(found) < len(ways):
             return None
@@ -127,27 +162,24 @@ class Graph:
         told = np.zeros((2, self._classes))
         for others, own in drawn:
             if len(np.unique(label[others])) == len(np.unique(label)):
-                said = graph.told(rows[others], label[others], self._classes, rows[own]).argmax(axis=1)
+                said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
                 told += [np.bincount(of, minlength=self._classes) for of in (said, said[said == label[own]])]
         return told / told[0].sum() if told.any() else None
 
-    @cached_property
-    def _inside(self) -> np.ndarray:
-        must, never = (np.isin(self._ids, part.ids) for part in (self._splits.labelled, self._splits.validation))
-        return drawn_inside(self._ids, must, never, self._section.most, self._seed)
-
     def _along(self, names: tuple[str, ...]) -> Likeness:
         if names not in self._graphs:
-            beside = self.trust if OF_TEACHER in names else 1.0
-            heard = {name: 1.0 if name == OF_TEACHER else beside for name in names if name == OF_TEACHER or beside}
-            sources = [self._sources[name] for name in heard]
-            points = embedded(sources, self._section.components, list(heard.values()))
-            self._graphs[names] = Likeness(self._section, points, self._inside)
+            self._graphs[names] = Likeness(self._section, self._points(names, self._parts))
         return self._graphs[names]
+
+    def _points(self, names: tuple[str, ...], parts: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Of patches, by what each network sees in them: (M, D)."""
+        beside = self.trust if OF_TEACHER in names else 1.0
+        heard = {name: 1.0 if name == OF_TEACHER else beside for name in names if name == OF_TEACHER or beside}
+        return together([parts[name] for name in heard], list(heard.values()))
 
     @property
     def _unlearnt(self) -> tuple[str, ...]:
-        return tuple(name for name in self._sources if name != OF_TEACHER)
+        return tuple(name for name in self._seen if name != OF_TEACHER)
 
     @property
     def _classes(self) -> int:
@@ -155,6 +187,11 @@ class Graph:
 
     def _rows(self, ids: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._ids, ids)
+
+
+def _logarithms(shares: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.log(shares.astype(np.float32)).astype(np.float16)
+    return found
 
 
 def _codes(given: GivenLabels) -> np.ndarray:

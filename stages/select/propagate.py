@@ -20,7 +20,7 @@ from pydantic import Field
 from data.keys import uniform
 from data.section import Section
 
-BLOCK = 2048  # rows whose similarities are in memory at a time
+BLOCK = 512  # rows whose similarities are in memory at a time
 STEPS = 400
 ENOUGH = 1e-6  # change of a step, beside the largest value, at which nothing moves any more
 CERTAIN = 1e-4  # no class is ever told to be impossible
@@ -46,79 +46,87 @@ class Propagate(Section):
 class Likeness:
     """The graph of N patches, made once: any given labels can be spread along it.
 
-    points: (N, D) unit vectors (`embedded`); inside: (N,) bool, rows of the graph.
+    points: (N, D) unit vectors (`together`).
     """
 
-    def __init__(self, section: Propagate, points: np.ndarray, inside: np.ndarray) -> None:
+    def __init__(self, section: Propagate, points: np.ndarray) -> None:
         self._section, self._points = section, points
-        self._rows, self._outside = np.flatnonzero(inside), np.flatnonzero(~inside)
-        self._graph = _graph(points[self._rows], section.neighbours)
+        self._graph = _graph(points, section.neighbours)
 
     def propagated(self, given: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
-        """What each patch is believed to be: (N, C) float32, rows sum to 1.
+        """What each patch of the graph is believed to be: (N, C) float64, rows sum to 1.
 
-        given: rows of the graph that have a label; label: their classes. Pure: one answer, whatever the order of the
-        rows but for rounding.
+        given: rows that have a label; label: their classes. Pure: one answer, whatever the order of the rows but for
+        rounding.
         """
-        found = np.empty((len(self._points), classes))
-        found[self._rows] = self._spread(given, label, classes)
-        among = self._points[self._rows], found[self._rows]
-        found[self._outside] = _shares(_told(self._points[self._outside], *among, self._section.neighbours))
-        return found.astype(np.float32)
-
-    def told(self, given: np.ndarray, label: np.ndarray, classes: int, of: np.ndarray) -> np.ndarray:
-        """The same of the rows `of` alone, all of the graph: (M, C). What lies outside is not looked for."""
-        found: np.ndarray = self._spread(given, label, classes)[self._at(of)].astype(np.float32)
-        return found
-
-    def _spread(self, given: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
         counts = np.bincount(label, minlength=classes).astype(np.float64)
-        source = np.zeros((len(self._rows), classes))
-        source[self._at(given), label] = 1 / counts[label]  # classes spread alike, however many labels each has
+        source = np.zeros((len(self._points), classes))
+        source[given, label] = 1 / counts[label]  # classes spread alike, however many labels each has
         spread = _spread(self._graph, source, self._section.reach)
         shares = (counts / counts.sum()) ** self._section.prior
         # class mass normalisation (Zhu et al., ICML 2003): a class that spreads far is no more frequent for that
         spread *= shares / np.maximum(spread.sum(axis=0), np.finfo(np.float64).tiny)
         return _shares(spread)
 
-    def _at(self, rows: np.ndarray) -> np.ndarray:
-        at = np.searchsorted(self._rows, rows)
-        assert np.array_equal(self._rows[np.minimum(at, len(self._rows) - 1)], rows), "a label outside teaches nobody"
-        return at
+    def outside(self, points: np.ndarray, said: np.ndarray) -> np.ndarray:
+        """What patches that are not in the graph are told by their nearest ones in it: (M, D) -> (M, C) float64.
+
+        said: (N, C), what `propagated` gave. A patch outside tells nobody.
+        """
+        rows, alike = _nearest(points, self._points, self._section.neighbours, itself=False)
+        return _shares((alike[:, :, None] * said[rows]).sum(axis=1))
 
 
-def embedded(sources: Sequence[np.ndarray], components: int, weights: Sequence[float] | None = None) -> np.ndarray:
-    """Embeddings of several networks, each (N, D), as unit vectors whose cosine is the mean of theirs: (N, A).
+class Axes:
+    """The principal axes of what one network sees, fitted on some patches and then good for any.
 
-    weights: of that mean, above 0; None: equal. Of each, the first principal components; their spread is kept, for
-    small ones are mostly noise.
+    values: (N, D) embeddings of those; components: axes kept; own_units: each column counts in its own deviation.
     """
-    parts, shares = [], np.ones(len(sources)) if weights is None else np.array(weights, np.float64)
-    for values, divisor in zip(sources, np.sqrt(shares.sum() / shares), strict=True):
-        centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-        vectors = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :components]
-        part = centred @ vectors
-        parts.append(part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12) / divisor)
-    together: np.ndarray = np.concatenate(parts, axis=1).astype(np.float32)
-    return together
+
+    def __init__(self, values: np.ndarray, components: int, own_units: bool = False) -> None:
+        self._units = units(values) if own_units else None
+        scaled = self._scaled(values)
+        self._mean = scaled.mean(axis=0, dtype=np.float64)
+        centred = scaled.astype(np.float64) - self._mean
+        self._axes = np.linalg.eigh(centred.T @ centred)[1][:, ::-1][:, :components]
+
+    def of(self, values: np.ndarray) -> np.ndarray:
+        """Unit vectors: (M, D) -> (M, A). The spread along each axis is kept, for small ones are mostly noise."""
+        part = (self._scaled(values).astype(np.float64) - self._mean) @ self._axes
+        found: np.ndarray = part / np.maximum(np.linalg.norm(part, axis=1, keepdims=True), 1e-12)
+        return found
+
+    def _scaled(self, values: np.ndarray) -> np.ndarray:
+        if self._units is None:
+            return values
+        middle, spread = self._units
+        scaled: np.ndarray = (values - middle) / spread
+        return scaled
 
 
-def standardised(values: np.ndarray) -> np.ndarray:
-    """(N, D) with columns of mean 0 and deviation 1, or 0 throughout where a column never changes."""
+def together(parts: Sequence[np.ndarray], weights: Sequence[float] | None = None) -> np.ndarray:
+    """Unit vectors of several networks, each (N, A), as one whose cosine is the mean of theirs: (N, B) float32.
+
+    weights: of that mean, above 0; None: equal.
+    """
+    shares = np.ones(len(parts)) if weights is None else np.array(weights, np.float64)
+    divisors = np.sqrt(shares.sum() / shares)
+    return np.concatenate([part / by for part, by in zip(parts, divisors, strict=True)], axis=1).astype(np.float32)
+
+
+def units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and deviation of each column of (N, D), 1 for the deviation of one that never changes: (D,), (D,)."""
     spread = values.std(axis=0)
-    result: np.ndarray = (values - values.mean(axis=0)) / np.where(spread > 0, spread, 1)
-    return result
+    return values.mean(axis=0), np.where(spread > 0, spread, 1)
 
 
-def drawn_inside(ids: np.ndarray, must: np.ndarray, never: np.ndarray, most: int, seed: int) -> np.ndarray:
-    """Which patches make the graph: all that must, and of the rest the `most` lowest in a draw by id: (N,) bool.
+def drawn_inside(labelled: np.ndarray, pool: np.ndarray, most: int, seed: int) -> np.ndarray:
+    """Who makes the graph: all labelled patches, and of the pool the `most` lowest in a draw by id. Ids, ascending.
 
-    ids: (N,) uint64; must, never: (N,) bool.
+    labelled: (L,) uint64; pool: (P,) uint64, ascending.
     """
-    inside = must.copy()
-    free = np.flatnonzero(~must & ~never)
-    inside[free[np.argsort(uniform(ids[free], "graph", seed), kind="stable")[:most]]] = True
-    return inside
+    drawn = pool[np.argsort(uniform(pool, "graph", seed), kind="stable")[:most]]
+    return np.sort(np.concatenate([labelled, drawn]))
 
 
 def _nearest(of: np.ndarray, among: np.ndarray, count: int, itself: bool) -> tuple[np.ndarray, np.ndarray]:
@@ -156,14 +164,6 @@ def _spread(graph: "scipy.sparse.csr_array", source: np.ndarray, reach: float) -
         if moved <= ENOUGH * np.abs(now).max():
             break
     return now
-
-
-def _told(of: np.ndarray, among: np.ndarray, found: np.ndarray, neighbours: int) -> np.ndarray:
-    if not len(of):
-        return np.empty((0, found.shape[1]))
-    rows, alike = _nearest(of, among, neighbours, itself=False)
-    told: np.ndarray = (alike[:, :, None] * found[rows]).sum(axis=1)
-    return told
 
 
 def _shares(mass: np.ndarray) -> np.ndarray:

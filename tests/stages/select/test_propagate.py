@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from stages.select.propagate import Likeness, Propagate, drawn_inside, embedded, standardised
+from stages.select.propagate import Axes, Likeness, Propagate, drawn_inside, together
 
 N, CLASSES = 600, 3
 
@@ -19,23 +19,23 @@ def islands(seed: int = 0, spread: float = 0.15) -> tuple[np.ndarray, np.ndarray
 
 
 def propagated(
-    section: Propagate, points: np.ndarray, given: np.ndarray, label: np.ndarray, classes: int, inside: np.ndarray
+    section: Propagate, points: np.ndarray, given: np.ndarray, label: np.ndarray, classes: int
 ) -> np.ndarray:
-    return Likeness(section, points, inside).propagated(given, label, classes)
+    return Likeness(section, points).propagated(given, label, classes)
+
+
+def embedded(sources: list[np.ndarray], components: int, weights: list[float] | None = None) -> np.ndarray:
+    return together([Axes(values, components).of(values) for values in sources], weights)
 
 
 def one_each(island: np.ndarray) -> np.ndarray:
     return np.array([np.flatnonzero(island == k)[0] for k in range(2 * CLASSES)])
 
 
-def everything(n: int) -> np.ndarray:
-    return np.ones(n, bool)
-
-
 def test_one_label_an_island_tells_all_of_it() -> None:
     points, island = islands()
     given = one_each(island)
-    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES, everything(N))
+    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES)
     assert said.shape == (N, CLASSES)
     np.testing.assert_allclose(said.sum(1), 1, atol=1e-5)
     assert (said.argmax(1) == island % CLASSES).mean() == 1
@@ -51,7 +51,7 @@ def test_what_lies_along_a_bent_band_is_told_by_its_band_and_not_by_distance() -
     points = (on_sphere / np.linalg.norm(on_sphere, axis=1, keepdims=True)).astype(np.float32)
     given = np.array([0, 150])
     section = Propagate(neighbours=4, reach=0.99)
-    said = propagated(section, points, given, np.array([0, 1]), 2, everything(300))
+    said = propagated(section, points, given, np.array([0, 1]), 2)
     truth = np.repeat([0, 1], 150)
     nearest = np.linalg.norm(flat[:, None] - flat[given][None], axis=2).argmin(1)
     assert (nearest == truth).mean() < 0.8
@@ -61,27 +61,25 @@ def test_what_lies_along_a_bent_band_is_told_by_its_band_and_not_by_distance() -
 def test_the_order_of_the_rows_does_not_matter() -> None:
     points, island = islands(spread=0.6)
     given = one_each(island)
-    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES, everything(N))
+    said = propagated(Propagate(), points, given, island[given] % CLASSES, CLASSES)
     order = np.random.default_rng(1).permutation(N)
-    moved = propagated(
-        Propagate(), points[order], np.argsort(order)[given], island[given] % CLASSES, CLASSES, everything(N)
-    )
+    moved = propagated(Propagate(), points[order], np.argsort(order)[given], island[given] % CLASSES, CLASSES)
     np.testing.assert_allclose(moved, said[order], atol=1e-4)
 
 
-def test_a_patch_outside_is_told_and_tells_nobody() -> None:
+def test_a_patch_outside_is_told_by_what_is_like_it() -> None:
     points, island = islands(spread=0.6)
     given = one_each(island)
-    inside = everything(N)
-    out = np.setdiff1d(np.arange(0, N, 7), given)
-    inside[out] = False
-    label = island[given] % CLASSES
-    said = propagated(Propagate(), points, given, label, CLASSES, inside)
-    assert (said[out].argmax(1) == (island % CLASSES)[out]).mean() > 0.9
-    elsewhere = points.copy()
-    elsewhere[out] = points[given[0]]
-    moved = propagated(Propagate(), elsewhere, given, label, CLASSES, inside)
-    np.testing.assert_array_equal(moved[inside], said[inside])
+    inside = np.ones(N, bool)
+    inside[np.setdiff1d(np.arange(0, N, 7), given)] = False
+    graph = Likeness(Propagate(), points[inside])
+    rows = np.searchsorted(np.flatnonzero(inside), given)
+    said = graph.propagated(rows, island[given] % CLASSES, CLASSES)
+    found = graph.outside(points[~inside], said)
+    np.testing.assert_allclose(found.sum(1), 1)
+    assert (found.argmax(1) == (island % CLASSES)[~inside]).mean() > 0.9
+    # each by itself: who else is asked changes nothing
+    np.testing.assert_allclose(graph.outside(points[~inside][3:5], said), found[3:5], atol=1e-9)
 
 
 def test_many_labels_of_a_class_do_not_make_it_frequent_and_the_prior_does() -> None:
@@ -89,24 +87,23 @@ def test_many_labels_of_a_class_do_not_make_it_frequent_and_the_prior_does() -> 
     rng = np.random.default_rng(2)
     truth = island % CLASSES
     given = np.concatenate([rng.choice(np.flatnonzero(truth == k), n, replace=False) for k, n in enumerate((40, 5, 5))])
-    shares = [
-        propagated(Propagate(prior=prior), points, given, truth[given], CLASSES, everything(N)).mean(0)
-        for prior in (0.0, 1.0)
-    ]
+    shares = [propagated(Propagate(prior=prior), points, given, truth[given], CLASSES).mean(0) for prior in (0.0, 1.0)]
     np.testing.assert_allclose(shares[0], 1 / 3, atol=0.08)
     assert shares[1][0] > 0.6
 
 
 def test_who_makes_the_graph_is_drawn_by_id_alone() -> None:
-    ids = np.random.default_rng(0).integers(0, 2**63, 500, dtype=np.uint64)
-    must, never = np.zeros(500, bool), np.zeros(500, bool)
-    must[:5], never[5:20] = True, True
-    inside = drawn_inside(ids, must, never, 100, 7)
-    assert inside.sum() == 105
-    assert inside[:5].all()
-    assert not inside[5:20].any()
-    order = np.random.default_rng(1).permutation(500)
-    assert np.array_equal(drawn_inside(ids[order], must[order], never[order], 100, 7), inside[order])
+    ids = np.unique(np.random.default_rng(0).integers(0, 2**63, 500, dtype=np.uint64))
+    labelled, pool = ids[::50], np.delete(ids, np.s_[::50])
+    inside = drawn_inside(labelled, pool, 100, 7)
+    assert len(inside) == len(labelled) + 100
+    assert (inside[1:] > inside[:-1]).all()
+    assert np.isin(labelled, inside).all()
+    # of a part of the pool those are drawn that were drawn of all of it
+    part = drawn_inside(labelled, pool[::2], len(pool), 7)
+    assert np.isin(np.intersect1d(inside, pool[::2]), part).all()
+    assert not np.array_equal(drawn_inside(labelled, pool, 100, 8), inside)
+    assert np.array_equal(drawn_inside(labelled, pool, len(pool), 7), ids)
 
 
 def test_two_networks_weigh_the_same_whatever_their_units() -> None:
@@ -131,24 +128,36 @@ def test_a_network_that_counts_less_has_that_share_of_the_cosine() -> None:
 
 def test_fewer_patches_than_neighbours_and_a_class_without_a_label() -> None:
     points = islands()[0][:4]
-    said = propagated(Propagate(), points, np.arange(2), np.arange(2), 3, everything(4))
+    said = propagated(Propagate(), points, np.arange(2), np.arange(2), 3)
     assert said.argmax(1)[:2].tolist() == [0, 1]
     assert said[:, 2].max() < 0.01
 
 
 def test_one_graph_spreads_any_labels_as_a_graph_of_their_own_would() -> None:
     points, island = islands(spread=0.6)
-    graph = Likeness(Propagate(), points, everything(N))
+    graph = Likeness(Propagate(), points)
     for given in (one_each(island), one_each(island)[:4], np.arange(40)):
         label = island[given] % CLASSES
-        alone = propagated(Propagate(), points, given, label, CLASSES, everything(N))
+        alone = propagated(Propagate(), points, given, label, CLASSES)
         np.testing.assert_array_equal(graph.propagated(given, label, CLASSES), alone)
-        np.testing.assert_array_equal(graph.told(given, label, CLASSES, np.array([7, 3])), alone[[7, 3]])
 
 
 def test_columns_of_any_unit_weigh_the_same_and_a_constant_one_nothing() -> None:
     values = np.random.default_rng(0).normal(size=(60, 4)) * [1, 100, 1e-3, 0] + 5
-    found = standardised(values)
-    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
-    np.testing.assert_allclose(found.std(0), [1, 1, 1, 0], atol=1e-9)
-    np.testing.assert_allclose(standardised(values * 7 + 1), found, atol=1e-9)
+    found = Axes(values, 4, own_units=True).of(values)
+    other = values * 7 + 1
+    moved = Axes(other, 4, own_units=True).of(other)
+    np.testing.assert_allclose(found @ found.T, moved @ moved.T, atol=1e-9)
+    plain = Axes(values, 4).of(values)
+    assert abs(plain @ plain.T - found @ found.T).max() > 0.1
+
+
+def test_axes_fitted_on_some_patches_see_others_as_they_see_those() -> None:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(80, 30)) @ rng.normal(size=(30, 30))
+    axes = Axes(values[:50], 6, own_units=True)
+    alike = axes.of(values)
+    np.testing.assert_allclose(np.linalg.norm(alike, axis=1), 1)
+    np.testing.assert_allclose(alike[20:60], axes.of(values[20:60]), atol=1e-9)
+    # what is not asked about has no part in them
+    np.testing.assert_array_equal(Axes(values[:50].copy(), 6, own_units=True).of(values), alike)

@@ -14,7 +14,7 @@ from stages import licences
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
 from stages.scores import Scores, read_scores, write_scores
-from stages.select import hearing, stage
+from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
 from stages.select.graph import Graph, scores_of
 from stages.select.propagate import Propagate
@@ -502,17 +502,36 @@ def test_what_is_judged_tells_nobody(world):
     stage.run(one)
     elsewhere = predict(world, "elsewhere")
     embeddings(world, elsewhere, OF_TEACHER)
-    values = read_embeddings(elsewhere / OF_TEACHER)
-    rows = world.drawn.split == SPLITS.index("validation")
-    values.values[rows] = values.values[0]
-    write_embeddings(elsewhere / OF_TEACHER, values)
+    seen = read_embeddings(elsewhere / OF_TEACHER)
+    values = seen.values.copy()
+    values[world.drawn.split == SPLITS.index("validation")] = values[0]
+    write_embeddings(elsewhere / OF_TEACHER, Embeddings(seen.ids, values))
     two = job(world, elsewhere, "two", rule="top_k", k=60, propagate={})
     stage.run(two)
     believed = [scores_of(j.out, predicted, "pool").log_probs for j in (one, two)]
-    # principal components are of all patches alike; labels are told along the same graph
-    assert (believed[0].argmax(1) == believed[1].argmax(1)).mean() > 0.98
+    np.testing.assert_array_equal(*believed)
     ids = load_splits(world.splits).validation.ids
     assert len(read_scores(one.out / "believed.h5", "validation").ids) == len(ids)
+
+
+def test_a_pool_beyond_the_graph_is_told_in_blocks_as_all_at_once(world, monkeypatch):
+    """Of a large pool only the graph is in memory; each other patch is told by its nearest ones there, once."""
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_TEACHER)
+    keys = {"rule": "top_k", "k": 60, "propagate": {"most": 100}}
+    found = {}
+    for rows in (7, 10**6):
+        monkeypatch.setattr(graph, "BLOCK", rows)
+        one = job(world, predicted, f"by-{rows}", **keys)
+        stage.run(one)
+        found[rows] = scores_of(one.out, predicted, "pool")
+    pool = load_splits(world.splits).pool
+    assert len(pool) > 200
+    assert np.array_equal(found[7].ids, pool)
+    np.testing.assert_allclose(found[7].log_probs, found[10**6].log_probs, atol=5e-3)
+    right = found[7].log_probs.argmax(1) == world.truth[np.isin(world.drawn.ids, pool)]
+    assert right.mean() > 0.8
+    assert json.loads((one.work / "progress.json").read_text())["unit"] == "patches"
 
 
 def test_without_embeddings_propagation_is_refused_by_name(world):
