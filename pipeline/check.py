@@ -3,7 +3,7 @@
 import functools
 import importlib
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -14,7 +14,7 @@ from pipeline.disk_need import disk_need
 from pipeline.plan import plan
 from pipeline.text_table import count, size
 from pipeline.without_validation import refuse_what_needs_validation
-from stages.train.config import TeacherConfig
+from stages.train.config import TeacherConfig, TrainConfig
 
 if TYPE_CHECKING:
     from data.ingest import Survey
@@ -127,15 +127,18 @@ def _networks(config: ChainConfig, classes: int) -> Iterator[str]:
 
 def _disk(config: ChainConfig, store: int, scored: int, classes: int) -> Iterator[str]:
     """Of the whole chain, begun from nothing; `run` asks again before every step. store: its bytes."""
-    weight_bytes, kind = _imported("stages.train.preflight").weight_bytes, config.data.network_input()
-    weights = {
-        "teacher": max(weight_bytes(one, classes, kind) for one in config.teacher.each()),
-        "student": weight_bytes(config.student, classes, kind),
-    }
-    need = disk_need(config, scored, classes, weights)
+    ask, kind, encoder = _imported("stages.train.preflight"), config.data.network_input(), config.predict.encoder
+    sections: dict[str, Sequence[TrainConfig]] = {"teacher": config.teacher.each(), "student": [config.student]}
+    networks = {role: [ask.on_paper(one, classes, kind) for one in each] for role, each in sections.items()}
+    weights = {role: max(map(ask.weight_bytes, each)) for role, each in networks.items()}
+    seen = {role: ask.seen_bytes(each) for role, each in networks.items()} if config.predict.embeddings else {}
+    if encoder is not None:
+        seen["encoder"] = ask.seen_bytes([ask.on_paper(ask.as_trained(encoder), classes, kind)], encoder.style)
+    need = disk_need(config, scored, classes, weights, seen)
     total, free = store + need.total, shutil.disk_usage(Path.cwd()).free
+    embeddings = f", embeddings {size(need.embeddings)}" if need.embeddings else ""
     words = (
-        f"disk: about {size(total)} (store {size(store)}, scores {size(need.scores)}, models {size(need.models)}, "
-        f"checkpoints {size(need.checkpoints)}); {size(free)} free here"
+        f"disk: about {size(total)} (store {size(store)}, scores {size(need.scores)}{embeddings}, "
+        f"models {size(need.models)}, checkpoints {size(need.checkpoints)}); {size(free)} free here"
     )
     yield f"{'ok      ' if total < free else 'warning '} {words}"

@@ -1,5 +1,7 @@
 """Would this network train? Asked by `check`, before hours are spent."""
 
+from collections.abc import Sequence
+
 import torch
 
 from data.network_input import NetworkInput
@@ -32,17 +34,31 @@ def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind
     return lines
 
 
-def weight_bytes(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput) -> int:
-    """What the file of such a network weighs. Builds it without its numbers."""
+def on_paper(section: TrainConfig, num_classes: int, kind: NetworkInput) -> torch.nn.Module:
+    """Such a network without its numbers."""
     with torch.device("meta"):
-        network = create(section.backbone, network_kwargs(section, num_classes, kind), "backbone")
+        return create(section.backbone, network_kwargs(section, num_classes, kind), "backbone")
+
+
+def weight_bytes(network: torch.nn.Module) -> int:
+    """What the file of a network weighs."""
     return sum(tensor.numel() * tensor.element_size() for tensor in network.state_dict().values())
+
+
+def seen_bytes(networks: Sequence[torch.nn.Module], style: bool = False) -> int:
+    """What is written of a patch as these networks, side by side, see it: id and values in float16; a file each."""
+    widths = [sum(map(embedding_width, networks)), *map(width_of, networks if style else [])]
+    return sum(8 + 2 * width for width in widths)
+
+
+def as_trained(encoder: Encoder) -> TrainConfig:
+    """The section of a training whose network the encoder would be."""
+    return TrainConfig(backbone=encoder.backbone, init=encoder.init)
 
 
 def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str:
     """Build the frozen encoder with its weights and ask what it would write; a line. Raises as above."""
-    section = TrainConfig(backbone=encoder.backbone, init=encoder.init)
-    network, source = begun_network(section, num_classes, kind, "predict.encoder")
+    network, source = begun_network(as_trained(encoder), num_classes, kind, "predict.encoder")
     feed_at(network, encoder.size_px)
     with torch.inference_mode():
         network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px))

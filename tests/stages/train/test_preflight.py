@@ -1,0 +1,39 @@
+"""What a network will weigh and write is known before it is trained."""
+
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import save_file
+
+from data.network_input import NetworkInput
+from stages.init.config import Init
+from stages.networks import create, network_kwargs
+from stages.predict.config import Encoder
+from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
+from stages.predict.style import width_of
+from stages.train.config import TeacherConfig
+from stages.train.preflight import as_trained, on_paper, seen_bytes, weight_bytes
+
+KIND = NetworkInput("rgb8", 32)
+
+
+def test_files_are_as_large_as_foreseen(tmp_path: Path) -> None:
+    section = TeacherConfig(backbone="test_resnet")
+    paper = on_paper(section, 3, KIND)
+    assert {tensor.device.type for tensor in paper.state_dict().values()} == {"meta"}
+    network = create(section.backbone, network_kwargs(section, 3, KIND), "backbone")
+    state = {name: tensor.contiguous() for name, tensor in network.state_dict().items()}
+    save_file(state, tmp_path / "model.safetensors")
+    assert 0 < (tmp_path / "model.safetensors").stat().st_size - weight_bytes(paper) < 20_000  # its table of names
+    patches = 500
+    for name, networks, width in (("one", [paper], 1), ("ensemble", [paper, paper], 2)):
+        values = np.zeros((patches, width * embedding_width(network)), np.float16)
+        write_embeddings(tmp_path / name, Embeddings(np.arange(patches, dtype=np.uint64), values))
+        assert 0 <= (tmp_path / name).stat().st_size - patches * seen_bytes(networks) < 10_000
+
+
+def test_an_encoder_with_style_writes_two_files() -> None:
+    encoder = Encoder(backbone="test_resnet", init=Init(kind="random"), style=True)
+    paper = on_paper(as_trained(encoder), 3, KIND)
+    style = width_of(create("test_resnet", {"num_classes": 3}, "backbone"))
+    assert seen_bytes([paper], style=True) == seen_bytes([paper]) + 8 + 2 * style
