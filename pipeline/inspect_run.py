@@ -59,16 +59,19 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
                 "promotion": promotion,
             }
         )
+    stop = stopped_at(layout)
     if only is not None and not shown:
+        configured = 0 <= only < rounds.rounds
         raise ChainError(
-            f"{layout.root}: there is no round {only}"
-            if not 0 <= only < rounds.rounds
-            else f"{layout.root}: round {only} has no selection yet",
-            f"the configuration has {rounds.rounds} rounds, counted from 0",
+            f"{layout.root}: round {only} has no selection{'' if stop else ' yet'}"
+            if configured
+            else f"{layout.root}: there is no round {only}",
+            f"the chain ended before it: {stop.reason} ({stop.detail})"
+            if stop and configured
+            else f"the configuration has {rounds.rounds} rounds, counted from 0",
             "see `status` for what is done",
             ExitCode.MISSING,
         )
-    stop = stopped_at(layout)
     final = _read(layout.place(FINAL) / "metrics.json") or {}
     return {
         "run": str(layout.root),

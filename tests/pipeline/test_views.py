@@ -179,6 +179,15 @@ def test_inspect_of_a_round_that_was_not_run_is_refused(half: Layout) -> None:
         findings(half, 1)
 
 
+def test_inspect_of_a_round_after_the_end_says_why_the_chain_ended(tmp_path: Path) -> None:
+    launcher = FakeLauncher({"rounds/01/teacher": "no_gain"}, before=measured)
+    session(tmp_path / "run", launcher).run(config_in(tmp_path, CONFIG, "rounds=3"))
+    assert findings(Layout(tmp_path / "run"), 0)["rounds"]
+    with pytest.raises(ChainError, match=r"round 1 has no selection$") as refused:
+        findings(Layout(tmp_path / "run"), 1)
+    assert refused.value.why == "the chain ended before it: no_gain (as told)"
+
+
 def test_the_summary_has_a_row_a_round_and_says_where_things_lie(done: Layout) -> None:
     lines = summary(done, 1, Stop("max_rounds", "all"))
     assert lines[1].split() == ["00", "50.0", "%", "-", "50.0", "%", "-", "4", "75.0", "%"]
