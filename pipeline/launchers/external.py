@@ -89,7 +89,7 @@ class External:
         # not before the first stage: only then the run directory is ours
         self.folder.mkdir(exist_ok=True)
         # of an earlier start; followers that live say so again, also those that do so just now
-        for path in [self.folder / ORDER, *self.folder.glob("follower-*")]:
+        for path in [self.folder / ORDER, *self._seats()]:
             path.unlink(missing_ok=True)
         self._meeting = contextlib.ExitStack()
         self._meeting.enter_context(beating(self.folder / "orchestrator", self._take_in))
@@ -103,11 +103,13 @@ class External:
     def _take_in(self) -> None:
         # a full disk or a moment without the file system must not end the heartbeat: in a second it is tried again
         with contextlib.suppress(OSError):
-            members = {
-                path.name.removeprefix("follower-"): path.read_text() for path in sorted(self.folder.glob("follower-*"))
-            }
+            said = {path.name.removeprefix("follower-"): path.read_text().split() for path in self._seats()}
+            members = {rank: words[0] for rank, words in said.items() if words}
             if members != self.order["members"]:
                 self._say(members=members)
+
+    def _seats(self) -> list[Path]:
+        return sorted(self.folder.glob("follower-*"))
 
     def _wait_for_all(self, patience_s: float) -> None:
         until = time.monotonic() + patience_s
@@ -128,24 +130,28 @@ def follow(root: Path, rank: int) -> None:
     Raises ChainError: with the code the chain ended with where it is no success, 124 where nobody gives orders.
     """
     folder, token, done = root / FOLDER, uuid.uuid4().hex, 0
+    seat = _Seat(folder / f"follower-{rank}", token)
     patience, seen, seen_at, begun = MEET_S, None, time.monotonic(), time.monotonic()
     with _child() as child, signals.between_batches():
         while True:
             order = _read(folder / ORDER)
-            mine = order.get("members", {}).get(str(rank)) == token
+            named = order.get("members", {}).get(str(rank))
+            mine = named == token
             if mine and "done" in order:
                 _refuse_end(order["done"])
                 return
-            if not mine:
-                with contextlib.suppress(OSError):  # before there is a run, and whenever the folder is made anew
-                    (folder / f"follower-{rank}").write_text(token)
+            # another of this rank is there where the same chain was started twice, and keeps its place while it lives
+            if mine or named is None or seat.left():
+                seat.take()
             beat = Beat.read(folder / "orchestrator")
             if mine and beat != seen:
                 seen, seen_at, patience = beat, time.monotonic(), ORPHANED_S
             if time.monotonic() - max(seen_at, begun) > patience:
                 raise ChainError(
                     f"rank {rank}: nothing is heard of rank 0",
-                    f"it runs the chain, and was silent for {patience:.0f} s",
+                    f"another start of this chain has a rank {rank} of its own, for {patience:.0f} s by now"
+                    if named and not mine
+                    else f"it runs the chain, and was silent for {patience:.0f} s",
                     "see what rank 0 said; start all ranks again to go on",
                     ExitCode.HUNG,
                 )
@@ -155,6 +161,31 @@ def follow(root: Path, rank: int) -> None:
             child.look()
             child.pass_on()
             time.sleep(LOOK_EVERY_S)
+
+
+class _Seat:
+    """The file by which a follower says, again and again, that it is there."""
+
+    def __init__(self, path: Path, token: str) -> None:
+        self.path, self.token, self.times = path, token, 0
+        self._seen, self._seen_at = "", time.monotonic()
+
+    def take(self) -> None:
+        """Say so; nothing is said before there is a run, and the folder may be made anew at any moment."""
+        self.times += 1
+        part = self.path.with_name(f".{self.path.name}.{self.token}.part")
+        with contextlib.suppress(OSError):
+            part.write_text(f"{self.token} {self.times}")
+            part.replace(self.path)
+
+    def left(self) -> bool:
+        """Whether nobody has said so for a minute."""
+        said = ""
+        with contextlib.suppress(OSError):
+            said = self.path.read_text()
+        if said != self._seen:
+            self._seen, self._seen_at = said, time.monotonic()
+        return time.monotonic() - self._seen_at > ORPHANED_S
 
 
 class _Child:

@@ -193,6 +193,41 @@ def test_followers_of_an_earlier_start_are_forgotten_and_one_that_writes_meanwhi
         eventually(lambda: first_rank.order["members"] == {"1": "new"})
 
 
+FOLLOW = """
+import sys
+from pathlib import Path
+from pipeline.launchers import external
+external.ORPHANED_S = 3
+external.follow(Path(sys.argv[1]), 1)
+"""
+
+
+def test_a_chain_that_is_started_twice_keeps_its_followers_and_one_that_died_is_replaced(
+    first_rank: External, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Rank 0 of the second start is refused by the lock; its followers must not take the places of those at work."""
+
+    def follower() -> subprocess.Popen[bytes]:
+        words = [sys.executable, "-c", FOLLOW, str(tmp_path)]
+        one = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)}, stderr=subprocess.DEVNULL)
+        request.addfinalizer(one.kill)
+        return one
+
+    with first_rank.ending():
+        first_rank._meet()
+        first = follower()
+        eventually(lambda: first_rank.order["members"].keys() == {"1"}, first)
+        seated = dict(first_rank.order["members"])
+        second = follower()
+        until = time.monotonic() + 8
+        while time.monotonic() < until:
+            assert first_rank.order["members"] == seated
+            time.sleep(0.1)
+        first.kill()
+        eventually(lambda: first_rank.order["members"] not in ({}, seated), second)
+    assert second.wait(60) == 0  # and is told of the end
+
+
 def test_a_moment_without_the_file_system_does_not_end_the_heartbeat(
     first_rank: External, monkeypatch: pytest.MonkeyPatch
 ) -> None:
