@@ -141,7 +141,9 @@ def follow(root: Path, rank: int) -> None:
                 _refuse_end(order["done"])
                 return
             # another of this rank is there where the same chain was started twice, and keeps its place while it lives
-            if mine or named is None or seat.left():
+            if mine:
+                seat.keep()
+            elif named is None or seat.left():
                 seat.take()
             beat = Beat.read(folder / "orchestrator")
             if mine and beat != seen:
@@ -168,11 +170,17 @@ class _Seat:
 
     def __init__(self, path: Path, token: str) -> None:
         self.path, self.token, self.times = path, token, 0
-        self._seen, self._seen_at = "", time.monotonic()
+        self._said_at = self._seen_at = time.monotonic()
+        self._seen = ""
+
+    def keep(self) -> None:
+        """Say so again, several times in what `left` waits for: every file costs a shared file system work."""
+        if time.monotonic() - self._said_at > ORPHANED_S / 6:
+            self.take()
 
     def take(self) -> None:
         """Say so; nothing is said before there is a run, and the folder may be made anew at any moment."""
-        self.times += 1
+        self.times, self._said_at = self.times + 1, time.monotonic()
         part = self.path.with_name(f".{self.path.name}.{self.token}.part")
         with contextlib.suppress(OSError):
             part.write_text(f"{self.token} {self.times}")
