@@ -131,10 +131,10 @@ def _disk(config: ChainConfig, store: int, scored: int, classes: int) -> Iterato
     sections: dict[str, Sequence[TrainConfig]] = {"teacher": config.teacher.each(), "student": [config.student]}
     networks = {role: [ask.on_paper(one, classes, kind) for one in each] for role, each in sections.items()}
     weights = {role: max(map(ask.weight_bytes, each)) for role, each in networks.items()}
-    heard = config.rounds and config.predict.embeddings
-    seen = {role: ask.seen_bytes(each) for role, each in networks.items()} if heard else {}
+    writes = config.rounds and config.predict.embeddings
+    seen = {role: ask.seen_bytes(each) for role, each in networks.items()} if writes else {}
     if config.rounds and encoder is not None:
-        seen["encoder"] = ask.seen_bytes([ask.on_paper(ask.as_trained(encoder), classes, kind)], encoder.style)
+        seen["encoder"] = ask.seen_bytes([ask.on_paper(encoder.as_trained(), classes, kind)], encoder.style)
     need = disk_need(config, scored, classes, weights, seen)
     total, free = store + need.total, shutil.disk_usage(Path.cwd()).free
     embeddings = f", embeddings {size(need.embeddings)}" if need.embeddings else ""

@@ -62,8 +62,8 @@ def disk_need(
         if step.kind == "train":
             checkpoints = max(checkpoints, one * IN_A_CHECKPOINT * KEPT_CHECKPOINTS)
     # the shards of a labelling lie beside what is made of them
-    written, heard = (sum(each) + max(each, default=0) for each in (scores, embeddings))
-    return DiskNeed(written, heard, models, checkpoints)
+    of_scores, of_embeddings = (sum(each) + max(each, default=0) for each in (scores, embeddings))
+    return DiskNeed(of_scores, of_embeddings, models, checkpoints)
 
 
 def refuse_short_disk(layout: Layout, config: ChainConfig) -> None:

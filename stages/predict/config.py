@@ -6,6 +6,7 @@ from pydantic import Field, model_validator
 
 from data.section import Section
 from stages.init.config import Init
+from stages.train.config import TrainConfig
 
 
 class Encoder(Section):
@@ -21,6 +22,10 @@ class Encoder(Section):
         description="also write what patches are made of: mean and deviation of each channel at several depths, where "
         "stain, texture and cells are told apart; a timm backbone",
     )
+
+    def as_trained(self) -> TrainConfig:
+        """The section of a training that would begin with this network."""
+        return TrainConfig(backbone=self.backbone, init=self.init)
 
 
 class PredictConfig(Section):

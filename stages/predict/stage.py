@@ -34,7 +34,6 @@ from stages.predict.shards import Shards
 from stages.predict.style import width_of
 from stages.progress import LOG, StageProgress
 from stages.snapshots import snapshots_of
-from stages.train.config import TrainConfig
 
 
 def run(job: Job) -> str:
@@ -85,7 +84,7 @@ def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wan
     """Write encoder.h5: what the frozen encoder sees in the patches `wanted`; with `style` also what it sees before."""
     own = section.encoder
     assert own is not None
-    as_section = TrainConfig(backbone=own.backbone, init=own.init)
+    as_section = own.as_trained()
     # where `init` draws, every round and every attempt must get the same
     torch.manual_seed(seed_of(job.seed, "encoder"))
     network = first_network(as_section, len(splits.classes), images.kind, "predict.encoder").eval()

@@ -51,14 +51,9 @@ def seen_bytes(networks: Sequence[torch.nn.Module], style: bool = False) -> int:
     return sum(8 + 2 * width for width in widths)
 
 
-def as_trained(encoder: Encoder) -> TrainConfig:
-    """The section of a training whose network the encoder would be."""
-    return TrainConfig(backbone=encoder.backbone, init=encoder.init)
-
-
 def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str:
     """Build the frozen encoder with its weights and ask what it would write; a line. Raises as above."""
-    network, source = begun_network(as_trained(encoder), num_classes, kind, "predict.encoder")
+    network, source = begun_network(encoder.as_trained(), num_classes, kind, "predict.encoder")
     feed_at(network, encoder.size_px)
     with torch.inference_mode():
         network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px))

@@ -12,7 +12,7 @@ from stages.predict.config import Encoder
 from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
 from stages.predict.style import width_of
 from stages.train.config import TeacherConfig
-from stages.train.preflight import as_trained, on_paper, seen_bytes, weight_bytes
+from stages.train.preflight import on_paper, seen_bytes, weight_bytes
 
 KIND = NetworkInput("rgb8", 32)
 
@@ -34,6 +34,6 @@ def test_files_are_as_large_as_foreseen(tmp_path: Path) -> None:
 
 def test_an_encoder_with_style_writes_two_files() -> None:
     encoder = Encoder(backbone="test_resnet", init=Init(kind="random"), style=True)
-    paper = on_paper(as_trained(encoder), 3, KIND)
+    paper = on_paper(encoder.as_trained(), 3, KIND)
     style = width_of(create("test_resnet", {"num_classes": 3}, "backbone"))
     assert seen_bytes([paper], style=True) == seen_bytes([paper]) + 8 + 2 * style
