@@ -13,7 +13,7 @@ from data.labels import GivenLabels
 from data.splits import Splits
 from stages.blocks import of_blocks
 from stages.job import Job
-from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
 from stages.scores import Scores, found_in, read_scores
 from stages.select.calibrate import Told
@@ -50,37 +50,35 @@ class Graph:
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, self._seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
         self._by_names: dict[tuple[str, ...], np.ndarray | None] = {}
-        self._seen = {name: read_embeddings(path) for name, path in _files(job).items()}
-        self._axes: dict[str, Axes] = {}
-        self._parts: dict[str, np.ndarray] = {}
-        for name, seen in self._seen.items():
-            values = seen.of(self._ids)
-            # channels of every depth, each in a unit of its own
-            self._axes[name] = Axes(values, section.components, own_units=name == OF_STYLE)
-            self._parts[name] = self._axes[name].of(values)
+        # of style each channel of every depth counts in a unit of its own
+        self._seen = {
+            name: _Seen(read_embeddings(path), self._ids, section.components, own_units=name == OF_STYLE)
+            for name, path in _files(job).items()
+        }
 
     def scores(self, ids: np.ndarray) -> Scores:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
-        given = self._splits.labelled
-        said = self._along(tuple(self._seen)).propagated(self._rows(given.ids), _codes(given), self._classes)
         inside, rows = found_in(self._ids, ids)
         log_probs = np.empty((len(ids), self._classes), np.float16)
-        log_probs[inside] = _logarithms(said[rows])
+        log_probs[inside] = _logarithms(self._said[rows])
         if len(outside := np.flatnonzero(~inside)):
-            self._tell_others(ids, outside, said, log_probs)
+            self._tell_others(ids, outside, log_probs)
         return Scores(ids, log_probs)
 
-    def _tell_others(self, ids: np.ndarray, outside: np.ndarray, said: np.ndarray, log_probs: np.ndarray) -> None:
-        """Write the rows `outside` of `log_probs`: what patches that are not in the graph are told by those that are.
+    @cached_property
+    def _said(self) -> np.ndarray:
+        """What all given labels tell of the patches of the graph: (N, C)."""
+        given = self._splits.labelled
+        return self._along(tuple(self._seen)).propagated(self._rows(given.ids), _codes(given), self._classes)
 
-        said: what these were told.
-        """
-        names = tuple(self._seen)
+    def _tell_others(self, ids: np.ndarray, outside: np.ndarray, log_probs: np.ndarray) -> None:
+        """Write the rows `outside` of `log_probs`: what patches beyond the graph are told by those that are in it."""
+        names, said = tuple(self._seen), self._said
         likeness = self._along(names)
 
         def tell(block: slice) -> int:
             rows = outside[block]
-            parts = {name: self._axes[name].of(self._seen[name].of(ids[rows])) for name in names}
+            parts = {name: seen.of(ids[rows]) for name, seen in self._seen.items()}
             log_probs[rows] = _logarithms(likeness.outside(self._points(names, parts), said))
             return len(rows)
 
@@ -168,7 +166,8 @@ class Graph:
 
     def _along(self, names: tuple[str, ...]) -> Likeness:
         if names not in self._graphs:
-            self._graphs[names] = Likeness(self._section, self._points(names, self._parts))
+            parts = {name: self._seen[name].inside for name in names}
+            self._graphs[names] = Likeness(self._section, self._points(names, parts))
         return self._graphs[names]
 
     def _points(self, names: tuple[str, ...], parts: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -187,6 +186,19 @@ class Graph:
 
     def _rows(self, ids: np.ndarray) -> np.ndarray:
         return np.searchsorted(self._ids, ids)
+
+
+class _Seen:
+    """What one network sees, as unit vectors; its axes are those of the patches of the graph, `ids`."""
+
+    def __init__(self, embeddings: Embeddings, ids: np.ndarray, components: int, own_units: bool) -> None:
+        values = embeddings.of(ids)
+        self._embeddings, self._axes = embeddings, Axes(values, components, own_units)
+        self.inside = self._axes.of(values)
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Of any patches, read now: (M, A)."""
+        return self._axes.of(self._embeddings.of(ids))
 
 
 def _logarithms(shares: np.ndarray) -> np.ndarray:

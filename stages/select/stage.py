@@ -44,7 +44,7 @@ def run(job: Job) -> str:
 
     The decision goes through a pool of any size in blocks of the mapped file (see `decide`). Whole in memory stand the
     splits, the join with the patch table, what quality.json is computed from, and the selection of the round before;
-    with reviews a copy of the scores; with `propagate` the embeddings of the patches and what the graph says of them.
+    with reviews a copy of the scores; with `propagate` the graph and what it says of the patches.
     """
     rule = parse_rule(job.section)
     heard = hear(job, rule)
