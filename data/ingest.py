@@ -82,7 +82,6 @@ class _Listed(NamedTuple):
 
 class _Kept(NamedTuple):
     reader: Reader
-    record: Record
     digest: tuple[int, int]
     content: bytes | np.ndarray | Reference
 
@@ -103,11 +102,11 @@ def ingest(
     the quarantine table. Raises ChainError (65) over the quarantine limit, after writing the table and no store.
     """
     listed = _list(config)
-    with writing_store(store, config.mode, config.size_px, config.depth) as writer:
+    with writing_store(store, config.mode, config.size_px, config.depth, listed.listing) as writer:
 
         def add(row: int, kept: _Kept) -> None:
-            reader, record, digest, content = kept
-            writer.add(int(listed.ids[row]), record, reader.name, reader.part, digest, content)
+            reader, digest, content = kept
+            writer.add_listed(row, int(listed.ids[row]), reader.name, reader.part, digest, content)
 
         def going_on(done: int, total: int) -> None:
             # a spool and then the file: what is not spooled yet, and all of it once more
@@ -128,12 +127,13 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
 
     `write_to`: where the quarantine table goes; None: nowhere. Raises what `ingest` raises.
     """
-    listed, table, content_bytes = _list(config), TableBuilder(), 0
+    listed = _list(config)
+    table, content_bytes = TableBuilder(listed.listing), 0
 
     def add(row: int, kept: _Kept) -> None:
         nonlocal content_bytes
         content_bytes += kept.n_bytes
-        table.add(int(listed.ids[row]), kept.record, kept.reader.name, kept.reader.part, kept.digest)
+        table.add(row, int(listed.ids[row]), kept.reader.name, kept.reader.part, kept.digest)
 
     name = str(write_to) if write_to else "the quarantine table of `run`"
     bad = _pass(config, listed, add, write_to, name, progress)
@@ -257,7 +257,7 @@ def _take(reader: Reader, record: Record, config: DataConfig) -> _Kept:
         kept = content if as_is else pixels
         if config.encoding == "link" and not isinstance(kept, Reference):
             kept = reader.link(record) or kept
-    return _Kept(reader, record, pixel_digest(fitted, mode), kept)
+    return _Kept(reader, pixel_digest(fitted, mode), kept)
 
 
 def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
@@ -14,6 +15,7 @@ import numpy as np
 from data import fault
 from data.atomic import replacing
 from data.hdf5 import fixed_text, h5py
+from data.listing import Listing, viewed
 from data.modes import CHANNELS, DTYPE, Mode
 from data.readers.base import Record
 from data.reference import Reference
@@ -31,10 +33,10 @@ ALIGN = 64  # arrays begin on a cache line, so that views of them are aligned
 class StoreWriter:
     """Takes patches one after another; see `writing_store`."""
 
-    def __init__(self, mode: Mode, size_px: int, depth: int, spool: IO[bytes]) -> None:
+    def __init__(self, mode: Mode, size_px: int, depth: int, spool: IO[bytes], listing: Listing) -> None:
         self._mode, self._size_px, self._depth, self._spool = mode, size_px, depth, spool
-        self._table = TableBuilder()
-        self._ends = np.zeros(1024, np.uint64)
+        self._table = TableBuilder(listing)
+        self._ends = array("Q", [0])
         self._codec = bytearray()
         self._digest = hashlib.sha256()
         self._bytes = 0
@@ -62,6 +64,18 @@ class StoreWriter:
 
         content: a JPEG file that decodes strictly to this store's shape, (H, W, C) pixels, or where such pixels lie.
         """
+        self.add_listed(self._table.listing.add(record), patch_id, source, part, digest, content)
+
+    def add_listed(
+        self,
+        row: int,
+        patch_id: int,
+        source: str,
+        part: str,
+        digest: tuple[int, int],
+        content: bytes | np.ndarray | Reference,
+    ) -> None:
+        """As `add`, of a row of the writer's listing, after all that were added before."""
         if isinstance(content, np.ndarray):
             assert content.shape == (self._size_px, self._size_px, CHANNELS[self._mode] * self._depth)
             assert content.dtype == DTYPE[self._mode]
@@ -76,11 +90,8 @@ class StoreWriter:
         self._spool.write(payload)
         self._digest.update(payload)
         self._bytes += len(payload)
-        n = len(self._codec)
-        if n == len(self._ends):
-            self._ends = np.concatenate([self._ends, np.zeros_like(self._ends)])
-        self._ends[n] = self._bytes
-        self._table.add(patch_id, record, source, part, digest)
+        self._ends.append(self._bytes)
+        self._table.add(row, patch_id, source, part, digest)
 
     def table(self) -> PatchTable:
         """What was added so far."""
@@ -93,8 +104,10 @@ class StoreWriter:
     def write(self, path: Path) -> None:
         """The whole store to a new file."""
         table, labels = self._table.table(), self._table.labels()
-        assert len(np.unique(table.ids)) == len(table) > 0, "ids are unique, and there are some"
-        key_bytes, key_offsets = self._table.listing.keys()
+        order = np.argsort(table.ids, kind="stable").astype(np.int64, copy=False)
+        assert len(order) > 0, "there are some"
+        assert np.all(np.diff(table.ids[order]) > 0), "ids are unique"
+        key_bytes, key_offsets = self._table.keys()
         self._spool.seek(0)
         with h5py.File(path, "w", alignment_threshold=ALIGN, alignment_interval=ALIGN) as file:
             file.attrs["format"] = fixed_text(FORMAT)
@@ -105,7 +118,7 @@ class StoreWriter:
                 file.attrs["depth"] = self._depth
             if self.windows:
                 file.attrs["windows"] = fixed_text(json.dumps([window.model_dump() for window in self.windows]))
-            numbers = self._table.listing.numbers()
+            numbers = self._table.numbers()
             if numbers:
                 file.attrs["numbers"] = fixed_text(json.dumps(list(numbers)))
             file.attrs["classes"] = fixed_text(json.dumps(list(self.classes), ensure_ascii=False))
@@ -115,10 +128,10 @@ class StoreWriter:
                 block = np.frombuffer(self._spool.read(COPY_BYTES), np.uint8)
                 patches[start : start + len(block)] = block
             patches.attrs["sha256"] = fixed_text(self._digest.hexdigest())
-            _write(file, "offsets", self._ends[: len(table) + 1])
-            _write(file, "codec", np.frombuffer(bytes(self._codec), np.uint8))
+            _write(file, "offsets", viewed(self._ends, np.uint64))
+            _write(file, "codec", viewed(self._codec, np.uint8))
             _write(file, "ids", table.ids)
-            _write(file, "order", np.argsort(table.ids, kind="stable").astype(np.int64))
+            _write(file, "order", order)
             _write(file, "pixels", table.pixels)
             _write(file, "keys/bytes", key_bytes)
             _write(file, "keys/offsets", key_offsets)
@@ -131,16 +144,19 @@ class StoreWriter:
 
 
 @contextlib.contextmanager
-def writing_store(path: Path, mode: Mode, size_px: int, depth: int = 1) -> Iterator[StoreWriter]:
+def writing_store(
+    path: Path, mode: Mode, size_px: int, depth: int = 1, listing: Listing | None = None
+) -> Iterator[StoreWriter]:
     """Yield a writer; when the block ends well, `path` holds the whole, verified store, else it is not touched.
 
-    Set `writer.classes`, and for HU `writer.windows`, before the end. Memory grows by some 100 bytes a patch, disk
-    needs twice the patches for a moment: the size of a contiguous dataset must be known before it is written.
+    Set `writer.classes`, and for HU `writer.windows`, before the end. listing: of patches that are added by their rows
+    in it. Memory grows by some 70 bytes a patch beside the listing. Disk needs twice the patches for a moment: the size
+    of a contiguous dataset must be known before it is written.
     Raises ChainError (76) when what is read back is not what was written.
     """
     # no name: the system takes it back even from a killed writer
     with tempfile.TemporaryFile(dir=path.parent, buffering=1 << 20) as spool, replacing(path) as part:
-        writer = StoreWriter(mode, size_px, depth, spool)
+        writer = StoreWriter(mode, size_px, depth, spool, Listing() if listing is None else listing)
         yield writer
         fault.point("store.spooled")
         writer.write(part)
@@ -152,7 +168,7 @@ def writing_store(path: Path, mode: Mode, size_px: int, depth: int = 1) -> Itera
 def _write(file: h5py.File, name: str, values: np.ndarray) -> None:
     assert values.dtype.byteorder != ">", "the file is little-endian"
     data = file.create_dataset(name, data=values, track_times=False)
-    data.attrs["sha256"] = fixed_text(hashlib.sha256(values.tobytes()).hexdigest())
+    data.attrs["sha256"] = fixed_text(hashlib.sha256(values.data if values.size else b"").hexdigest())
 
 
 def _write_column(file: h5py.File, name: str, column: Column) -> None:

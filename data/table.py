@@ -21,6 +21,15 @@ class Column:
         """The same column for some rows."""
         return Column(self.codes[rows], self.names)
 
+    def recoded(self) -> "Column":
+        """The same texts, with the names that a row has alone, in the order in which rows first have them."""
+        codes, first = np.unique(self.codes, return_index=True)
+        used = codes[np.argsort(first)]
+        used = used[used >= 0]
+        again = np.full(len(self.names) + 1, -1, np.int32)  # the last stands for -1, unknown
+        again[used] = np.arange(len(used))
+        return Column(again[self.codes], self.names[used])
+
     @staticmethod
     def of(values: Sequence[str]) -> "Column":
         """Encode texts; an empty text is unknown."""

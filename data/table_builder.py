@@ -1,42 +1,60 @@
-"""Grow a patch table row by row in compact arrays."""
+"""A patch table made of a listing: what was listed of a patch, and what is known once it has been read."""
 
 from array import array
 
 import numpy as np
 
-from data.listing import Listing, Texts
-from data.readers.base import Record
+from data.listing import Listing, Texts, viewed
 from data.source_labels import SourceLabels
-from data.table import PatchTable
+from data.table import Column, PatchTable
 
 
 class TableBuilder:
-    """Rows of a patch table with the labels beside them, in the order they are added."""
+    """Rows of a listing with what is known of each; rows that are never added are left out.
 
-    def __init__(self) -> None:
+    What it gives are views of what it holds, where no row was left out: at the end a table costs no memory.
+    """
+
+    def __init__(self, listing: Listing) -> None:
+        self.listing = listing
+        self._rows = array("I")  # of the listing
         self._ids = array("Q")
         self._pixels = array("Q")
         self._source, self._part = Texts(), Texts()
-        self.listing = Listing()
 
     def __len__(self) -> int:
         return len(self._ids)
 
-    def add(self, patch_id: int, record: Record, source: str, part: str, digest: tuple[int, int]) -> None:
-        """Append one patch."""
+    def add(self, row: int, patch_id: int, source: str, part: str, digest: tuple[int, int]) -> None:
+        """Append a patch. row: of the listing, after all that were added before."""
+        self._rows.append(row)
         self._ids.append(patch_id)
         self._pixels.extend(digest)
         self._source.add(source)
         self._part.add(part)
-        self.listing.add(record)
 
     def table(self) -> PatchTable:
         """What was added, without labels."""
-        ids, pixels = np.array(self._ids, np.uint64), np.array(self._pixels, np.uint64).reshape(-1, 2)
-        patient, slide, site = (self.listing.texts[name].column() for name in ("patient", "slide", "site"))
+        ids, pixels = viewed(self._ids, np.uint64), viewed(self._pixels, np.uint64).reshape(-1, 2)
+        patient, slide, site = (self._listed(name) for name in ("patient", "slide", "site"))
         return PatchTable(ids, pixels, self._source.column(), patient, slide, site)
 
     def labels(self) -> SourceLabels:
         """What the sources say of labels and splits."""
-        texts = self.listing.texts
-        return SourceLabels(texts["label"].column(), texts["split"].column(), self._part.column())
+        return SourceLabels(self._listed("label"), self._listed("split"), self._part.column())
+
+    def keys(self) -> tuple[np.ndarray, np.ndarray]:
+        """As `Listing.keys`."""
+        return self.listing.keys(None if self._whole else viewed(self._rows, np.uint32))
+
+    def numbers(self) -> dict[str, np.ndarray]:
+        """As `Listing.numbers`."""
+        return self.listing.numbers(None if self._whole else viewed(self._rows, np.uint32))
+
+    @property
+    def _whole(self) -> bool:
+        return len(self._rows) == len(self.listing)
+
+    def _listed(self, name: str) -> Column:
+        column = self.listing.texts[name].column()
+        return column if self._whole else column.take(viewed(self._rows, np.uint32)).recoded()

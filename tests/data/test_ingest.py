@@ -53,6 +53,17 @@ def test_a_truncated_jpeg_among_good_ones_is_quarantined_and_the_rest_stored(fol
     assert (result.sources["main"].listed, result.sources["main"].quarantined) == (8, 1)
 
 
+def test_what_is_quarantined_leaves_no_trace_in_the_store(folder, out, config):
+    # the first patch, and so the first of its patient
+    section = config({"kind": "folder", "path": folder, "patient_pattern": "(p[0-9])"}, quarantine_limit=0.2)
+    _truncate(folder / "A" / "p0_0.jpg")
+    _ingest(section, out)
+    beside_a_bad_one = (out / "patches.h5").read_bytes()
+    (folder / "A" / "p0_0.jpg").unlink()
+    _ingest(section, out)
+    assert (out / "patches.h5").read_bytes() == beside_a_bad_one
+
+
 def test_over_the_limit_nothing_is_written_but_the_table(folder, out, config):
     _truncate(folder / "A" / "p1_1.jpg")
     with pytest.raises(ChainError) as caught:

@@ -36,9 +36,26 @@ def test_only_the_rows_that_are_asked_for_are_sorted() -> None:
     assert [record.key for record in listing.by_key(range(1, 4), b"\x1f")] == ["a\tx", "a", "b"]
 
 
+def test_runs_are_merged_in_the_order_of_all_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.listing.RUN", 7)
+    keys = [f"{row * 37 % 101:03d}" for row in range(101)]
+    assert [record.key for record in Listing.of(map(Record, keys)).by_key(range(101))] == sorted(keys)
+
+
 def test_past_the_end_there_is_nothing() -> None:
     with pytest.raises(IndexError):
         Listing.of([Record("a")])[1]
+
+
+def test_to_sort_by_key_costs_a_few_bytes_a_patch() -> None:
+    count = 200_000
+    listing = Listing.of(Record(f"{row * 7919 % count:06}") for row in range(count))
+    tracemalloc.start()
+    in_order = listing.by_key(range(count))
+    assert next(in_order).key == "000000"
+    cost = tracemalloc.get_traced_memory()[1] / count
+    tracemalloc.stop()
+    assert cost < 60  # a run of 65,536 is sorted with an object for each row and key, all others stand as 4 bytes
 
 
 def test_a_patch_costs_its_key_and_some_sixty_bytes() -> None:
