@@ -1,8 +1,9 @@
-"""How far few labels go: a chain beside everything it has to beat, on a set of real patches.
+"""How far few labels go: a chain beside everything it has to beat, on a set of patches.
 
     python -m benchmarks.label_efficiency crc5 --fractions 0.005 0.01 0.05 --seeds 0 1 2 --size small
     python -m benchmarks.label_efficiency crchisto27 --size full --device cuda --presets default noisy_student
     python -m benchmarks.label_efficiency some/manifest.csv --size toy      # path,label,patient,slide,split
+    python -m benchmarks.label_efficiency drawn --size small --weights lite0.safetensors    # needs no data
 
 For each fraction of the labels and each seed: labels only, the chain after each round, a linear probe on a frozen
 encoder with the same labels, scikit-learn's self-training on the same features; and with all labels the probe, and
@@ -149,7 +150,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     near = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
     add = parser.add_argument
-    add("set", metavar="SET", help="crc5, crchisto27, luna50 below --data, or the path of a manifest")
+    add("set", metavar="SET", help="crc5, crchisto27, luna50 below --data, drawn, or the path of a manifest")
     add("--fractions", type=_share, nargs="+", default=[0.005, 0.01, 0.05], help="of the training labels, by class")
     add("--seeds", type=int, nargs="+", default=[0, 1, 2], help="each draws what is held out and what is labelled")
     add("--size", choices=sorted(SIZES), default="small")

@@ -1,8 +1,8 @@
 """What a set holds: every usable patch with its place, label, patient and slide, found once and kept.
 
-A set is a known name below the folder of data sets, or the path of a manifest (`path,label,patient,slide,split`).
-Splits a manifest states are kept: what it calls test is what is judged; where it has a validation split and no test,
-that is; what it calls pool has no label. Everything else is drawn.
+A set is a known name below the folder of data sets, `drawn`, or the path of a manifest
+(`path,label,patient,slide,split`). Splits a manifest states are kept: what it calls test is what is judged; where it
+has a validation split and no test, that is; what it calls pool has no label. Everything else is drawn.
 """
 
 import io
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.label_efficiency.drawn import DRAWN, drawn
 from data.atomic import write_bytes
 from data.config import DataConfig
 from data.decode import decode, strict_pillow
@@ -95,19 +96,24 @@ class Listing:
         return PatchTable(self.ids, self.pixels, source, patient, slide, site), said
 
 
-def source_of(name: str, data: Path) -> tuple[Reader, Path]:
-    """The reader of a set and what its keys are relative to. Raises ChainError (66) for a set that is not there."""
+def source_of(name: str, data: Path, kept_in: Path) -> tuple[Reader, Path]:
+    """The reader of a set and what its keys are relative to. kept_in: where `drawn` is drawn.
+
+    Raises ChainError (66) for a set that is not there.
+    """
     if name == "crc5":
         place = data / name
         reader: Reader = Folder(name=SOURCE, path=place)
         root = place
     else:
         place = data / name / "manifest.csv" if name in KNOWN else Path(name)
+        if name == DRAWN:
+            place = drawn(kept_in / DRAWN)
         reader, root = Manifest(name=SOURCE, path=place), place.parent
     if not place.exists():
         raise ChainError(
             f"the set {name} is not there: {place} is missing",
-            f"a set is one of {', '.join(KNOWN)} below --data, or the path of a manifest",
+            f"a set is one of {', '.join(KNOWN)} below --data, {DRAWN}, or the path of a manifest",
             "correct the name, or say with --data where the sets lie",
             ExitCode.MISSING,
         )
@@ -119,7 +125,7 @@ def listed(name: str, data: Path, most: int, kept_in: Path) -> Listing:
 
     Every patch is decoded once; those that cannot be used are left out. Raises ChainError (65, 66).
     """
-    reader, root = source_of(name, data)
+    reader, root = source_of(name, data, kept_in)
     path = kept_in / "listing.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as file:
