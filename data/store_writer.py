@@ -94,11 +94,11 @@ class StoreWriter:
         self._table.add(row, patch_id, source, part, digest)
 
     def table(self) -> PatchTable:
-        """What was added so far."""
+        """What was added; nothing can be added any more."""
         return self._table.table()
 
     def labels(self) -> SourceLabels:
-        """Labels of what was added so far."""
+        """Labels of what was added."""
         return self._table.labels()
 
     def write(self, path: Path) -> None:
