@@ -63,8 +63,6 @@ def refusal(error: ValidationError, root: Any, source: Source, prefix: Place = (
     findings.sort(key=lambda f: (f.rank, _order(order, f.place)))
     first = findings[0]
     same = [f for f in findings if f.place == first.place]
-    # of a value that may be of several types, what the one says that it is of
-    first = next((f for f in same if f.type in BOUNDS), first)
     what, why, todo = _words(first, same, types_)
     others = len({f.place for f in findings}) - 1
     more = f" (and {others} more)" if others else ""

@@ -152,12 +152,10 @@ class StudentConfig(TrainConfig):
     drop_path: Annotated[
         float, Field(ge=0, lt=1, description="stochastic depth at the last block, rising linearly to it")
     ] = 0.1
-    warm_start: bool | Literal["later"] | Annotated[int, Field(ge=2)] = Field(
+    warm_start: Literal[False, True, "later"] = Field(
         False,
         description="begin with the teacher's weights, not with `init`; later: from the second round on, when the "
-        "teacher has been a student itself; a number: in the first round, too, where each class has so many given "
-        "labels in the mean, for a teacher knows a few by heart. Long trainings end worse for it (Xie et al.), short "
-        "ones better",
+        "teacher has been a student itself. Long trainings end worse for it (Xie et al.), short ones better",
     )
     finetune: Annotated[Finetune | None, Field(description="a last phase on given labels alone; null: none")] = None
 
@@ -167,22 +165,10 @@ class StudentConfig(TrainConfig):
         return self.steps + (self.finetune.steps if self.finetune else 0)
 
     def of_round(self, round: int) -> "StudentConfig":
-        """With a plain yes or no for `warm_start`, which may mean otherwise from round to round.
-
-        A number stays one in the first round: there `of_labels` knows more.
-        """
-        if isinstance(self.warm_start, bool) or (round == 0 and self.warm_start != "later"):
+        """With a plain yes or no for `warm_start`, which may mean otherwise from round to round."""
+        if self.warm_start != "later":
             return self
-        return self._beginning(warm=round > 0)
-
-    def of_labels(self, per_class: float) -> "StudentConfig":
-        """With a plain yes or no, where `of_round` has left a number of labels a class."""
-        if isinstance(self.warm_start, bool | str):
-            return self
-        return self._beginning(warm=per_class >= self.warm_start)
-
-    def _beginning(self, warm: bool) -> "StudentConfig":
-        return self.model_copy(update={"warm_start": True, "init": Init()} if warm else {"warm_start": False})
+        return self.model_copy(update={"warm_start": True, "init": Init()} if round else {"warm_start": False})
 
     @model_validator(mode="after")
     def _keys_agree(self) -> "StudentConfig":
@@ -190,10 +176,10 @@ class StudentConfig(TrainConfig):
             raise ValueError("schedule: pretrain_finetune needs the second phase: finetune: {steps: 200, lr: 1.0e-4}")
         if self.warm_start is True and self.init.kind != "random":
             raise ValueError("warm_start takes the teacher's weights and init others: leave one of them out")
-        if not isinstance(self.warm_start, bool) and self.init.kind in ("slim", "frozen"):
+        if self.warm_start == "later" and self.init.kind in ("slim", "frozen"):
             raise ValueError(
-                f"warm_start: {self.warm_start} takes only first weights from init, and init.kind: {self.init.kind} "
-                "also says what is trained, or how wide the network is: leave one of them out"
+                f"warm_start: later takes only first weights from init, and init.kind: {self.init.kind} also says what "
+                "is trained, or how wide the network is: leave one of them out"
             )
         return self
 

@@ -71,8 +71,7 @@ def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: Networ
         refuse_unfit(network, section.finetune, size_px, f"{role}.finetune")
         feed_at(network, section.finetune.size_px)
     if isinstance(section, StudentConfig) and section.warm_start:
-        warm = "the teacher's weights"
-        source = warm if section.warm_start is True else f"{source}, from {section.warm_start} labels a class on {warm}"
+        source = "the teacher's weights"
     with torch.inference_mode():
         shape = tuple(network.eval()(torch.zeros(2, kind.channels, size_px, size_px)).shape)
     assert shape == (2, num_classes), shape

@@ -63,7 +63,7 @@ def read_task(job: Job) -> Task:
     if "select" not in job.inputs:
         section = TeacherConfig.model_validate_json(text)
         return Task(section, splits, images, given_examples(splits.labelled, classes, section.label_smoothing))
-    student = StudentConfig.model_validate_json(text).of_labels(len(splits.labelled) / classes)
+    student = StudentConfig.model_validate_json(text)
     kept = without(read_selection(job.inputs["select"] / "selection.parquet"), reviewed.ids)
     if not len(kept):
         raise ChainError(

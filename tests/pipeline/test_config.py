@@ -44,7 +44,6 @@ PLACES = {
     "no rule": (C.replace("rule: threshold, ", ""), "line 7: select: rule is missing", "add select.rule"),
     "key of another rule": (C.replace("tau: 0.8", "k: 8"), "line 7: select.k: unknown key", "remove it"),
     "unknown reader": (C.replace("synthetic", "sintetic"), "line 6: data.sources.0.kind: unknown", "synthetic"),
-    "one of several types": (C + "student: {warm_start: 1}", "student.warm_start: out of range", "at least 2"),
     "union": (C + "splits: {labels: {fraction: 3}}", "line 8: splits.labels.fraction: out of range", "at most 1"),
     "union key": (C + "splits: {labels: {fractoin: 0.1}}", "splits.labels.fractoin: unknown", "labels.fraction?"),
     "both of a union": (C + "splits: {labels: {fraction: 0.1, count: 2}}", "does not go with", "keep one of them"),

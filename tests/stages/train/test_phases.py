@@ -235,27 +235,6 @@ def test_later_is_from_the_second_round_on() -> None:
     assert warm.of_round(0) == warm
 
 
-@pytest.mark.parametrize(("per_class", "begins"), [(49.9, (False, "full")), (50, (True, "random"))])
-def test_a_number_is_of_labels_a_class_in_the_first_round(per_class: float, begins: tuple[bool, str]) -> None:
-    section = StudentConfig.model_validate_json('{"warm_start": 50, "init": {"kind": "full"}}')
-    first, second = section.of_round(0), section.of_round(1)
-    assert first == section, "how many labels there are is not known before the stage"
-    assert StudentConfig.model_validate_json(first.model_dump_json()) == first
-    found = first.of_labels(per_class)
-    assert (found.warm_start, found.init.kind) == begins
-    assert (second.warm_start, second.init.kind) == (True, "random")
-    assert second.of_labels(1) == second
-
-
-@pytest.mark.parametrize("number", [2, 1000])
-def test_many_labels_begin_with_the_teacher_and_few_do_not(
-    number: int, make_order: Order, tmp_path: Path, inputs: dict[str, Path], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", "patchchain")
-    stage.run(student(make_order, tmp_path, inputs, warm_start=number))
-    assert ("student.warm_start: all" in caplog.text) == (number == 2)
-
-
 def test_a_student_is_fresh_unless_told_otherwise(make_order: Order, tmp_path: Path, inputs: dict[str, Path]) -> None:
     assert not StudentConfig().warm_start
     job = student(make_order, tmp_path, inputs, backbone="test_efficientnet", warm_start=True)
@@ -288,7 +267,6 @@ def test_what_a_last_phase_cannot_do_is_refused_before_hours_are_spent(
         ({"schedule": "pretrain_finetune"}, "needs the second phase"),
         ({"warm_start": True, "init": {"kind": "full"}}, "leave one of them out"),
         ({"warm_start": "later", "init": {"kind": "frozen"}}, "init.kind: frozen also says what is trained"),
-        ({"warm_start": 50, "init": {"kind": "slim"}}, "warm_start: 50 takes only first weights"),
     ],
 )
 def test_keys_that_do_not_go_together(keys: dict[str, Any], match: str) -> None:
