@@ -171,6 +171,7 @@ def _list(config: DataConfig) -> _Listed:
             raise ChainError(f"source {reader.name} lists no patches", "nothing of its kind lies there",
                              "correct its path or kind, or leave the source out", ExitCode.MISSING)  # fmt: skip
         bounds.append(len(listing))
+    listing.forget_empty_numbers()
     listed = _Listed(config.sources, bounds, listing, np.array(ids, np.uint64))
     _refuse_twice(listed)
     return listed

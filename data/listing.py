@@ -71,6 +71,12 @@ class Listing(Sequence[Record]):
         self._ends.append(len(self._keys))
         return len(self) - 1
 
+    def forget_empty_numbers(self) -> None:
+        """Let go of every number column in which no patch has anything."""
+        for name, column in [*self._numbers.items()]:
+            if np.isnan(viewed(column, np.float64)).all():
+                del self._numbers[name]
+
     def __getitem__(self, row: int) -> Record:  # type: ignore[override] # no slices
         patient, slide, site, label, split = [texts[row] for texts in self.texts.values()]
         numbers = {

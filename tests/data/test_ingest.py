@@ -1,16 +1,19 @@
 import csv
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from data.decode import pixel_digest
 from data.errors import ChainError
 from data.ingest import ingest, listing_sha256, patch_id, survey
 from data.listing import Listing
 from data.readers.base import Record
 from data.source_labels import read_source_labels
 from data.store import PatchStore
+from data.store_writer import writing_store
 
 
 @pytest.fixture
@@ -62,6 +65,23 @@ def test_what_is_quarantined_leaves_no_trace_in_the_store(folder, out, config):
     (folder / "A" / "p0_0.jpg").unlink()
     _ingest(section, out)
     assert (out / "patches.h5").read_bytes() == beside_a_bad_one
+
+
+def test_a_number_that_no_patch_has_is_no_column(out, config):
+    def ingested(name, first):
+        (out / name).mkdir()
+        with writing_store(out / name / "p.h5", "rgb8", 8) as writer:
+            for row, tissue in enumerate((first, math.nan)):
+                pixels = np.full((8, 8, 3), row, np.uint8)
+                numbers = {"tissue": tissue, "mpp": 0.5}
+                writer.add(row, Record(f"{row}", numbers=numbers), "s", "split", pixel_digest(pixels, "rgb8"), pixels)
+        assert set(PatchStore(out / name / "p.h5").numbers) == {"tissue", "mpp"}
+        section = config({"kind": "store", "path": out / name / "p.h5"}, size_px=8, classes=["A", "B"])
+        ingest(section, out / name / "patches.h5", out / name / "q.csv")
+        return set(PatchStore(out / name / "patches.h5").numbers)
+
+    assert ingested("known", 0.25) == {"tissue", "mpp"}
+    assert ingested("unknown", math.nan) == {"mpp"}
 
 
 def test_over_the_limit_nothing_is_written_but_the_table(folder, out, config):
