@@ -1,10 +1,12 @@
 """A CSV or Parquet manifest: one row a patch, `path,label,patient,slide,site,split`; any but `path` may be missing."""
 
 import os
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import Field
 
 from data.containment import Root
@@ -17,7 +19,6 @@ from data.readers.base import Reader, Record
 from data.table_words import LOST, SPLITS
 
 COLUMNS = ("path", "label", "patient", "slide", "site", "split")
-# what programs write where a value is missing
 
 
 class Manifest(Reader):
@@ -34,17 +35,13 @@ class Manifest(Reader):
         if not self.path.is_file():
             raise self._refused(self.path, "is missing", "no file lies there", "correct `path`", ExitCode.MISSING)
         root = Root(self._root, f"source {self.name}")
-        seen: dict[str, str] = {}
+        hashes = array("q")  # of keys: 8 bytes a patch, where a set of them all takes 200
         for place, row in table_rows(self.path, COLUMNS):
             at = f"{self.path.name} {place}"
             if not row["path"]:
                 raise self._refused(at, "names no path", "every patch is a file", "fill in the path, or remove the row")
             key = root.key(row["path"], at)
-            if key in seen:
-                raise self._refused(
-                    at, f"names {shortened(key, 200)} again", f"{seen[key]} is the same patch", "remove one of the rows"
-                )
-            seen[key] = place
+            hashes.append(hash(key))
             if not os.path.isfile(self._root / key):  # noqa: PTH113  Path.is_file raises for a name too long
                 raise self._refused(
                     at, f"names {shortened(key, 200)}, which is missing", f"no such file below {self._root}",
@@ -65,6 +62,8 @@ class Manifest(Reader):
             record = Record(key, row["label"], row["patient"], row["slide"], row["site"], split)
             check_names(record, f"source {self.name}: {at}")
             yield record
+        if len(np.unique(hashes)) < len(hashes):
+            self._refuse_twice(root)
 
     def content(self, record: Record) -> bytes:
         """The file's bytes. Raises BadPatch when it is too large or unreadable."""
@@ -73,6 +72,17 @@ class Manifest(Reader):
     def held(self, records: Iterable[Record]) -> str:
         """See Reader."""
         return held_sha256(self._root / record.key for record in records)
+
+    def _refuse_twice(self, root: Root) -> None:
+        seen: dict[str, str] = {}
+        for place, row in table_rows(self.path, COLUMNS):
+            at = f"{self.path.name} {place}"
+            key = root.key(row["path"], at)
+            if key in seen:
+                raise self._refused(
+                    at, f"names {shortened(key, 200)} again", f"{seen[key]} is the same patch", "remove one of the rows"
+                )
+            seen[key] = place
 
     @property
     def _root(self) -> Path:
