@@ -106,7 +106,7 @@ def ingest(
 
         def add(row: int, kept: _Kept) -> None:
             reader, digest, content = kept
-            writer.add_listed(row, int(listed.ids[row]), reader.name, reader.part, digest, content)
+            writer.add(int(listed.ids[row]), row, reader.name, reader.part, digest, content)
 
         def going_on(done: int, total: int) -> None:
             # a spool and then the file: what is not spooled yet, and all of it once more

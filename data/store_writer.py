@@ -54,7 +54,7 @@ class StoreWriter:
     def add(
         self,
         patch_id: int,
-        record: Record,
+        listed: Record | int,
         source: str,
         part: str,
         digest: tuple[int, int],
@@ -62,20 +62,9 @@ class StoreWriter:
     ) -> None:
         """Append one patch.
 
+        listed: what is known of it, or its row in the listing this was begun with, after all that were added before.
         content: a JPEG file that decodes strictly to this store's shape, (H, W, C) pixels, or where such pixels lie.
         """
-        self.add_listed(self._table.listing.add(record), patch_id, source, part, digest, content)
-
-    def add_listed(
-        self,
-        row: int,
-        patch_id: int,
-        source: str,
-        part: str,
-        digest: tuple[int, int],
-        content: bytes | np.ndarray | Reference,
-    ) -> None:
-        """As `add`, of a row of the writer's listing, after all that were added before."""
         if isinstance(content, np.ndarray):
             assert content.shape == (self._size_px, self._size_px, CHANNELS[self._mode] * self._depth)
             assert content.dtype == DTYPE[self._mode]
@@ -91,6 +80,7 @@ class StoreWriter:
         self._digest.update(payload)
         self._bytes += len(payload)
         self._ends.append(self._bytes)
+        row = listed if isinstance(listed, int) else self._table.listing.add(listed)
         self._table.add(row, patch_id, source, part, digest)
 
     def table(self) -> PatchTable:

@@ -22,9 +22,6 @@ class TableBuilder:
         self._pixels = array("Q")
         self._source, self._part = Texts(), Texts()
 
-    def __len__(self) -> int:
-        return len(self._ids)
-
     def add(self, row: int, patch_id: int, source: str, part: str, digest: tuple[int, int]) -> None:
         """Append a patch. row: of the listing, after all that were added before."""
         self._rows.append(row)
@@ -45,16 +42,17 @@ class TableBuilder:
 
     def keys(self) -> tuple[np.ndarray, np.ndarray]:
         """As `Listing.keys`."""
-        return self.listing.keys(None if self._whole else viewed(self._rows, np.uint32))
+        return self.listing.keys(self._chosen)
 
     def numbers(self) -> dict[str, np.ndarray]:
         """As `Listing.numbers`."""
-        return self.listing.numbers(None if self._whole else viewed(self._rows, np.uint32))
+        return self.listing.numbers(self._chosen)
 
     @property
-    def _whole(self) -> bool:
-        return len(self._rows) == len(self.listing)
+    def _chosen(self) -> np.ndarray | None:
+        """Rows of the listing, where some were left out."""
+        return None if len(self._rows) == len(self.listing) else viewed(self._rows, np.uint32)
 
     def _listed(self, name: str) -> Column:
         column = self.listing.texts[name].column()
-        return column if self._whole else column.take(viewed(self._rows, np.uint32)).recoded()
+        return column if self._chosen is None else column.take(self._chosen).recoded()
