@@ -108,7 +108,9 @@ def _round(one: dict[str, Any]) -> list[str]:
     if calibration:
         before, after = (percent(calibration.get(f"ece_{when}")) for when in ("before", "after"))
         said = temperature_said(quality["temperature"], quality.get("temperatures"))
-        head += f", temperature {said} (calibration error {before} -> {after})"
+        # a temperature that labels say is meant for the pool, and validation may lie elsewhere
+        found = f"of validation {after}" if quality.get("told") else f"{before} -> {after}"
+        head += f", temperature {said} (calibration error {found})"
     disagreement = one["disagreement"] or {}
     # only some rules have a threshold a class
     shares = SHARES | ({"threshold": "threshold"} if "threshold" in quality["per_class"][0] else {})
@@ -146,9 +148,12 @@ def _beside(quality: dict[str, Any]) -> list[str]:
         )
         right = percent(told["accuracy"])
         said = temperature_said(quality["temperature"], quality.get("temperatures"))
+        by_validation = float(told.get("by_validation") or 0)
+        who = "labels of validation" if by_validation == 1 else "labels left out in turn and told by the others"
+        if 0 < by_validation < 1:
+            who += f", and for {percent(by_validation)} of the pool, where no group has a label, labels of validation"
         lines.append(
-            f"  {told['labels']} labels left out in turn and told by the others: {right} right; told as {each}; "
-            f"so confidence is read at temperature {said}"
+            f"  {told['labels']} {who}: {right} right; told as {each}; so confidence is read at temperature {said}"
         )
     if encoder := quality.get("encoder"):
         lines.append(

@@ -16,13 +16,15 @@ FEW = 5  # labels: how much the figure of all classes counts beside those of one
 
 @dataclass(frozen=True)
 class Told:
-    """What given labels were taken for by the others.
+    """What labels were taken for by others.
 
     said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
+    by_validation: the share of this that is of validation's labels; the rest is of those that teach.
     """
 
     said: np.ndarray
     right: np.ndarray
+    by_validation: float = 0.0
 
     @property
     def accuracy(self) -> float:
@@ -40,7 +42,19 @@ class Told:
             {"told": plain(said), "precision": plain(ratio(right, said))}
             for said, right in zip(self.said.tolist(), self.right.tolist(), strict=True)
         ]
-        return {"labels": round(float(self.said.sum())), "accuracy": plain(self.accuracy), "per_class": each}
+        return {
+            "labels": round(float(self.said.sum())),
+            "accuracy": plain(self.accuracy),
+            "by_validation": plain(self.by_validation),
+            "per_class": each,
+        }
+
+
+def told_of(scores: Scores, given: GivenLabels) -> Told:
+    """What the patches of `given` are told to be by scores that know none of their labels. Each must have a score."""
+    said, classes = top_class(scores.log_probs[rows_of(scores, given.ids)])[0], scores.log_probs.shape[1]
+    each = (np.bincount(of, minlength=classes).astype(np.float64) for of in (said, said[said == given.label]))
+    return Told(*each, by_validation=1.0)
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

@@ -49,7 +49,7 @@ class Graph:
         self._seed = seed_of(job.seed, "propagate")
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, self._seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
-        self._by_names: dict[tuple[str, ...], np.ndarray | None] = {}
+        self._folded: dict[tuple[tuple[str, ...], bool], np.ndarray | None] = {}
         # of style each channel of every depth counts in a unit of its own
         self._seen = {
             name: _Seen(read_embeddings(path), self._ids, section.components, own_units=name == OF_STYLE)
@@ -113,37 +113,55 @@ class Graph:
             return None
         return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
 
-    def told(self) -> Told | None:
-        """How often the pool is told right, as far as given labels can say without validation; None: too few of them.
+    def told(self, held_out: Told | None = None) -> Told | None:
+        """How often the pool is told right, as far as labels can say; None: too few of them.
 
         A label is told by other folds of labels, while its patch stays in the graph like any of the pool. Folds divide
-        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest.
+        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest: of that,
+        labels of groups that are neither labelled nor pool say more (held_out: what those of validation were told).
         Along the teacher's embeddings labels are told right too often, since it has learnt them all; along those of
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
         """
         ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
-        found = [told for names in ways if (told := self._told(names)) is not None]
+        far = None if held_out is None else np.stack([held_out.said, held_out.right]) / held_out.said.sum()
+        found = [told for names in ways if (told := self._told(names, far)) is not None]
         if len(found) < len(ways):
             return None
-        said, right = np.mean(found, axis=0) * len(self._groups)
-        return Told(said, right)
+        shares, by_validation, count = np.mean(found, axis=0), 0.0, float(len(self._groups))
+        if held_out is not None:
+            divided = self._near > 0 and self._by_folds(ways[0], whole=False) is not None
+            by_validation = 1 - self._near if divided else 1.0
+            count += by_validation * (held_out.said.sum() - count)
+        return Told(*shares * count, by_validation=by_validation)
 
-    def _told(self, names: tuple[str, ...]) -> np.ndarray | None:
-        """(2, C) as of `_by_folds`: groups divided for the share of the pool that is in them, whole for the rest."""
-        if names not in self._by_names:
-            each = (self._near, np.arange(len(self._groups))), (1 - self._near, self._groups)
-            found = [(share, self._by_folds(names, group)) for share, group in each if share > 0]
-            known = [(share, told) for share, told in found if told is not None]
-            told, weights = [told for _, told in known], [share for share, _ in known]
-            self._by_names[names] = np.average(told, axis=0, weights=weights) if known else None
-        return self._by_names[names]
+    def _told(self, names: tuple[str, ...], far: np.ndarray | None = None) -> np.ndarray | None:
+        """(2, C) as of `_by_folds`: groups divided for the share of the pool that is in them, whole for the rest.
 
-    def _by_folds(self, names: tuple[str, ...], group: np.ndarray) -> np.ndarray | None:
-        """What other folds tell given labels to be, whole groups (L,) in a fold; None: no such folds.
+        far: what is known of that rest, where folds need not say it.
+        """
+        shares = {False: self._near, True: 1 - self._near}
+        each = {
+            whole: far if whole and far is not None else self._by_folds(names, whole)
+            for whole in shares
+            if shares[whole]
+        }
+        known = {whole: told for whole, told in each.items() if told is not None}
+        if not known:
+            return None
+        told: np.ndarray = np.average(list(known.values()), axis=0, weights=[shares[whole] for whole in known])
+        return told
+
+    def _by_folds(self, names: tuple[str, ...], whole: bool) -> np.ndarray | None:
+        """What other folds tell given labels to be, groups whole in a fold or divided; None: no such folds. Once each.
 
         (2, C): the share of labels told to be each class, and the share of them all that is so and right.
         """
+        if (names, whole) not in self._folded:
+            self._folded[names, whole] = self._in_folds(names, self._groups if whole else np.arange(len(self._groups)))
+        return self._folded[names, whole]
+
+    def _in_folds(self, names: tuple[str, ...], group: np.ndarray) -> np.ndarray | None:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         given = self._splits.labelled

@@ -15,7 +15,7 @@ from stages.job import Job
 from stages.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import Belief, Believed, fit_belief
-from stages.select.calibrate import Told
+from stages.select.calibrate import Told, told_of
 from stages.select.evidence import Evidence, HeldOut, Probs
 from stages.select.graph import FILE, Graph
 from stages.select.past import Past
@@ -103,5 +103,8 @@ def _propagated(job: Job, rule: Rule, heard: Heard) -> Heard:
     graph = Graph(job, rule.propagate, heard.splits, heard.pool.ids, groups)
     pool, validation = graph.scores(heard.pool.ids).beside(heard.pool), graph.scores(heard.validation.ids)
     write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
-    told = graph.told() if rule.calibrate and len(heard.deciding) < ENOUGH else None
-    return replace(heard, pool=pool, validation=validation, graph=graph, told=told)
+    heard = replace(heard, pool=pool, validation=validation, graph=graph)
+    if not rule.calibrate:
+        return heard
+    enough = len(heard.deciding) >= ENOUGH
+    return replace(heard, told=graph.told(told_of(heard.decided_by, heard.deciding) if enough else None))

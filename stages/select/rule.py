@@ -32,7 +32,7 @@ class Rule(Section):
         bool,
         Field(
             description="scale the scores before comparing them, by a temperature fitted on validation; with propagate "
-            "and few labels to validate, by one a class, from the given labels told by each other"
+            "by one a class, from how often labels are told right: the given ones, of other slides those of validation"
         ),
     ] = True
     align: Annotated[

@@ -149,16 +149,22 @@ def test_a_run_that_has_just_begun_has_a_page(tmp_path: Path) -> None:
     assert "Not ended yet" in html
 
 
-def test_temperatures_of_classes_are_not_shown_as_one(slides_run: Layout, seen: Page, tmp_path: Path) -> None:
-    assert "a temperature for each class" not in seen.text
+def test_a_temperature_that_labels_say_is_not_shown_as_fitted_on_validation(
+    slides_run: Layout, seen: Page, tmp_path: Path
+) -> None:
+    fitted, told = ("before and after temperature", "of validation")
+    before = seen.text.count(fitted), seen.text.count(told)
     run = Layout(Path(shutil.copytree(slides_run.root, tmp_path / "run")))
     path = run.place("rounds/02/select") / "quality.json"
     quality = json.loads(path.read_text())
     assert quality["calibration"] is not None
-    path.write_text(json.dumps(quality | {"temperatures": [1.0] * len(quality["classes"])}))
+    more = {"temperatures": [1.0] * len(quality["classes"]), "told": {"labels": 34, "accuracy": 0.84, "per_class": []}}
+    path.write_text(json.dumps(quality | more))
     page = Page(build_page(run, Options(embed=0)))
-    assert page.text.count("a temperature for each class") == 1
-    assert "/rounds/2/quality/temperature" not in {pointer for pointer, _, _ in page.facts}
+    assert (page.text.count(fitted), page.text.count(told)) == (before[0] - 1, before[1] + 1)
+    shown = {pointer for pointer, _, _ in page.facts}
+    assert "/rounds/2/quality/temperature" not in shown
+    assert {"/rounds/2/quality/calibration/ece_after", "/rounds/2/quality/told/accuracy"} <= shown
 
 
 def test_how_much_the_encoder_counts_is_shown_where_one_stands_beside_the_teacher(

@@ -473,6 +473,32 @@ def test_labels_say_how_often_the_pool_is_told_right(world):
         assert found == pytest.approx((said == truth).mean(), abs=0.12)
 
 
+@pytest.mark.parametrize(("near", "by_validation"), [(True, 0.0), (False, 1.0), (None, 0.5)])
+def test_validation_says_how_often_the_pool_of_other_slides_is_told_right(world, monkeypatch, near, by_validation):
+    """And nothing of patches whose slides have labels, as it is never from these: here it is told by chance."""
+    part = np.array(SPLITS)[world.drawn.split]
+    of_pool = {True: "l", False: "p"}.get(near, np.where(np.arange(N) % 2, "l", "p"))
+    slide = np.where(part == "labelled", "l", np.where(part == "pool", of_pool, "v"))
+    texts = [["main"] * N, [""] * N, [f"{slide[k]}{k % 10 // 2}" for k in range(N)], [""] * N]
+    table = PatchTable(world.drawn.ids, np.zeros((N, 2), np.uint64), *map(Column.of, texts))
+    monkeypatch.setattr(hearing, "PatchStore", lambda path: SimpleNamespace(table=lambda: table))
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER)
+    seen = read_embeddings(predicted / OF_ENCODER)
+    values = seen.values.copy()
+    rows = np.flatnonzero(part == "validation")
+    values[rows] = values[np.random.default_rng(0).permutation(rows)]
+    write_embeddings(predicted / OF_ENCODER, Embeddings(seen.ids, values))
+    one = job(world, predicted, "one", rule="balanced", share=1.0, min_confidence=0, propagate={})
+    stage.run(one)
+    found = quality(one.out)
+    told, total = found["told"], found["total"]
+    assert told["by_validation"] == pytest.approx(by_validation, abs=0.05)
+    expected = total["audit"]["precision"] * (1 - by_validation) + by_validation / 3
+    assert told["accuracy"] == pytest.approx(expected, abs=0.08)
+    assert total["confidence_mean"] == pytest.approx(told["accuracy"], abs=0.05)
+
+
 @pytest.mark.parametrize(("knows", "kappa", "weight"), [(0.0, 0.0, 0.0), (0.25, 0.3, 0.5), (1.0, 1.0, 1.0)])
 def test_an_encoder_counts_as_far_as_labels_tell_each_other_along_it(world, knows, kappa, weight):
     predicted, believed = predict(world, "predict"), {}
