@@ -148,10 +148,9 @@ def _beside(quality: dict[str, Any]) -> list[str]:
         )
         right = percent(told["accuracy"])
         said = temperature_said(quality["temperature"], quality.get("temperatures"))
-        by_validation = float(told.get("by_validation") or 0)
-        who = "labels of validation" if by_validation == 1 else "labels left out in turn and told by the others"
-        if 0 < by_validation < 1:
-            who += f", and for {percent(by_validation)} of the pool, where no group has a label, labels of validation"
+        who = "labels left out in turn and told by the others"
+        if by_validation := float(told.get("by_validation") or 0):
+            who = f"labels, {percent(by_validation)} of them of validation, the others left out in turn"
         lines.append(
             f"  {told['labels']} {who}: {right} right; told as {each}; so confidence is read at temperature {said}"
         )

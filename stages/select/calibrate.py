@@ -1,5 +1,7 @@
 """Temperature scaling: make the confidence of a model mean what it says, on labels a human gave (Guo et al. 2017)."""
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,7 @@ class Told:
     """What labels were taken for by others.
 
     said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
-    by_validation: the share of this that is of validation's labels; the rest is of those that teach.
+    by_validation: the share of all this that labels of validation say; the others teach.
     """
 
     said: np.ndarray
@@ -30,6 +32,22 @@ class Told:
     def accuracy(self) -> float:
         """The share that was told right."""
         return float(self.right.sum() / self.said.sum())
+
+    @property
+    def labels(self) -> float:
+        """How many there were."""
+        return float(self.said.sum())
+
+    def beside(self, other: "Told") -> "Told":
+        """Both counted together."""
+        return mixed([(self.labels, self), (other.labels, other)], self.labels + other.labels)
+
+    def clearly_above(self, other: "Told") -> bool:
+        """Whether these are told right more often than those, by more than two standard errors."""
+        # one more right and one more wrong: of a handful that are all right nobody knows that they always are
+        rates = [(float(one.right.sum() + 1) / (one.labels + 2), one.labels + 2) for one in (self, other)]
+        error = math.sqrt(sum(rate * (1 - rate) / count for rate, count in rates))
+        return self.accuracy - other.accuracy > 2 * error
 
     def precision(self) -> np.ndarray:
         """How often each class is right where it is told, with FEW labels of the mean class beside its own: (C,)."""
@@ -43,18 +61,28 @@ class Told:
             for said, right in zip(self.said.tolist(), self.right.tolist(), strict=True)
         ]
         return {
-            "labels": round(float(self.said.sum())),
+            "labels": round(self.labels),
             "accuracy": plain(self.accuracy),
             "by_validation": plain(self.by_validation),
             "per_class": each,
         }
 
 
+def mixed(parts: Sequence[tuple[float, Told]], labels: float | None = None) -> Told:
+    """Of each the share it is given, however many labels it has. labels: how many there are then; None: the mean."""
+    shares = np.array([share for share, _ in parts]) / sum(share for share, _ in parts)
+    counts = shares @ [told.labels for _, told in parts] if labels is None else labels
+    each = np.stack([np.stack([told.said, told.right]) / told.labels for _, told in parts])
+    by_validation = float(shares @ [told.by_validation for _, told in parts])
+    said, right = np.tensordot(shares, each, 1) * counts
+    return Told(said, right, by_validation)
+
+
 def told_of(scores: Scores, given: GivenLabels) -> Told:
     """What the patches of `given` are told to be by scores that know none of their labels. Each must have a score."""
     said, classes = top_class(scores.log_probs[rows_of(scores, given.ids)])[0], scores.log_probs.shape[1]
-    each = (np.bincount(of, minlength=classes).astype(np.float64) for of in (said, said[said == given.label]))
-    return Told(*each, by_validation=1.0)
+    counts, right = (np.bincount(of, minlength=classes).astype(float) for of in (said, said[said == given.label]))
+    return Told(counts, right, by_validation=1.0)
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

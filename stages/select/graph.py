@@ -1,7 +1,7 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
 from stages.scores import Scores, found_in, read_scores
-from stages.select.calibrate import Told
+from stages.select.calibrate import Told, mixed
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 
 FILE = "believed.h5"
@@ -92,12 +92,12 @@ class Graph:
 
         None: there is no such network, or too few labels to tell.
         """
-        told = self._told(self._unlearnt) if self._unlearnt else None
+        told = self._of_pool(*(self._left_out([self._unlearnt], whole) for whole in (False, True)))
         if told is None:
             return None
         share = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
-        chance = float(told[0] @ share)
-        return (float(told[1].sum()) - chance) / (1 - chance) if chance < 1 else None
+        chance = float(told.said @ share / told.said.sum())
+        return (told.accuracy - chance) / (1 - chance) if chance < 1 else None
 
     @cached_property
     def trust(self) -> float:
@@ -117,40 +117,34 @@ class Graph:
         """How often the pool is told right, as far as labels can say; None: too few of them.
 
         A label is told by other folds of labels, while its patch stays in the graph like any of the pool. Folds divide
-        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest: of that,
-        labels of groups that are neither labelled nor pool say more (held_out: what those of validation were told).
+        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest.
         Along the teacher's embeddings labels are told right too often, since it has learnt them all; along those of
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
+
+        held_out: what validation was told, whose groups are neither labelled nor pool. It says more of that rest than
+        whole folds do, and as much of patches in groups with labels as these labels do, unless they are told right
+        clearly more often: then validation lies further from them than the pool, and says nothing of it.
         """
         ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
-        far = None if held_out is None else np.stack([held_out.said, held_out.right]) / held_out.said.sum()
-        found = [told for names in ways if (told := self._told(names, far)) is not None]
-        if len(found) < len(ways):
-            return None
-        shares, by_validation, count = np.mean(found, axis=0), 0.0, float(len(self._groups))
-        if held_out is not None:
-            divided = self._near > 0 and self._by_folds(ways[0], whole=False) is not None
-            by_validation = 1 - self._near if divided else 1.0
-            count += by_validation * (held_out.said.sum() - count)
-        return Told(*shares * count, by_validation=by_validation)
+        near = self._left_out(ways, whole=False)
+        if held_out is None:
+            return self._of_pool(near, self._left_out(ways, whole=True))
+        alike = near is not None and not near.clearly_above(held_out)
+        return self._of_pool(near.beside(held_out) if near is not None and alike else near, held_out)
 
-    def _told(self, names: tuple[str, ...], far: np.ndarray | None = None) -> np.ndarray | None:
-        """(2, C) as of `_by_folds`: groups divided for the share of the pool that is in them, whole for the rest.
+    def _of_pool(self, near: Told | None, far: Told | None) -> Told | None:
+        """Of either as much as the pool has patches in groups with labels, and in others; one where it is all."""
+        shares = self._near, 1 - self._near
+        known = [(share, told) for share, told in zip(shares, (near, far), strict=True) if share and told is not None]
+        return mixed(known) if known else None
 
-        far: what is known of that rest, where folds need not say it.
-        """
-        shares = {False: self._near, True: 1 - self._near}
-        each = {
-            whole: far if whole and far is not None else self._by_folds(names, whole)
-            for whole in shares
-            if shares[whole]
-        }
-        known = {whole: told for whole, told in each.items() if told is not None}
-        if not known:
+    def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> Told | None:
+        """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds."""
+        if not all(ways) or not (1 - self._near if whole else self._near):
             return None
-        told: np.ndarray = np.average(list(known.values()), axis=0, weights=[shares[whole] for whole in known])
-        return told
+        found = [told for names in ways if (told := self._by_folds(names, whole)) is not None]
+        return Told(*np.mean(found, axis=0) * len(self._groups)) if len(found) == len(ways) else None
 
     def _by_folds(self, names: tuple[str, ...], whole: bool) -> np.ndarray | None:
         """What other folds tell given labels to be, groups whole in a fold or divided; None: no such folds. Once each.

@@ -20,6 +20,7 @@ from stages.select.calibrate import (
     fit_temperature,
     log_softmax,
     matched_temperature,
+    mixed,
 )
 
 
@@ -98,6 +99,22 @@ def test_no_class_changes_for_having_a_temperature_of_its_own(seed, many, few):
     belief = Belief(1.0, class_temperatures(scores, told((many, many * 0.9), (few, few * 0.6))))
     assert np.array_equal(belief.of(scores).argmax(axis=1), belief.best(scores))
     assert np.array_equal(belief.best(scores), Belief(1.0).best(scores))
+
+
+def test_two_counts_of_labels_are_added_or_mixed():
+    few, many = told((10, 9), (10, 5)), told((300, 150), (100, 50))
+    both = few.beside(many)
+    np.testing.assert_allclose([both.said, both.right], [few.said + many.said, few.right + many.right])
+    assert mixed([(0.75, few), (0.25, many)]).accuracy == pytest.approx(0.75 * 0.7 + 0.25 * 0.5)
+    assert mixed([(0.3, few)]).accuracy == few.accuracy
+
+
+def test_only_what_chance_hardly_does_is_clearly_above():
+    half = told((200, 100))
+    assert told((200, 140)).clearly_above(half)
+    assert not told((20, 14)).clearly_above(half)
+    assert not told((3, 3)).clearly_above(told((50, 35)))  # three of three may be luck
+    assert not half.clearly_above(told((200, 140)))
 
 
 def test_each_class_is_believed_as_often_as_it_is_told_right():

@@ -499,6 +499,19 @@ def test_validation_says_how_often_the_pool_of_other_slides_is_told_right(world,
     assert total["confidence_mean"] == pytest.approx(told["accuracy"], abs=0.05)
 
 
+def test_validation_that_is_told_as_the_labels_are_counts_with_them(world):
+    """All lie on the same slides here: nothing says that validation is another matter."""
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER)
+    one = job(world, predicted, "one", rule="balanced", share=1.0, min_confidence=0, propagate={})
+    stage.run(one)
+    found, splits = quality(one.out), load_splits(world.splits)
+    told, (teach, judge) = found["told"], (len(splits.labelled), len(splits.validation))
+    assert told["labels"] == pytest.approx(teach + judge, rel=0.05)  # one slide of thirty has no label
+    assert told["by_validation"] == pytest.approx(judge / (teach + judge), abs=0.05)
+    assert told["accuracy"] == pytest.approx(found["total"]["audit"]["precision"], abs=0.05)
+
+
 @pytest.mark.parametrize(("knows", "kappa", "weight"), [(0.0, 0.0, 0.0), (0.25, 0.3, 0.5), (1.0, 1.0, 1.0)])
 def test_an_encoder_counts_as_far_as_labels_tell_each_other_along_it(world, knows, kappa, weight):
     predicted, believed = predict(world, "predict"), {}
