@@ -149,8 +149,8 @@ def _beside(quality: dict[str, Any]) -> list[str]:
         right = percent(told["accuracy"])
         said = temperature_said(quality["temperature"], quality.get("temperatures"))
         who = "labels left out in turn and told by the others"
-        if by_validation := float(told.get("by_validation") or 0):
-            who = f"labels, {percent(by_validation)} of them of validation, the others left out in turn"
+        if validation := told.get("validation"):
+            who += f", and {count(validation)} of validation"
         lines.append(
             f"  {told['labels']} {who}: {right} right; told as {each}; so confidence is read at temperature {said}"
         )

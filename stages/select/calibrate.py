@@ -1,7 +1,6 @@
 """Temperature scaling: make the confidence of a model mean what it says, on labels a human gave (Guo et al. 2017)."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +13,7 @@ from stages.select.evidence import top_class
 
 LOWEST, HIGHEST = 0.05, 20.0
 FEW = 5  # labels: how much the figure of all classes counts beside those of one
+FARTHEST = 20.0  # logarithm of odds: surer is nothing
 
 
 @dataclass(frozen=True)
@@ -21,12 +21,12 @@ class Told:
     """What labels were taken for by others.
 
     said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
-    by_validation: the share of all this that labels of validation say; the others teach.
+    validation: labels of validation that say, too, how often all of them are right; how classes differ they do not.
     """
 
     said: np.ndarray
     right: np.ndarray
-    by_validation: float = 0.0
+    validation: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -40,7 +40,18 @@ class Told:
 
     def beside(self, other: "Told") -> "Told":
         """Both counted together."""
-        return mixed([(self.labels, self), (other.labels, other)], self.labels + other.labels)
+        return Told(self.said + other.said, self.right + other.right)
+
+    def at(self, accuracy: float, validation: int) -> "Told":
+        """The same at another accuracy: the odds of being right change by one factor for all classes."""
+        # half a label of either kind: of a few that are all right nobody knows that they always are
+        odds = (self.right + 0.5) / (self.said - self.right + 0.5)
+        low, high = -FARTHEST, FARTHEST
+        for _ in range(60):
+            middle = (low + high) / 2
+            right = self.said * (1 - 1 / (1 + odds * math.exp(middle)))
+            low, high = (middle, high) if right.sum() < accuracy * self.labels else (low, middle)
+        return Told(self.said, right, validation)
 
     def clearly_above(self, other: "Told") -> bool:
         """Whether these are told right more often than those, by more than two standard errors."""
@@ -63,26 +74,16 @@ class Told:
         return {
             "labels": round(self.labels),
             "accuracy": plain(self.accuracy),
-            "by_validation": plain(self.by_validation),
+            "validation": self.validation,
             "per_class": each,
         }
-
-
-def mixed(parts: Sequence[tuple[float, Told]], labels: float | None = None) -> Told:
-    """Of each the share it is given, however many labels it has. labels: how many there are then; None: the mean."""
-    shares = np.array([share for share, _ in parts]) / sum(share for share, _ in parts)
-    counts = shares @ [told.labels for _, told in parts] if labels is None else labels
-    each = np.stack([np.stack([told.said, told.right]) / told.labels for _, told in parts])
-    by_validation = float(shares @ [told.by_validation for _, told in parts])
-    said, right = np.tensordot(shares, each, 1) * counts
-    return Told(said, right, by_validation)
 
 
 def told_of(scores: Scores, given: GivenLabels) -> Told:
     """What the patches of `given` are told to be by scores that know none of their labels. Each must have a score."""
     said, classes = top_class(scores.log_probs[rows_of(scores, given.ids)])[0], scores.log_probs.shape[1]
     counts, right = (np.bincount(of, minlength=classes).astype(float) for of in (said, said[said == given.label]))
-    return Told(counts, right, by_validation=1.0)
+    return Told(counts, right)
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

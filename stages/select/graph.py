@@ -16,7 +16,7 @@ from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
 from stages.scores import Scores, found_in, read_scores
-from stages.select.calibrate import Told, mixed
+from stages.select.calibrate import Told
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 
 FILE = "believed.h5"
@@ -122,22 +122,34 @@ class Graph:
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
 
-        held_out: what validation was told, whose groups are neither labelled nor pool. It says more of that rest than
-        whole folds do, and as much of patches in groups with labels as these labels do, unless they are told right
-        clearly more often: then validation lies further from them than the pool, and says nothing of it.
+        held_out: what validation was told, whose groups are neither labelled nor pool. How often all is right it says
+        better than whole folds for that rest, and counts beside the divided ones, unless these labels are told right
+        clearly more often: then it lies further from them than the pool. How classes differ is theirs to say: what
+        a rare class is taken for changes from patient to patient.
         """
         ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
         near = self._left_out(ways, whole=False)
-        if held_out is None:
-            return self._of_pool(near, self._left_out(ways, whole=True))
-        alike = near is not None and not near.clearly_above(held_out)
-        return self._of_pool(near.beside(held_out) if near is not None and alike else near, held_out)
+        own = self._of_pool(near, self._left_out(ways, whole=True))
+        if own is None or held_out is None:
+            return own
+        here = held_out
+        if near is not None:
+            further = near.clearly_above(held_out)
+            if further and self._near == 1:
+                return own
+            here = near if further else near.beside(held_out)
+        accuracy = self._near * here.accuracy + (1 - self._near) * held_out.accuracy
+        return own.at(accuracy, round(held_out.labels))
 
     def _of_pool(self, near: Told | None, far: Told | None) -> Told | None:
         """Of either as much as the pool has patches in groups with labels, and in others; one where it is all."""
         shares = self._near, 1 - self._near
         known = [(share, told) for share, told in zip(shares, (near, far), strict=True) if share and told is not None]
-        return mixed(known) if known else None
+        if not known:
+            return None
+        weights, each = [share for share, _ in known], [np.stack([told.said, told.right]) for _, told in known]
+        said, right = np.average(each, axis=0, weights=weights)
+        return Told(said, right)
 
     def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> Told | None:
         """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds."""

@@ -20,7 +20,6 @@ from stages.select.calibrate import (
     fit_temperature,
     log_softmax,
     matched_temperature,
-    mixed,
 )
 
 
@@ -101,12 +100,17 @@ def test_no_class_changes_for_having_a_temperature_of_its_own(seed, many, few):
     assert np.array_equal(belief.best(scores), Belief(1.0).best(scores))
 
 
-def test_two_counts_of_labels_are_added_or_mixed():
+def test_counts_are_added_and_at_another_accuracy_classes_keep_their_order():
     few, many = told((10, 9), (10, 5)), told((300, 150), (100, 50))
     both = few.beside(many)
     np.testing.assert_allclose([both.said, both.right], [few.said + many.said, few.right + many.right])
-    assert mixed([(0.75, few), (0.25, many)]).accuracy == pytest.approx(0.75 * 0.7 + 0.25 * 0.5)
-    assert mixed([(0.3, few)]).accuracy == few.accuracy
+    for accuracy in (0.97, 0.85, 0.5, 0.2):
+        moved = few.at(accuracy, validation=70)
+        assert moved.accuracy == pytest.approx(accuracy)
+        assert moved.right[0] > moved.right[1]  # the class that was right more often still is
+        assert (moved.said == few.said).all()
+    # of classes without an error each has its part of them
+    np.testing.assert_allclose(told((30, 30), (30, 30)).at(0.9, 70).right, [27, 27], rtol=1e-6)
 
 
 def test_only_what_chance_hardly_does_is_clearly_above():
