@@ -19,6 +19,7 @@ from stages.snapshots import snapshot_steps
 from stages.train.adjustment import adjust
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import TrainConfig
+from stages.train.depthwise import depthwise_in_full
 from stages.train.loggers import loggers
 from stages.train.module import LOG_EVERY, Training
 from stages.train.stopping import StopBetweenSteps
@@ -81,7 +82,11 @@ def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainCon
                 *([_Snapshots(section, desk.work)] if section.snapshots and is_first() else []),
             ],
         )
-        with sizes_named(desk.name, training.sizes, TODO), signals.between_batches():
+        with (
+            sizes_named(desk.name, training.sizes, TODO),
+            signals.between_batches(),
+            depthwise_in_full(training.network, flags),
+        ):
             trainer.fit(training, ckpt_path=newest, weights_only=True)
     assert training.global_step == total, f"stopped at step {training.global_step} of {total}"
 
