@@ -28,6 +28,7 @@ class Setting:
     warmup: float = 0.1
     dropout: float = 0.2
     threads: int = 2
+    precision: str = "32"  # of the chain: 32 | bf16; the others know 32 bits alone
 
     @property
     def parts(self) -> dict[str, int]:

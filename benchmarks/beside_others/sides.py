@@ -61,7 +61,7 @@ def command(side: str, desk: Desk, into: Path) -> list[str]:
         path = into / "config.yaml"
         path.write_text(yaml.safe_dump(config(desk), sort_keys=False))
         words = ["run", str(path), str(into / "run"), "--device", "cpu", "--threads", str(desk.setting.threads)]
-        return [*LAUNCH, str(ROOT / "run_chain.py"), *words, "--quiet"]
+        return [*LAUNCH, str(ROOT / "run_chain.py"), *words, "--precision", desk.setting.precision, "--quiet"]
     if side == "sklearn":
         words = [str(desk.folder), desk.setting.network, str(into / "said.npy")]
         return [sys.executable, "-m", "benchmarks.beside_others.frozen", *words]
