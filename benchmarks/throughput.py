@@ -6,6 +6,7 @@
     python -m benchmarks.throughput --threads 1 --profile
     python -m benchmarks.throughput --threads 2 --work student --operations
     python -m benchmarks.throughput --threads 2 --work student --batches [--size-px 224]
+    python -m benchmarks.throughput --threads 2 --work student --plain
 
 Ours is the code of the stages over a real store of JPEG patches: `student` with strong and `teacher` with weak noise,
 batches drawn, decoded and disturbed, averaged weights, checks, curves and progress, and of a checkpoint the share that
@@ -13,15 +14,17 @@ falls on these steps where one is made every 100; validation, which is other wor
 normalisations, scores and writes shards. Bare is the network as written, the same loss and optimiser, on one batch that
 lies ready. They take turns in one process; printed are patches/s of both, the median of --repeats with its quartiles,
 the ratio of the medians, and the same ratio in seconds of the processor, which says more on a machine that does other
-things as well (loader processes are not in it). --profile: where the time of a training's step goes, by Lightning's
-clock. --operations: what of PyTorch's takes longer in ours than in bare, by PyTorch's profiler, each way --repeats
-times in turns; time that an operation spends in others is theirs. --batches: how long a training's batch takes to make
-while nothing computes, read by one thread and by as many as torch has.
+things as well (loader processes are not in it). --plain: a third side, bare in a process of its own, whose freed memory
+glibc gives back as it always does, where the two others keep it (stages/allocator.py). --profile: where the time of a
+training's step goes, by Lightning's clock. --operations: what of PyTorch's takes longer in ours than in bare, by
+PyTorch's profiler, each way --repeats times in turns; time that an operation spends in others is theirs. --batches: how
+long a training's batch takes to make while nothing computes, read by one thread and by as many as torch has.
 """
 
 import argparse
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -212,16 +215,35 @@ def ours(setting: Setting, images: Images, profiler: SimpleProfiler | None = Non
         return training(setting, images, Path(folder), profiler)
 
 
-def compared(setting: Setting, images: Images, repeats: int) -> str:
+def alone(setting: Setting, size_px: int) -> float:
+    """Seconds of `bare` in a process of its own that leaves memory to glibc."""
+    hardware = setting.hardware
+    words = {"work": setting.work, "backbones": setting.backbone, "batch-size": setting.batch_size,
+             "steps": setting.steps, "threads": hardware.threads, "device": hardware.device,
+             "precision": hardware.precision, "size-px": size_px, "patches": 8}  # fmt: skip
+    command = [sys.executable, "-m", "benchmarks.throughput", "--alone"]
+    command += [text for name, value in words.items() for text in (f"--{name}", str(value))]
+    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def compared(setting: Setting, images: Images, repeats: int, plain_too: bool = False) -> str:
     """A row of the table."""
-    pairs = [(ours(setting, images), bare(setting, images)) for _ in range(repeats)]
+    pairs, by_itself = [], []
+    for _ in range(repeats):
+        pairs.append((ours(setting, images), bare(setting, images)))
+        if plain_too:
+            by_itself.append(alone(setting, images.kind.size_px))
     patches = setting.batch_size * setting.steps
     each = [[patches / spent.clock_s for spent in side] for side in zip(*pairs, strict=True)]
     processor = [statistics.median(spent.processor_s for spent in side) for side in zip(*pairs, strict=True)]
     mine, plain = (statistics.median(rates) for rates in each)
     cells = [setting.work, setting.backbone, f"{torch.get_num_threads()}+{loader_workers(setting.hardware)}"]
     cells += [spread(rates) for rates in each]
-    return "| " + " | ".join([*cells, f"{mine / plain:.2f}", f"{processor[1] / processor[0]:.2f}"]) + " |"
+    cells += [f"{mine / plain:.2f}", f"{processor[1] / processor[0]:.2f}"]
+    if by_itself:
+        rates = [patches / seconds for seconds in by_itself]
+        cells += [spread(rates), f"{mine / statistics.median(rates):.2f}"]
+    return f"| {' | '.join(cells)} |"
 
 
 def spread(rates: list[float]) -> str:
@@ -309,6 +331,8 @@ def parsed(words: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--operations", action="store_true")
     parser.add_argument("--batches", action="store_true")
+    parser.add_argument("--plain", action="store_true")
+    parser.add_argument("--alone", action="store_true", help=argparse.SUPPRESS)
     return parser.parse_args(words)
 
 
@@ -317,10 +341,23 @@ def main() -> None:
     args = parsed()
     with tempfile.TemporaryDirectory() as folder:
         images = Images(drawn_store(Path(folder) / "patches.h5", args.patches, args.size_px, jpeg=True))
+        if args.alone:
+            with mock.patch("stages.device.keep_freed_memory"):
+                print(bare(settings(args)[0], images).clock_s)
+            return
         table = not (args.profile or args.operations or args.batches)
         if table:
-            print("| work | backbone | threads+workers | chain, patches/s | bare, patches/s | ratio | of processor |")
-            print("|---|---|---|---|---|---|---|")
+            columns = [
+                "work",
+                "backbone",
+                "threads+workers",
+                "chain, patches/s",
+                "bare, patches/s",
+                "ratio",
+                "of processor",
+            ]
+            columns += ["plain, patches/s", "ratio to plain"] if args.plain else []
+            print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
         for setting in settings(args):
             if args.profile and setting.work != "labelling":
                 print(f"{setting.work}, {setting.backbone}, {setting.batch_size} patches a step")
@@ -331,7 +368,7 @@ def main() -> None:
             if args.batches and setting.work != "labelling":
                 print_batches(setting, images, args.repeats)
             if table:
-                print(compared(setting, images, args.repeats), flush=True)
+                print(compared(setting, images, args.repeats, args.plain), flush=True)
 
 
 if __name__ == "__main__":

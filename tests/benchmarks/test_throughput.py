@@ -44,6 +44,14 @@ def test_both_sides_run(tmp_path: Path, work: str) -> None:
     assert row.startswith(f"| {work} | test_resnet | 1+0 |")
 
 
+def test_a_plain_loop_runs_in_a_process_of_its_own(tmp_path: Path) -> None:
+    words = ["--backbones", "test_resnet", "--batch-size", "8", "--steps", "1", "--threads", "1", "--work", "student"]
+    images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
+    cells = compared(settings(parsed(words))[0], images, repeats=2, plain_too=True).strip("| ").split(" | ")
+    assert len(cells) == 9
+    assert float(cells[8]) > 0
+
+
 def test_a_batch_is_timed_by_one_thread_and_by_several(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["--backbones", "test_resnet", "--batch-size", "8", "--steps", "2", "--threads", "2", "--work", "student"]
     images = Images(drawn_store(tmp_path / "patches.h5", 100, 24, jpeg=True))
