@@ -124,8 +124,8 @@ class Graph:
 
         held_out: what validation was told, whose groups are neither labelled nor pool. How often all is right it says
         better than whole folds for that rest, and counts beside the divided ones, unless these labels are told right
-        clearly more often: then it lies further from them than the pool. How classes differ is theirs to say: what
-        a rare class is taken for changes from patient to patient.
+        clearly more often: then it lies further from them than the pool. How classes differ only the given labels
+        say: what a rare class is taken for changes from patient to patient.
         """
         ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
         near = self._left_out(ways, whole=False)
