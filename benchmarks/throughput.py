@@ -347,17 +347,11 @@ def main() -> None:
             return
         table = not (args.profile or args.operations or args.batches)
         if table:
-            columns = [
-                "work",
-                "backbone",
-                "threads+workers",
-                "chain, patches/s",
-                "bare, patches/s",
-                "ratio",
-                "of processor",
-            ]
-            columns += ["plain, patches/s", "ratio to plain"] if args.plain else []
-            print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+            columns = (
+                "| work | backbone | threads+workers | chain, patches/s | bare, patches/s | ratio | of processor |"
+            )
+            columns += " plain, patches/s | ratio to plain |" if args.plain else ""
+            print(f"{columns}\n{'|---' * (columns.count('|') - 1)}|")
         for setting in settings(args):
             if args.profile and setting.work != "labelling":
                 print(f"{setting.work}, {setting.backbone}, {setting.batch_size} patches a step")

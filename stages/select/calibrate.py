@@ -21,7 +21,7 @@ class Told:
     """What labels were taken for by others.
 
     said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
-    validation: labels of validation that say, too, how often all of them are right; how classes differ they do not.
+    validation: how many labels of validation had a part in the accuracy; they have none in how classes differ.
     """
 
     said: np.ndarray
@@ -81,9 +81,13 @@ class Told:
 
 def told_of(scores: Scores, given: GivenLabels) -> Told:
     """What the patches of `given` are told to be by scores that know none of their labels. Each must have a score."""
-    said, classes = top_class(scores.log_probs[rows_of(scores, given.ids)])[0], scores.log_probs.shape[1]
-    counts, right = (np.bincount(of, minlength=classes).astype(float) for of in (said, said[said == given.label]))
-    return Told(counts, right)
+    said = top_class(scores.log_probs[rows_of(scores, given.ids)])[0]
+    return Told(*tally(said, given.label, scores.log_probs.shape[1]))
+
+
+def tally(said: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
+    """How many are told to be each class, and how many of them are: (2, C) float64. said, label: (N,) classes."""
+    return np.array([np.bincount(of, minlength=classes) for of in (said, said[said == label])], np.float64)
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

@@ -16,7 +16,7 @@ from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
 from stages.scores import Scores, found_in, read_scores
-from stages.select.calibrate import Told
+from stages.select.calibrate import Told, tally
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 
 FILE = "believed.h5"
@@ -92,11 +92,13 @@ class Graph:
 
         None: there is no such network, or too few labels to tell.
         """
+        if not self._unlearnt:
+            return None
         told = self._of_pool(*(self._left_out([self._unlearnt], whole) for whole in (False, True)))
         if told is None:
             return None
         share = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
-        chance = float(told.said @ share / told.said.sum())
+        chance = float(told.said @ share) / told.labels
         return (told.accuracy - chance) / (1 - chance) if chance < 1 else None
 
     @cached_property
@@ -153,7 +155,7 @@ class Graph:
 
     def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> Told | None:
         """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds."""
-        if not all(ways) or not (1 - self._near if whole else self._near):
+        if not (1 - self._near if whole else self._near):
             return None
         found = [told for names in ways if (told := self._by_folds(names, whole)) is not None]
         return Told(*np.mean(found, axis=0) * len(self._groups)) if len(found) == len(ways) else None
@@ -185,7 +187,7 @@ class Graph:
         for others, own in drawn:
             if len(np.unique(label[others])) == len(np.unique(label)):
                 said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
-                told += [np.bincount(of, minlength=self._classes) for of in (said, said[said == label[own]])]
+                told += tally(said, label[own], self._classes)
         return told / told[0].sum() if told.any() else None
 
     def _along(self, names: tuple[str, ...]) -> Likeness:

@@ -32,7 +32,7 @@ class Rule(Section):
         bool,
         Field(
             description="scale the scores before comparing them, by a temperature fitted on validation; with propagate "
-            "by one a class, from how often labels are told right: the given ones, of other slides those of validation"
+            "by one for each class, so that it is believed as often as labels are told right"
         ),
     ] = True
     align: Annotated[

@@ -138,6 +138,9 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
     assert said.endswith(" - of 0; so confidence is read at temperature 0.75 to 2.25 by class")
     assert "\x1b" not in said
     assert any("temperature 0.75 to 2.25 by class (calibration error" in line for line in text(findings(done)))
+    some = {"told": told["told"] | {"validation": 1025}}
+    (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | some))
+    assert any("told by the others, and 1,025 of validation: 84.0 % right" in line for line in text(findings(done)))
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | told))  # the same for all classes
     assert any(line.endswith("so confidence is read at temperature 1.50") for line in text(findings(done)))
 
