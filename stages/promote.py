@@ -6,6 +6,9 @@ worse by more than the tolerance. With many patches this refuses the smallest re
 clearly worse and lets pass what validation cannot tell, saying so: a round is worth a little on average, and one bad
 draw of 40 patches is not a reason to end a chain. `worse_limit` 0.8 is where an observed loss of about one standard
 error outweighs the expectation of half a standard error gained. `promote.test: bare` refuses every observed loss.
+
+So that losses which pass one by one do not add up, from the second round on the student must stand the same test
+against the first teacher, which knew the labels alone.
 """
 
 import json
@@ -31,18 +34,21 @@ from stages.snapshots import snapshots_of
 
 LOG = logging.getLogger("patchchain")
 MODEL_FILES = ("model.json", "metrics.json")
+BESIDE_FIRST = ("teacher", "difference", "interval", "probability_worse")
 
 
 def run(job: Job) -> str:
     """Copy the winner's model and say why it won. Stops the chain with `no_gain` when the teacher wins.
 
-    inputs: teacher, and student where one was trained; reviews that this student did not know. With these a teacher
-    that wins does not end the chain: its next student has more to learn from.
+    inputs: teacher, and student where one was trained; first, the first teacher, where that is another; reviews that
+    this student did not know. With these a teacher that wins does not end the chain: its next student has more to
+    learn from.
     """
     section = PromoteConfig.model_validate_json(json.dumps(job.section))
     if "student" in job.inputs:
         teacher, student = (_judged(job.inputs[who]) for who in ("teacher", "student"))
-        decision = decide(section, teacher, student, seed_of(job.seed, job.address))
+        first = _judged(job.inputs["first"]) if "first" in job.inputs else None
+        decision = decide(section, teacher, student, seed_of(job.seed, job.address), first)
         if decision.get("undecided"):
             LOG.warning(f"{job.address}: {decision['undecided']}")
     else:
@@ -95,14 +101,33 @@ def _judged(directory: Path) -> Judged | None:
     return judged
 
 
-def decide(section: PromoteConfig, teacher: Judged | None, student: Judged | None, seed: int) -> dict[str, Any]:
-    """Who wins, on validation alone; test never enters. Pure: the content of promotion.json."""
+def decide(
+    section: PromoteConfig, teacher: Judged | None, student: Judged | None, seed: int, first: Judged | None = None
+) -> dict[str, Any]:
+    """Who wins, on validation alone; test never enters. Pure: the content of promotion.json.
+
+    first: the first teacher, against which a student that stands against its own is tried as well.
+    """
     record: dict[str, Any] = {"metric": section.metric, "tolerance": section.tolerance, "test": section.test}
     if not section.gate:
         return record | {"winner": "student", "reason": "the gate is off (promote.gate: false)"}
     if teacher is None or student is None:
         why = "no validation split: every student is promoted; `crossval CONFIG OUT` finds how many rounds are worth it"
         return record | {"winner": "student", "reason": why}
+    decision = record | _contest(section, teacher, student, seed)
+    if first is None or decision["winner"] == "teacher":
+        return decision
+    against = _contest(section, first, student, seed)
+    if against["winner"] == "teacher":
+        decision |= {
+            "winner": "teacher",
+            "reason": f"{decision['reason']}; but beside the first teacher: {against['reason']}",
+        }
+    return decision | {"beside_first": {key: against[key] for key in BESIDE_FIRST}}
+
+
+def _contest(section: PromoteConfig, teacher: Judged, student: Judged, seed: int) -> dict[str, Any]:
+    """One teacher and the student, on the same patches."""
     assert (teacher.ids == student.ids).all(), "teacher and student were judged on different patches"
     classes = teacher.log_probs.shape[1]
     found = compare(
@@ -121,7 +146,7 @@ def decide(section: PromoteConfig, teacher: Judged | None, student: Judged | Non
     interval = f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
     if section.test == "paired":
         reason += f", {interval}, worse with probability {found.worse:.2f}, limit {section.worse_limit:g}"
-    return record | {
+    return {
         "teacher": round(before, 6),
         "student": round(after, 6),
         "difference": round(found.difference, 6),

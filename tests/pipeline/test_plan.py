@@ -37,13 +37,15 @@ def test_zero_rounds_is_the_supervised_model() -> None:
 
 
 def test_every_later_teacher_is_the_promotion_of_the_student_before() -> None:
+    """Of a student that stands against its teacher, and, where that is another, against the first one."""
     by_address = {step.address: step for step in plan(Rounds(3))}
     assert by_address["rounds/00/teacher"].kind == "train"
-    for number in (1, 2):
-        step = by_address[f"rounds/{number:02d}/teacher"]
+    for number in (1, 2, 3):
+        step = by_address[f"rounds/{number:02d}/teacher" if number < 3 else FINAL]
         before = f"rounds/{number - 1:02d}"
-        assert (step.kind, step.inputs) == ("promote", {"teacher": f"{before}/teacher", "student": f"{before}/student"})
-    assert by_address[FINAL].inputs == {"teacher": "rounds/02/teacher", "student": "rounds/02/student"}
+        expected = {"teacher": f"{before}/teacher", "student": f"{before}/student"}
+        assert step.kind == "promote"
+        assert step.inputs == expected | ({"first": "rounds/00/teacher"} if number > 1 else {})
 
 
 def test_only_selections_look_at_the_round_before() -> None:

@@ -58,6 +58,22 @@ def test_a_small_loss_is_refused_where_many_patches_show_it_and_passes_in_doubt_
     assert refused["winner"] == "teacher"
 
 
+def test_losses_that_pass_one_by_one_do_not_add_up() -> None:
+    """Each student is a little worse than its teacher, within the tolerance; the third is too far from the first."""
+    section = PromoteConfig(metric="accuracy", tolerance=0.02)
+    first, second, third = (judged(value, 20_000, seed=k) for k, value in enumerate((0.85, 0.835, 0.82)))
+    assert decide(section, first, second, 0)["winner"] == "student"
+    assert decide(section, second, third, 0)["winner"] == "student"
+    found = decide(section, second, third, 0, first)
+    assert found["winner"] == "teacher"
+    assert "beside the first teacher: validation accuracy 0.850 -> 0.820" in found["reason"]
+    assert (found["teacher"], found["beside_first"]["teacher"]) == pytest.approx((0.835, 0.85))
+    better = decide(section, second, judged(0.9, 20_000, seed=3), 0, first)
+    assert better["winner"] == "student"
+    assert better["beside_first"]["difference"] == pytest.approx(0.05)
+    assert "first teacher" not in better["reason"]
+
+
 def test_what_is_clearly_worse_is_refused_though_validation_is_tiny() -> None:
     assert decide(ACCURACY, judged(0.9, 40), judged(0.6, 40, seed=1), 0)["winner"] == "teacher"
 
