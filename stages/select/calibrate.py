@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data.labels import GivenLabels
-from stages.quality import nll, plain, ratio
+from stages.quality import confusion, nll, plain, ratio
 from stages.scores import Scores
 from stages.select.evidence import top_class
 
@@ -27,6 +27,11 @@ class Told:
     said: np.ndarray
     right: np.ndarray
     validation: int = 0
+
+    @staticmethod
+    def of(counts: np.ndarray) -> "Told":
+        """From labels by class (row) and what they were told to be (column): (C, C)."""
+        return Told(counts.sum(axis=0), counts.diagonal())
 
     @property
     def accuracy(self) -> float:
@@ -82,12 +87,7 @@ class Told:
 def told_of(scores: Scores, given: GivenLabels) -> Told:
     """What the patches of `given` are told to be by scores that know none of their labels. Each must have a score."""
     said = top_class(scores.log_probs[rows_of(scores, given.ids)])[0]
-    return Told(*tally(said, given.label, scores.log_probs.shape[1]))
-
-
-def tally(said: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
-    """How many are told to be each class, and how many of them are: (2, C) float64. said, label: (N,) classes."""
-    return np.array([np.bincount(of, minlength=classes) for of in (said, said[said == label])], np.float64)
+    return Told.of(confusion(given.label, said, scores.log_probs.shape[1]))
 
 
 def fit_temperature(scores: Scores, given: GivenLabels) -> float:

@@ -15,9 +15,11 @@ from stages.blocks import of_blocks
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
+from stages.quality import confusion
 from stages.scores import Scores, found_in, read_scores
-from stages.select.calibrate import Told, tally
+from stages.select.calibrate import Told, matched_temperature
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
+from stages.select.shift import shares_in_pool
 
 FILE = "believed.h5"
 FOLDS = 5
@@ -68,8 +70,56 @@ class Graph:
     @cached_property
     def _said(self) -> np.ndarray:
         """What all given labels tell of the patches of the graph: (N, C)."""
+        return self._alike if self._weights is None else self._spread(self._weights**self._softness)
+
+    @cached_property
+    def _alike(self) -> np.ndarray:
+        """The same where classes are as common in the pool as among the labels."""
+        return self._spread(None)
+
+    def _spread(self, weights: np.ndarray | None) -> np.ndarray:
         given = self._splits.labelled
-        return self._along(tuple(self._seen)).propagated(self._rows(given.ids), _codes(given), self._classes)
+        graph = self._along(tuple(self._seen))
+        return graph.propagated(self._rows(given.ids), _codes(given), self._classes, weights)
+
+    @cached_property
+    def shares(self) -> np.ndarray | None:
+        """How common each class is in the pool, (C,), where labels say that it is not as among them; else None."""
+        if self._mistaken is None:
+            return None
+        told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
+        return shares_in_pool(self._mistaken, told / told.sum())
+
+    @cached_property
+    def _softness(self) -> float:
+        """The temperature at which the graph's word is as sure as it is right, at most 1.
+
+        A word that says too little would be outweighed by shares that say all they know, and rare classes be lost.
+        """
+        assert self._mistaken is not None
+        ids, said = self._ids[self._of_pool], self._alike[self._of_pool]
+        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(self._mistaken).accuracy))
+
+    @cached_property
+    def _of_pool(self) -> np.ndarray:
+        """Rows of the graph that are of the pool: (N,) bool."""
+        rows = np.ones(len(self._ids), bool)
+        rows[self._rows(self._splits.labelled.ids)] = False
+        return rows
+
+    @cached_property
+    def _mistaken(self) -> np.ndarray | None:
+        """Labels by class (row) and what others tell them to be (column), (C, C), as far as labels can say it."""
+        return self._as_far(*(self._left_out(self._ways, whole) for whole in (False, True)))
+
+    @cached_property
+    def _weights(self) -> np.ndarray | None:
+        """How many times as common as among the labels each class is in the pool: (C,)."""
+        if self.shares is None:
+            return None
+        among = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
+        weights: np.ndarray = np.divide(self.shares, among, out=np.zeros_like(among), where=among > 0)
+        return weights
 
     def _tell_others(self, ids: np.ndarray, outside: np.ndarray, log_probs: np.ndarray) -> None:
         """Write the rows `outside` of `log_probs`: what patches beyond the graph are told by those that are in it."""
@@ -94,9 +144,10 @@ class Graph:
         """
         if not self._unlearnt:
             return None
-        told = self._of_pool(*(self._left_out([self._unlearnt], whole) for whole in (False, True)))
-        if told is None:
+        found = self._as_far(*(self._left_out([self._unlearnt], whole) for whole in (False, True)))
+        if found is None:
             return None
+        told = Told.of(found)
         share = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
         chance = float(told.said @ share) / told.labels
         return (told.accuracy - chance) / (1 - chance) if chance < 1 else None
@@ -129,41 +180,56 @@ class Graph:
         clearly more often: then it lies further from them than the pool. How classes differ only the given labels
         say: what a rare class is taken for changes from patient to patient.
         """
-        ways = [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
-        near = self._left_out(ways, whole=False)
-        own = self._of_pool(near, self._left_out(ways, whole=True))
+        near, far = (self._weighed(self._left_out(self._ways, whole)) for whole in (False, True))
+        found = self._as_far(near, far)
+        own = None if found is None else Told.of(found)
         if own is None or held_out is None:
             return own
         here = held_out
         if near is not None:
-            further = near.clearly_above(held_out)
+            further = Told.of(near).clearly_above(held_out)
             if further and self._near == 1:
                 return own
-            here = near if further else near.beside(held_out)
+            here = Told.of(near) if further else Told.of(near).beside(held_out)
         accuracy = self._near * here.accuracy + (1 - self._near) * held_out.accuracy
         return own.at(accuracy, round(held_out.labels))
 
-    def _of_pool(self, near: Told | None, far: Told | None) -> Told | None:
+    @property
+    def _ways(self) -> list[tuple[str, ...]]:
+        """Along what labels tell each other: all that there is, and what knows none of them."""
+        return [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
+
+    def _as_far(self, near: np.ndarray | None, far: np.ndarray | None) -> np.ndarray | None:
         """Of either as much as the pool has patches in groups with labels, and in others; one where it is all."""
         shares = self._near, 1 - self._near
         known = [(share, told) for share, told in zip(shares, (near, far), strict=True) if share and told is not None]
         if not known:
             return None
-        weights, each = [share for share, _ in known], [np.stack([told.said, told.right]) for _, told in known]
-        said, right = np.average(each, axis=0, weights=weights)
-        return Told(said, right)
+        mean: np.ndarray = np.average([told for _, told in known], axis=0, weights=[share for share, _ in known])
+        return mean
 
-    def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> Told | None:
-        """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds."""
+    def _weighed(self, counts: np.ndarray | None) -> np.ndarray | None:
+        """Labels by class (row), each class as common among them as in the pool, in all as many as there were."""
+        if counts is None or self._weights is None:
+            return counts
+        weighed: np.ndarray = counts * self._weights[:, None]
+        weighed *= counts.sum() / weighed.sum()
+        return weighed
+
+    def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> np.ndarray | None:
+        """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds.
+
+        (C, C): labels by class (row) and by what they are told to be (column), in all as many as there are.
+        """
         if not (1 - self._near if whole else self._near):
             return None
         found = [told for names in ways if (told := self._by_folds(names, whole)) is not None]
-        return Told(*np.mean(found, axis=0) * len(self._groups)) if len(found) == len(ways) else None
+        return np.mean(found, axis=0) * len(self._groups) if len(found) == len(ways) else None
 
     def _by_folds(self, names: tuple[str, ...], whole: bool) -> np.ndarray | None:
         """What other folds tell given labels to be, groups whole in a fold or divided; None: no such folds. Once each.
 
-        (2, C): the share of labels told to be each class, and the share of them all that is so and right.
+        (C, C), sums to 1.
         """
         if (names, whole) not in self._folded:
             self._folded[names, whole] = self._in_folds(names, self._groups if whole else np.arange(len(self._groups)))
@@ -183,12 +249,12 @@ class Graph:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
             drawn = list(folds.split(rows, label, group))
-        told = np.zeros((2, self._classes))
+        told = np.zeros((self._classes, self._classes))
         for others, own in drawn:
             if len(np.unique(label[others])) == len(np.unique(label)):
                 said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
-                told += tally(said, label[own], self._classes)
-        return told / told[0].sum() if told.any() else None
+                told += confusion(label[own], said, self._classes)
+        return told / told.sum() if told.any() else None
 
     def _along(self, names: tuple[str, ...]) -> Likeness:
         if names not in self._graphs:

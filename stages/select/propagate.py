@@ -53,17 +53,19 @@ class Likeness:
         self._section, self._points = section, points
         self._graph = _graph(points, section.neighbours)
 
-    def propagated(self, given: np.ndarray, label: np.ndarray, classes: int) -> np.ndarray:
+    def propagated(
+        self, given: np.ndarray, label: np.ndarray, classes: int, weights: np.ndarray | None = None
+    ) -> np.ndarray:
         """What each patch of the graph is believed to be: (N, C) float64, rows sum to 1.
 
-        given: rows that have a label; label: their classes. Pure: one answer, whatever the order of the rows but for
-        rounding.
+        given: rows that have a label; label: their classes; weights: (C,), how many times as common as `prior` has it
+        each class is, None: as it has it. Pure: one answer, whatever the order of the rows but for rounding.
         """
         counts = np.bincount(label, minlength=classes).astype(np.float64)
         source = np.zeros((len(self._points), classes))
         source[given, label] = 1 / counts[label]  # classes spread alike, however many labels each has
         spread = _spread(self._graph, source, self._section.reach)
-        shares = (counts / counts.sum()) ** self._section.prior
+        shares = (counts / counts.sum()) ** self._section.prior * (1 if weights is None else weights)
         # class mass normalisation (Zhu et al., ICML 2003): a class that spreads far is no more frequent for that
         spread *= shares / np.maximum(spread.sum(axis=0), np.finfo(np.float64).tiny)
         return _shares(spread)

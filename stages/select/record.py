@@ -1,6 +1,6 @@
 """quality.json: everything a round believed, in one document. Pure."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,10 +26,11 @@ def record(
     guards_before: dict[str, Any] | None,
     unit: str | None,
     told: Told | None,
+    shares: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """The content of quality.json. negatives: in pieces by rising id; guards_before: those of the round before;
     unit: what places are, slide or patient; told: how often given labels tell each other right, None: validation says
-    more.
+    more; shares: of the classes in the pool (C,), where they are not those of the labels.
 
     The hidden truth in `beliefs` enters nothing but what is called audit.
     """
@@ -41,6 +42,8 @@ def record(
             f"{'validation says' if told is None else 'the given labels say'} that this teacher's "
             "confidence has little to do with being right"
         )
+    if shares is not None:
+        found.append(not_as_labelled(beliefs.classes, shares, beliefs.labels / beliefs.labels.sum()))
     thresholds = rule.thresholds(evidence)
     return {
         "round": evidence.round,
@@ -48,6 +51,7 @@ def record(
         "classes": list(beliefs.classes),
         **belief.plain(),
         "told": None if told is None else told.plain(),
+        "shares": None if shares is None else [round(float(share), 4) for share in shares],
         "calibration": calibration(validation, beliefs.validation_label, belief.temperatures(validation)),
         "pool": len(evidence),
         "unit": unit,
@@ -61,6 +65,15 @@ def record(
         "guards": now,
         "alarms": found,
     }
+
+
+def not_as_labelled(classes: Sequence[str], shares: np.ndarray, among: np.ndarray) -> str:
+    """That the pool holds other shares of the classes than the labels, (C,) each."""
+    each = ", ".join(
+        f"{name} {100 * share:.1f} % beside {100 * own:.1f} %"
+        for name, share, own in zip(classes, shares.tolist(), among.tolist(), strict=True)
+    )
+    return f"the pool does not hold the classes as the labels do, it is taken for {each} of the labels"
 
 
 def calibration(

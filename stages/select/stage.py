@@ -60,7 +60,8 @@ def run(job: Job) -> str:
     unit, places = _places(heard.table, heard.pool.ids)
     beliefs = _beliefs(job, heard, belief, evidence, past, places)
     before = None if past is None else past.quality["guards"]
-    quality = record(rule, evidence, belief, beliefs, heard.validation, negatives, before, unit, heard.told)
+    shares = None if heard.graph is None else heard.graph.shares
+    quality = record(rule, evidence, belief, beliefs, heard.validation, negatives, before, unit, heard.told, shares)
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
     quality["encoder"] = None if heard.graph is None else heard.graph.plain()

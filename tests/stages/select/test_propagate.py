@@ -67,6 +67,20 @@ def test_the_order_of_the_rows_does_not_matter() -> None:
     np.testing.assert_allclose(moved, said[order], atol=1e-4)
 
 
+def test_a_class_that_weighs_more_is_told_more_often_and_equal_weights_change_nothing() -> None:
+    points, island = islands(spread=0.9)
+    given, graph = one_each(island), Likeness(Propagate(), points)
+    label = island[given] % CLASSES
+    plain = graph.propagated(given, label, CLASSES)
+    assert np.array_equal(graph.propagated(given, label, CLASSES, np.ones(CLASSES)), plain)
+    np.testing.assert_allclose(graph.propagated(given, label, CLASSES, np.full(CLASSES, 4.0)), plain)
+    for rare in range(CLASSES):
+        weights = np.where(np.arange(CLASSES) == rare, 0.2, 1.0)
+        weighed = graph.propagated(given, label, CLASSES, weights)
+        assert (weighed.argmax(1) == rare).sum() < (plain.argmax(1) == rare).sum()
+        assert (weighed[:, rare] <= plain[:, rare]).all()
+
+
 def test_a_patch_outside_is_told_by_what_is_like_it() -> None:
     points, island = islands(spread=0.6)
     given = one_each(island)

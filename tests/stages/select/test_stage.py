@@ -532,6 +532,58 @@ def test_an_encoder_counts_as_far_as_labels_tell_each_other_along_it(world, know
     assert (right["both"] > right["teacher alone"]) or knows < 1
 
 
+def rare_in_the_pool(world, code, every=20):
+    """Splits without validation: of the pool's patches of a class one in so many, of the labels all."""
+    splits = world.root / "rare"
+    splits.mkdir()
+    of_pool = world.drawn.split == SPLITS.index("pool")
+    out = (world.drawn.split == SPLITS.index("validation")) | (
+        of_pool & (world.truth == code) & (np.arange(N) % every > 0)
+    )
+    split = np.where(out, SPLITS.index("unused"), world.drawn.split)
+    world.drawn = Assignment(world.drawn.ids, split.astype(np.int8), world.truth, CLASSES, "slide", ())
+    write_splits(splits, world.drawn, [0.5], [0.1])
+    return splits
+
+
+def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_believed_less(world, monkeypatch):
+    splits = rare_in_the_pool(world, code=2)
+    predicted = predict(world, "predict")
+    for name in (OF_TEACHER, OF_ENCODER):
+        embeddings(world, predicted, name, seed=len(name), right=0.4)
+    keys = {"rule": "balanced", "share": 0.6, "min_confidence": 0, "propagate": {}}
+    one = job(world, predicted, "one", splits=splits, **keys)
+    stage.run(one)
+    monkeypatch.setattr(graph, "shares_in_pool", lambda *seen: None)
+    other = job(world, predicted, "other", splits=splits, **keys)
+    stage.run(other)
+    found, plain = quality(one.out), quality(other.out)
+    drawn = load_splits(splits)
+    truth = world.truth[np.searchsorted(world.drawn.ids, drawn.pool)]
+    among = np.bincount(drawn.labelled.label, minlength=3) / len(drawn.labelled)
+    in_pool = np.bincount(truth, minlength=3) / len(truth)
+    assert np.abs(np.array(found["shares"]) - in_pool).sum() < 0.6 * np.abs(among - in_pool).sum()
+    assert plain["shares"] is None
+    rare, before = (each["per_class"][2] for each in (found, plain))
+    assert rare["audit"]["precision"] > before["audit"]["precision"]
+    off = [abs(each["confidence_mean"] - each["audit"]["precision"]) for each in (rare, before)]
+    assert off[0] < off[1]
+    assert found["total"]["audit"]["precision"] > plain["total"]["audit"]["precision"]
+    said = [alarm for alarm in found["alarms"] if "does not hold the classes as the labels do" in alarm]
+    assert len(said) == 1
+    assert f"tum {100 * found['shares'][2]:.1f} % beside {100 * among[2]:.1f} % of the labels" in said[0]
+
+
+def test_a_pool_that_is_shared_as_the_labels_are_is_taken_so(world):
+    splits = without_validation(world)
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER, right=0.4)
+    one = job(world, predicted, "one", splits=splits, rule="top_k", propagate={})
+    stage.run(one)
+    assert quality(one.out)["shares"] is None
+    assert not [alarm for alarm in quality(one.out)["alarms"] if "as the labels do" in alarm]
+
+
 def test_what_is_judged_tells_nobody(world):
     """Neither the labels of validation nor its patches change what the pool is believed to be."""
     predicted = predict(world, "predict")
