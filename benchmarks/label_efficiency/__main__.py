@@ -112,14 +112,15 @@ def _study(args: argparse.Namespace) -> desks.Study:
     return desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), args.size, tuple(args.presets),
         tuple(args.validation), Machine(args.device, args.precision, args.workers, args.threads),
-        dict(_setting(text) for text in args.overrides), args.px, args.drop_stores, args.only_done,
+        dict(_setting(text) for text in args.overrides), dict(args.thin), args.px, args.drop_stores, args.only_done,
     )  # fmt: skip
 
 
 def _named(args: argparse.Namespace) -> str:
     """The set, and what was set in every chain: another table, which stands beside that of the set."""
     name = Path(args.set).stem if Path(args.set).suffix else args.set
-    return "-".join([name, *(text.replace("=", "-") for text in args.overrides)])
+    thin = [f"thin-{of}-{share:g}" for of, share in args.thin]
+    return "-".join([name, *(text.replace("=", "-") for text in args.overrides), *thin])
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -138,6 +139,13 @@ def _share(text: str) -> float:
     if not 0 < value < 1:
         raise argparse.ArgumentTypeError(f"expected a share between 0 and 1, given {text}")
     return value
+
+
+def _thin(text: str) -> tuple[str, float]:
+    name, found, share = text.rpartition("=")
+    if not found:
+        raise argparse.ArgumentTypeError(f"expected CLASS=SHARE, given {text}")
+    return name, _share(share)
 
 
 def _judging(text: str) -> float:
@@ -162,6 +170,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--weights", type=Path, help="tf_efficientnet_lite0 under timm's names, safetensors; default: below --data")
     add("--px", type=int, default=0, help="side of a patch in training; default: by size")
     add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="in every chain")
+    add("--thin", type=_thin, nargs="+", default=[], metavar="CLASS=SHARE",
+        help="only so much of a class's pool is there; its labels are as many as ever")  # fmt: skip
     add("--device", choices=["auto", "cpu", "cuda"], default="auto")
     add("--precision", choices=["32", "bf16"], default="32")
     add("--workers", type=int, default=0, help="loader processes")

@@ -14,6 +14,7 @@ from benchmarks.label_efficiency.features import frozen_features
 from benchmarks.label_efficiency.listing import Listing, listed
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.atomic import write_bytes
+from data.errors import ChainError, ExitCode
 
 Say = Callable[[str], None]
 GROUP = "group-"
@@ -34,6 +35,7 @@ class Study:
     validation: tuple[float, ...]
     machine: Machine = field(default_factory=Machine)
     sets: Mapping[str, Any] = field(default_factory=dict)
+    thin: Mapping[str, float] = field(default_factory=dict)
     px: int = 0
     drop_stores: bool = False
     only_done: bool = False
@@ -55,6 +57,9 @@ def prepared(study: Study, say: Say) -> Desk:
     study.into.mkdir(parents=True, exist_ok=True)
     size = SIZES[study.size]
     listing = listed(study.name, study.data, size.patches, study.into)
+    if unknown := set(study.thin) - set(listing.classes):
+        what = f"--thin: {', '.join(sorted(unknown))} is no class of {study.name}"
+        raise ChainError(what, f"it has {', '.join(listing.classes)}", "correct the name", ExitCode.USAGE)
     px = study.px or size.px(listing.native_px)
     # features of the smallest size are from the same encoder: it is trained networks that are small there
     features_px = px if size.pretrained else 64
@@ -104,5 +109,6 @@ def about(desk: Desk, command: str) -> dict[str, Any]:
         "native_px": desk.listing.native_px, "classes": desk.listing.classes, "judged_by": judged_by(desk.listing),
         "network": size.backbone, "size": asdict(size), "seeds": list(desk.study.seeds),
         "fractions": list(desk.study.fractions), "validation": list(desk.study.validation),
-        "presets": list(desk.study.presets), "sets": dict(desk.study.sets), "device": _device(desk.study.machine),
+        "presets": list(desk.study.presets), "sets": dict(desk.study.sets),
+        "thin": dict(desk.study.thin), "device": _device(desk.study.machine),
     }  # fmt: skip

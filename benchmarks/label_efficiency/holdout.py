@@ -9,6 +9,7 @@ what they are said to differ in. Copies of the same pixels stay on one side.
 
 import csv
 import io
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -48,11 +49,17 @@ def budget(fraction: float, share: float, available: int) -> tuple[int, int]:
 
 
 def manifest(
-    listing: Listing, side: np.ndarray, seed: int, labels: dict[str, int] | None, judging: dict[str, int]
+    listing: Listing,
+    side: np.ndarray,
+    seed: int,
+    labels: dict[str, int] | None,
+    judging: dict[str, int],
+    thin: Mapping[str, float] | None = None,
 ) -> bytes:
     """The manifest of one cell. side: (N,) of `sides`; labels: how many a class are given, None: all.
 
     judging: validation patches a class. A larger number contains the smaller ones, of labels and of validation.
+    thin: class -> share of its pool that is kept; labels and what judges are those of the whole pool.
     """
     split = np.full(len(listing), "", dtype="<U10")
     split[side == POOL], split[side == TEST] = "pool", "test"
@@ -61,6 +68,9 @@ def manifest(
     split[trains] = "labelled" if labels is None else "pool"
     if labels is not None:
         split[given(listing, side, seed, labels)] = "labelled"
+    for name, share in (thin or {}).items():
+        rows = np.flatnonzero((split == "pool") & (listing.label == name))
+        split[rows[uniform(listing.ids[rows], "thin", seed) >= share]] = ""
     for name in listing.classes:
         own = listing.label == name
         split[_first(listing, (side == VALIDATION) & own, judging.get(name, 0), "judging", seed)] = "validation"

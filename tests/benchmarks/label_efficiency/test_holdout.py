@@ -83,6 +83,22 @@ def test_more_labels_contain_fewer_and_rows_share_test_and_pool() -> None:
     assert not keys(every, "pool")
 
 
+def test_a_pool_that_is_thinned_loses_patches_of_that_class_alone_and_no_labels() -> None:
+    found = listing(unlabelled=300)
+    side = sides(found, 0)
+    labels, judging = dict.fromkeys("abc", 6), dict.fromkeys("abc", 2)
+    whole = manifest(found, side, 0, labels, judging)
+    thin, thinner = (manifest(found, side, 0, labels, judging, {"b": share}) for share in (0.5, 0.1))
+    for part in ("labelled", "validation", "test"):
+        assert keys(thin, part) == keys(whole, part)
+    of = {row["path"]: row["label"] for row in rows(whole)}
+    lost = keys(whole, "pool") - keys(thin, "pool")
+    assert {of[key] for key in lost} == {"b"}
+    before = sum(of[key] == "b" for key in keys(whole, "pool"))
+    assert 0.3 * before < len(lost) < 0.7 * before
+    assert keys(thinner, "pool") < keys(thin, "pool")
+
+
 def test_of_copies_one_is_labelled() -> None:
     found = listing(patients=30)
     side = sides(found, 0)

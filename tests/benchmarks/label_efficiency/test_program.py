@@ -92,6 +92,8 @@ def test_stopped_at_a_probe_and_in_a_chain_it_ends_with_the_same_table(
 
     assert main([*words(desk, "stopped"), "--set", "student.lr=0.5"]) == ExitCode.MISMATCH
     assert "config differs" in capsys.readouterr().err
+    assert main([*words(desk, "stopped"), "--thin", "marrow=0.5"]) == ExitCode.USAGE
+    assert "marrow is no class of" in capsys.readouterr().err
 
 
 def test_a_set_that_is_not_there_is_refused(desk: Path, capsys: pytest.CaptureFixture[str]) -> None:
