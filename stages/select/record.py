@@ -10,7 +10,7 @@ from stages.scores import Scores
 from stages.select.belief import Belief
 from stages.select.calibrate import HIGHEST, LOWEST, Told, log_softmax
 from stages.select.evidence import Evidence
-from stages.select.figures import Beliefs, alarms, figures
+from stages.select.figures import Beliefs, alarms, figures, percent
 from stages.select.guards import guard_alarms, guards
 from stages.select.negatives import Negatives
 from stages.select.rule import Rule
@@ -70,10 +70,10 @@ def record(
 def not_as_labelled(classes: Sequence[str], shares: np.ndarray, among: np.ndarray) -> str:
     """That the pool holds other shares of the classes than the labels, (C,) each."""
     each = ", ".join(
-        f"{name} {100 * share:.1f} % beside {100 * own:.1f} %"
+        f"{name} {percent(share)} (of the labels {percent(own)})"
         for name, share, own in zip(classes, shares.tolist(), among.tolist(), strict=True)
     )
-    return f"the pool does not hold the classes as the labels do, it is taken for {each} of the labels"
+    return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
 
 
 def calibration(

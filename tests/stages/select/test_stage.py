@@ -16,6 +16,7 @@ from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embedding
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
+from stages.select.figures import percent
 from stages.select.graph import Graph, scores_of
 from stages.select.propagate import Propagate
 from stages.select.rules import members
@@ -571,7 +572,7 @@ def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_b
     assert found["total"]["audit"]["precision"] > plain["total"]["audit"]["precision"]
     said = [alarm for alarm in found["alarms"] if "does not hold the classes as the labels do" in alarm]
     assert len(said) == 1
-    assert f"tum {100 * found['shares'][2]:.1f} % beside {100 * among[2]:.1f} % of the labels" in said[0]
+    assert said[0].endswith(f"tum {percent(found['shares'][2])} (of the labels {percent(among[2])})")
 
 
 def test_a_pool_that_is_shared_as_the_labels_are_is_taken_so(world):
