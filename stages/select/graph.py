@@ -1,7 +1,6 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from stages.blocks import of_blocks
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.progress import StageProgress
-from stages.quality import confusion
 from stages.scores import Scores, found_in, read_scores
 from stages.select.calibrate import Told, matched_temperature
+from stages.select.left_out import LeftOut
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 from stages.select.shift import shares_in_pool
 
 FILE = "believed.h5"
-FOLDS = 5
 SUBSTANTIAL = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch, Biometrics 1977)
 
 
@@ -46,12 +44,12 @@ class Graph:
         self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
     ) -> None:
         """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
-        self._groups, self._near = groups[0], float(np.isin(groups[1], groups[0]).mean())
         self._job, self._section, self._splits = job, section, splits
-        self._seed = seed_of(job.seed, "propagate")
-        self._ids = drawn_inside(splits.labelled.ids, pool, section.most, self._seed)
+        seed = seed_of(job.seed, "propagate")
+        self._ids = drawn_inside(splits.labelled.ids, pool, section.most, seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
-        self._folded: dict[tuple[tuple[str, ...], bool], np.ndarray | None] = {}
+        near, rows = float(np.isin(groups[1], groups[0]).mean()), self._rows(splits.labelled.ids)
+        self._left_out = LeftOut(splits.labelled, rows, groups[0], near, self._classes, seed, self._along)
         # of style each channel of every depth counts in a unit of its own
         self._seen = {
             name: _Seen(read_embeddings(path), self._ids, section.components, own_units=name == OF_STYLE)
@@ -85,7 +83,7 @@ class Graph:
     @cached_property
     def shares(self) -> np.ndarray | None:
         """How common each class is in the pool, (C,), where labels say that it is not as among them; else None."""
-        if self._mistaken is None:
+        if self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         return shares_in_pool(self._mistaken, told / told.sum())
@@ -110,14 +108,14 @@ class Graph:
     @cached_property
     def _mistaken(self) -> np.ndarray | None:
         """Labels by class (row) and what others tell them to be (column), (C, C), as far as labels can say it."""
-        return self._as_far(*(self._left_out(self._ways, whole) for whole in (False, True)))
+        return self._left_out.of_pool(self._ways)
 
     @cached_property
     def _weights(self) -> np.ndarray | None:
         """How many times as common as among the labels each class is in the pool: (C,)."""
         if self.shares is None:
             return None
-        among = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
+        among = self._left_out.among
         weights: np.ndarray = np.divide(self.shares, among, out=np.zeros_like(among), where=among > 0)
         return weights
 
@@ -144,12 +142,11 @@ class Graph:
         """
         if not self._unlearnt:
             return None
-        found = self._as_far(*(self._left_out([self._unlearnt], whole) for whole in (False, True)))
+        found = self._left_out.of_pool([self._unlearnt])
         if found is None:
             return None
         told = Told.of(found)
-        share = np.bincount(_codes(self._splits.labelled), minlength=self._classes) / len(self._splits.labelled)
-        chance = float(told.said @ share) / told.labels
+        chance = float(told.said @ self._left_out.among) / told.labels
         return (told.accuracy - chance) / (1 - chance) if chance < 1 else None
 
     @cached_property
@@ -169,8 +166,7 @@ class Graph:
     def told(self, held_out: Told | None = None) -> Told | None:
         """How often the pool is told right, as far as labels can say; None: too few of them.
 
-        A label is told by other folds of labels, while its patch stays in the graph like any of the pool. Folds divide
-        groups for the share of the pool that lies in groups with labels, and leave them whole for the rest.
+        A label is told by other folds of labels (`LeftOut`), and counts as its class is common in the pool.
         Along the teacher's embeddings labels are told right too often, since it has learnt them all; along those of
         the frozen encoder alone, which knows no label, too seldom, since the teacher's are better. The truth lies
         between, and so does what is returned: the middle. Without an encoder it is the first figure, which flatters.
@@ -180,81 +176,23 @@ class Graph:
         clearly more often: then it lies further from them than the pool. How classes differ only the given labels
         say: what a rare class is taken for changes from patient to patient.
         """
-        near, far = (self._weighed(self._left_out(self._ways, whole)) for whole in (False, True))
-        found = self._as_far(near, far)
+        found = self._left_out.of_pool(self._ways, self._weights)
         own = None if found is None else Told.of(found)
         if own is None or held_out is None:
             return own
-        here = held_out
-        if near is not None:
-            further = Told.of(near).clearly_above(held_out)
-            if further and self._near == 1:
+        here, near = held_out, self._left_out.near
+        by_near = self._left_out.told(self._ways, whole=False, weights=self._weights)
+        if by_near is not None:
+            further = Told.of(by_near).clearly_above(held_out)
+            if further and near == 1:
                 return own
-            here = Told.of(near) if further else Told.of(near).beside(held_out)
-        accuracy = self._near * here.accuracy + (1 - self._near) * held_out.accuracy
-        return own.at(accuracy, round(held_out.labels))
+            here = Told.of(by_near) if further else Told.of(by_near).beside(held_out)
+        return own.at(near * here.accuracy + (1 - near) * held_out.accuracy, round(held_out.labels))
 
     @property
     def _ways(self) -> list[tuple[str, ...]]:
         """Along what labels tell each other: all that there is, and what knows none of them."""
         return [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
-
-    def _as_far(self, near: np.ndarray | None, far: np.ndarray | None) -> np.ndarray | None:
-        """Of either as much as the pool has patches in groups with labels, and in others; one where it is all."""
-        shares = self._near, 1 - self._near
-        known = [(share, told) for share, told in zip(shares, (near, far), strict=True) if share and told is not None]
-        if not known:
-            return None
-        mean: np.ndarray = np.average([told for _, told in known], axis=0, weights=[share for share, _ in known])
-        return mean
-
-    def _weighed(self, counts: np.ndarray | None) -> np.ndarray | None:
-        """Labels by class (row), each class as common among them as in the pool, in all as many as there were."""
-        if counts is None or self._weights is None:
-            return counts
-        weighed: np.ndarray = counts * self._weights[:, None]
-        weighed *= counts.sum() / weighed.sum()
-        return weighed
-
-    def _left_out(self, ways: Sequence[tuple[str, ...]], whole: bool) -> np.ndarray | None:
-        """What given labels are told along each of `ways`, the mean; None: the pool asks for none, or no such folds.
-
-        (C, C): labels by class (row) and by what they are told to be (column), in all as many as there are.
-        """
-        if not (1 - self._near if whole else self._near):
-            return None
-        found = [told for names in ways if (told := self._by_folds(names, whole)) is not None]
-        return np.mean(found, axis=0) * len(self._groups) if len(found) == len(ways) else None
-
-    def _by_folds(self, names: tuple[str, ...], whole: bool) -> np.ndarray | None:
-        """What other folds tell given labels to be, groups whole in a fold or divided; None: no such folds. Once each.
-
-        (C, C), sums to 1.
-        """
-        if (names, whole) not in self._folded:
-            self._folded[names, whole] = self._in_folds(names, self._groups if whole else np.arange(len(self._groups)))
-        return self._folded[names, whole]
-
-    def _in_folds(self, names: tuple[str, ...], group: np.ndarray) -> np.ndarray | None:
-        from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
-
-        given = self._splits.labelled
-        count = min(FOLDS, *(len(np.unique(group[given.label == k])) for k in np.unique(given.label)))
-        if count < 2:
-            return None
-        graph, rows, label = self._along(names), self._rows(given.ids), _codes(given)
-        single = len(np.unique(group)) == len(group)  # the general way would take minutes over many labels
-        kind = StratifiedKFold if single else StratifiedGroupKFold
-        folds = kind(count, shuffle=True, random_state=self._seed % 2**32)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
-            drawn = list(folds.split(rows, label, group))
-        told = np.zeros((self._classes, self._classes))
-        for others, own in drawn:
-            if len(np.unique(label[others])) == len(np.unique(label)):
-                said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
-                told += confusion(label[own], said, self._classes)
-        return told / told.sum() if told.any() else None
 
     def _along(self, names: tuple[str, ...]) -> Likeness:
         if names not in self._graphs:
