@@ -9,7 +9,7 @@ known, and further steps follow the noise until rare classes are gone.
 
 import numpy as np
 
-UNLIKE = 0.001  # chance of labels that are drawn from the pool to be told as these are, below which they were not
+UNLIKE = 0.01  # chance of labels that are drawn from the pool to be told as these are, below which they were not
 STEPS = 3
 HALF = 0.5  # a label more a class and a matrix: of what was never seen nobody knows that it never is
 

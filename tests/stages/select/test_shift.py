@@ -28,7 +28,7 @@ def test_labels_drawn_from_the_pool_are_as_it_is() -> None:
         shares, rates = rng.dirichlet(np.full(CLASSES, 2)), told_rates(rng, rng.uniform(0.4, 1))
         counts = rng.multinomial(rng.integers(20, 400), shares)
         unlike += shares_in_pool(labelled(rng, rates, counts), shares @ rates) is not None
-    assert unlike <= 3
+    assert unlike <= 5
 
 
 @settings(max_examples=60, deadline=None)
