@@ -1,5 +1,6 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
+import json
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,7 @@ from stages.scores import Scores, found_in, read_scores
 from stages.select.calibrate import Told, matched_temperature
 from stages.select.left_out import LeftOut
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
-from stages.select.shift import shares_in_pool
+from stages.select.shift import shares_in_pool, unlike
 
 FILE = "believed.h5"
 SUBSTANTIAL = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch, Biometrics 1977)
@@ -82,11 +83,20 @@ class Graph:
 
     @cached_property
     def shares(self) -> np.ndarray | None:
-        """How common each class is in the pool, (C,), where labels say that it is not as among them; else None."""
-        if self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
+        """How common each class is in the pool, (C,), where labels say that it is not as among them; else None.
+
+        Whether it is not, the first round decides: its teacher knows labels alone, later ones what they were taught.
+        """
+        mistaken = self._left_out.of_pool([tuple(self._seen)])
+        if mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
-        return shares_in_pool(self._mistaken, told / told.sum())
+        before = self._job.inputs.get("previous")
+        if before is None or not (before / FILE).is_file():
+            found = unlike(mistaken, told)
+        else:
+            found = json.loads((before / "quality.json").read_bytes())["shares"] is not None
+        return shares_in_pool(mistaken, told) if found else None
 
     @cached_property
     def _softness(self) -> float:
@@ -94,9 +104,10 @@ class Graph:
 
         A word that says too little would be outweighed by shares that say all they know, and rare classes be lost.
         """
-        assert self._mistaken is not None
+        found = self._left_out.of_pool(self._ways)
+        assert found is not None
         ids, said = self._ids[self._of_pool], self._alike[self._of_pool]
-        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(self._mistaken).accuracy))
+        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(found).accuracy))
 
     @cached_property
     def _of_pool(self) -> np.ndarray:
@@ -104,11 +115,6 @@ class Graph:
         rows = np.ones(len(self._ids), bool)
         rows[self._rows(self._splits.labelled.ids)] = False
         return rows
-
-    @cached_property
-    def _mistaken(self) -> np.ndarray | None:
-        """Labels by class (row) and what others tell them to be (column), (C, C), as far as labels can say it."""
-        return self._left_out.of_pool(self._ways)
 
     @cached_property
     def _weights(self) -> np.ndarray | None:

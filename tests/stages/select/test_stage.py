@@ -555,7 +555,7 @@ def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_b
     keys = {"rule": "balanced", "share": 0.6, "min_confidence": 0, "propagate": {}}
     one = job(world, predicted, "one", splits=splits, **keys)
     stage.run(one)
-    monkeypatch.setattr(graph, "shares_in_pool", lambda *seen: None)
+    monkeypatch.setattr(graph, "unlike", lambda *seen: False)
     other = job(world, predicted, "other", splits=splits, **keys)
     stage.run(other)
     found, plain = quality(one.out), quality(other.out)
@@ -573,6 +573,22 @@ def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_b
     said = [alarm for alarm in found["alarms"] if "does not hold the classes as the labels do" in alarm]
     assert len(said) == 1
     assert said[0].endswith(f"tum {percent(found['shares'][2])} (of the labels {percent(among[2])})")
+
+
+def test_the_first_round_decides_whether_the_pool_holds_other_shares(world, monkeypatch):
+    """Later teachers have been taught what the labels were spread to: what they see is no evidence of its own."""
+    splits = rare_in_the_pool(world, code=2)
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER, right=0.4)
+    keys = {"rule": "balanced", "share": 0.6, "min_confidence": 0, "propagate": {}, "splits": splits}
+    for first in (True, False):
+        monkeypatch.setattr(graph, "unlike", lambda *seen, first=first: first)
+        one = job(world, predicted, f"first-{first}", **keys)
+        stage.run(one)
+        monkeypatch.setattr(graph, "unlike", lambda *seen, first=first: not first)
+        other = job(world, predicted, f"second-{first}", round=1, previous=one.out, previous_predict=predicted, **keys)
+        stage.run(other)
+        assert [quality(each.out)["shares"] is not None for each in (one, other)] == [first, first]
 
 
 def test_a_pool_that_is_shared_as_the_labels_are_is_taken_so(world):
