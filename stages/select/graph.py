@@ -187,12 +187,13 @@ class Graph:
         if own is None or held_out is None:
             return own
         here, near = held_out, self._left_out.near
-        by_near = self._left_out.told(self._ways, whole=False, weights=self._weights)
-        if by_near is not None:
-            further = Told.of(by_near).clearly_above(held_out)
+        divided = self._left_out.told(self._ways, whole=False, weights=self._weights)
+        if divided is not None:
+            given = Told.of(divided)
+            further = given.clearly_above(held_out)
             if further and near == 1:
                 return own
-            here = Told.of(by_near) if further else Told.of(by_near).beside(held_out)
+            here = given if further else given.beside(held_out)
         return own.at(near * here.accuracy + (1 - near) * held_out.accuracy, round(held_out.labels))
 
     @property
