@@ -86,14 +86,16 @@ class Graph:
         """How common each class is in the pool, (C,), where labels say that it is not as among them; else None.
 
         Whether it is not, the first round decides: its teacher knows labels alone, later ones what they were taught.
+        It compares what one graph tells of both. How common classes are is read from how labels are mistaken along
+        that graph and along the encoder alone, as `told` reads how often the pool is told right.
         """
-        mistaken = self._left_out.of_pool([tuple(self._seen)])
-        if mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
+        by_graph, mistaken = (self._left_out.of_pool(ways) for ways in (self._ways[:1], self._ways))
+        if by_graph is None or mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         before = self._job.inputs.get("previous")
         if before is None or not (before / FILE).is_file():
-            found = unlike(mistaken, told)
+            found = unlike(by_graph, told)
         else:
             found = json.loads((before / "quality.json").read_bytes())["shares"] is not None
         return shares_in_pool(mistaken, told) if found else None
