@@ -117,14 +117,18 @@ def _audit(beliefs: Beliefs, rows: np.ndarray, code: int | None) -> dict[str, An
     return {"precision": plain(precision), "recall": plain(recall), "n": int(known.sum()), "ece": plain(error)}
 
 
-def alarms(beliefs: Beliefs) -> list[str]:
-    """What a person should look at before believing this round, in words."""
+def alarms(beliefs: Beliefs, shares: np.ndarray | None = None) -> list[str]:
+    """What a person should look at before believing this round, in words.
+
+    shares: of the classes in the pool (C,), where they are not those of the labels.
+    """
     found = []
+    of = "of the labels" if shares is None else "of the pool as it is taken"
     for code, name in enumerate(beliefs.classes):
         kept = ratio((beliefs.kept.label == code).sum(), len(beliefs.kept.label))
-        given = ratio(beliefs.labels[code], beliefs.labels.sum())
+        given = ratio(beliefs.labels[code], beliefs.labels.sum()) if shares is None else float(shares[code])
         if kept > SHARE_ALARM * given or kept * SHARE_ALARM < given:
-            found.append(f"class {name}: {percent(kept)} of the kept patches, {percent(given)} of the labels")
+            found.append(f"class {name}: {percent(kept)} of the kept patches, {percent(given)} {of}")
     if beliefs.before is not None:
         changed = churn(beliefs.before, beliefs.predicted)
         if changed > CHURN_ALARM:

@@ -35,7 +35,7 @@ def record(
     The hidden truth in `beliefs` enters nothing but what is called audit.
     """
     now = guards(beliefs)
-    found = alarms(beliefs) + guard_alarms(now, guards_before, unit) + rule.remarks(evidence)
+    found = alarms(beliefs, shares) + guard_alarms(now, guards_before, unit) + rule.remarks(evidence)
     if belief.temperature in (LOWEST, HIGHEST):
         found.append(
             f"the temperature is at its limit of {belief.temperature:g}: "

@@ -107,6 +107,15 @@ def test_alarms_name_the_class_with_both_shares():
     assert alarms(beliefs()) == []
 
 
+def test_a_class_that_is_rare_in_the_pool_is_no_alarm_where_the_pool_is_taken_so():
+    """Half of the labels are of the second class, and one kept patch in ten: as common as it is in this pool."""
+    kept = Kept(np.arange(10), np.array([0] * 9 + [1]), np.ones(10, np.float32))
+    rare = beliefs(kept=kept, labels=np.array([5, 5]), before=None)
+    assert len(alarms(rare)) == 1
+    assert alarms(rare, np.array([0.88, 0.12])) == []
+    assert alarms(rare, np.array([0.98, 0.02])) == ["class b: 10 % of the kept patches, 2 % of the pool as it is taken"]
+
+
 def test_alarm_when_most_minds_change():
     changed = beliefs(before=np.array([1] * 6 + [1] * 4))
     assert alarms(changed) == ["the predicted class of 60 % of the pool changed since the round before"]
