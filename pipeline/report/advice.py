@@ -5,8 +5,8 @@ ADVICE = (
      "select.align: labelled, then rerun from this round's select."),
     ("class ", "Compare the class's surest patches with its labels. If the pool has that share, nothing is wrong; if "
      "not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
-    ("the pool does not hold", "Labels of equally many patches a class are enough for this. Compare each class's share of "
-     "the pool with what you know of it; patches drawn from the pool and labelled (`review`) say it best."),
+    ("the pool does not hold", "Who labels as many patches of every class brings this about, and nothing is wrong. "
+     "Compare the shares with what you know of the pool; patches drawn from it and labelled would say it best."),
     ("agreement between rounds falls", "The chain is changing its mind: look at the flipped patches. The model of the "
      "round before may be the better one; fewer rounds, or select.rule: agreement, keep what is stable."),
     ("five ", "A few slides or patients teach the student. Look at them below: stain, artefacts, a rare tissue? Set "
