@@ -22,7 +22,8 @@ STOPS = {
     "max_rounds": "All rounds that were asked for were run.",
     "pool_exhausted": "Every pool patch is used: another round would train on the same set.",
     "no_change": "The same patches were kept under the same labels as in the round before: it has settled.",
-    "no_gain": "Validation says that the last student is no better than its teacher: the teacher is the result.",
+    "no_gain": "Validation says that the last student is worse than its teacher, or than the first one: the teacher is "
+    "the result.",
     "one_class": "The teacher believes in one class alone, and no label would judge what a student makes of that. Use "
     "select.rule: balanced or top_k, select.propagate, or labels to validate.",
     "nothing_selected": "No pool patch was sure enough. Lower the bar of select.rule, or add labels.",

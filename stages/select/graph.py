@@ -73,7 +73,7 @@ class Graph:
 
     @cached_property
     def _alike(self) -> np.ndarray:
-        """The same where classes are as common in the pool as among the labels."""
+        """The same where the pool holds the classes as the labels do: in the shares that `prior` says."""
         return self._spread(None)
 
     def _spread(self, weights: np.ndarray | None) -> np.ndarray:
@@ -89,8 +89,8 @@ class Graph:
         It compares what one graph tells of both. How common classes are is read from how labels are mistaken along
         that graph and along the encoder alone, as `told` reads how often the pool is told right.
         """
-        by_graph, mistaken = (self._left_out.of_pool(ways) for ways in (self._ways[:1], self._ways))
-        if by_graph is None or mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
+        by_graph = self._left_out.of_pool(self._ways[:1])
+        if by_graph is None or self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         before = self._job.inputs.get("previous")
@@ -98,7 +98,12 @@ class Graph:
             found = unlike(by_graph, told)
         else:
             found = json.loads((before / "quality.json").read_bytes())["shares"] is not None
-        return shares_in_pool(mistaken, told) if found else None
+        return shares_in_pool(self._mistaken, told) if found else None
+
+    @cached_property
+    def _mistaken(self) -> np.ndarray | None:
+        """Labels by class (row) and by what others tell them to be (column), (C, C); None: too few of them."""
+        return self._left_out.of_pool(self._ways)
 
     @cached_property
     def _softness(self) -> float:
@@ -106,10 +111,9 @@ class Graph:
 
         A word that says too little would be outweighed by shares that say all they know, and rare classes be lost.
         """
-        found = self._left_out.of_pool(self._ways)
-        assert found is not None
+        assert self._mistaken is not None
         ids, said = self._ids[self._of_pool], self._alike[self._of_pool]
-        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(found).accuracy))
+        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(self._mistaken).accuracy))
 
     @cached_property
     def _of_pool(self) -> np.ndarray:
@@ -120,7 +124,10 @@ class Graph:
 
     @cached_property
     def _weights(self) -> np.ndarray | None:
-        """How many times as common as among the labels each class is in the pool: (C,)."""
+        """How many times as common as among the labels each class is in the pool: (C,); None: as among them.
+
+        Beside `prior`, not in its place: what serves where labels are drawn from the pool is changed by this much.
+        """
         if self.shares is None:
             return None
         among = self._left_out.among

@@ -26,7 +26,7 @@ def record(
     guards_before: dict[str, Any] | None,
     unit: str | None,
     told: Told | None,
-    shares: np.ndarray | None = None,
+    shares: np.ndarray | None,
 ) -> dict[str, Any]:
     """The content of quality.json. negatives: in pieces by rising id; guards_before: those of the round before;
     unit: what places are, slide or patient; told: how often given labels tell each other right, None: validation says
@@ -43,7 +43,7 @@ def record(
             "confidence has little to do with being right"
         )
     if shares is not None:
-        found.append(not_as_labelled(beliefs.classes, shares, beliefs.labels / beliefs.labels.sum()))
+        found.append(_not_as_labelled(beliefs.classes, shares, beliefs.labels / beliefs.labels.sum()))
     thresholds = rule.thresholds(evidence)
     return {
         "round": evidence.round,
@@ -67,15 +67,6 @@ def record(
     }
 
 
-def not_as_labelled(classes: Sequence[str], shares: np.ndarray, among: np.ndarray) -> str:
-    """That the pool holds other shares of the classes than the labels, (C,) each."""
-    each = ", ".join(
-        f"{name} {percent(share)} (of the labels {percent(own)})"
-        for name, share, own in zip(classes, shares.tolist(), among.tolist(), strict=True)
-    )
-    return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
-
-
 def calibration(
     validation: Scores, given: np.ndarray, temperature: float | np.ndarray
 ) -> dict[str, float | int | None] | None:
@@ -89,6 +80,15 @@ def calibration(
         result[f"nll_{when}"] = plain(nll(log_probs, given))
         result[f"ece_{when}"] = plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), right))
     return result
+
+
+def _not_as_labelled(classes: Sequence[str], shares: np.ndarray, among: np.ndarray) -> str:
+    """That the pool holds other shares of the classes than the labels, (C,) each."""
+    each = ", ".join(
+        f"{name} {percent(share)} (of the labels {percent(own)})"
+        for name, share, own in zip(classes, shares.tolist(), among.tolist(), strict=True)
+    )
+    return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
 
 
 def _told(negatives: Iterable[Negatives], truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 
 UNLIKE = 0.005  # chance of labels that are drawn from the pool to be told as these are, below which they were not
 STEPS = 3
-HALF = 0.5  # a label more a class and a matrix: of what was never seen nobody knows that it never is
+HALF = 0.5  # a label more in each class: of what was never seen nobody knows that it never is
 
 
 def unlike(confusion: np.ndarray, told: np.ndarray) -> bool:
