@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(9, "stages.train.stage", ranks=True),
+    "train": Kind(10, "stages.train.stage", ranks=True),
     "predict": Kind(5, "stages.predict.stage", ranks=True),
     "select": Kind(8, "stages.select.stage"),
     "promote": Kind(3, "stages.promote"),

@@ -18,28 +18,33 @@ LOOKED_AT = 200  # kept patches a class: a rate of one in ten is then known to t
 Statistics = tuple[list[float], list[float]]
 
 
-def measure(job: Job, task: Task, model: torch.nn.Module, stats: Statistics) -> dict[str, Any]:
-    """The figures of metrics.json; writes validation.h5 where there is a validation split. model: in eval mode."""
+def measure(
+    job: Job, task: Task, model: torch.nn.Module, stats: Statistics, validated: np.ndarray | None = None
+) -> dict[str, Any]:
+    """The figures of metrics.json; writes validation.h5 where there is a validation split. model: in eval mode.
+
+    validated: what it said of validation when its training ended, (V, C) log-probabilities; None: it is asked now.
+    """
     scorer = folded(model)
 
     def log_probs(ids: np.ndarray) -> np.ndarray:
         size = 4 * task.section.batch_size
         return score_all(scorer, *stats, task.images, ids, views=1, batch_size=size, hardware=job.hardware)
 
-    def judged(given: GivenLabels) -> tuple[np.ndarray, dict[str, Any] | None]:
+    def judged(given: GivenLabels, scores: np.ndarray | None = None) -> dict[str, Any] | None:
         if len(given) == 0:
-            return np.empty((0, len(task.splits.classes))), None
-        scores = log_probs(given.ids)
-        return scores, quality.evaluate(scores, given.label, list(task.splits.classes))
+            return None
+        scores = log_probs(given.ids) if scores is None else scores
+        return quality.evaluate(scores, given.label, list(task.splits.classes))
 
     given = task.splits.validation
-    scores, validation = judged(given)
-    if validation is not None:
+    if len(given):
+        validated = log_probs(given.ids) if validated is None else validated
         group = groups_of(task.images.store.table(), given.ids)
-        write_judged(job.out, Judged(given.ids, scores.astype(np.float32), given.label, group))
+        write_judged(job.out, Judged(given.ids, validated.astype(np.float32), given.label, group))
     return {
-        "validation": validation,
-        "test": judged(task.splits.test)[1],
+        "validation": judged(given, validated),
+        "test": judged(task.splits.test),
         "disagreement": disagreement(task, log_probs) if task.kept is not None else None,
         "steps": task.section.total_steps,
         "parameters": sum(p.numel() for p in model.parameters()),

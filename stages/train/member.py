@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors.torch import load_file
 
@@ -34,13 +35,17 @@ Statistics = tuple[list[float], list[float]]
 
 @dataclass(frozen=True)
 class Trained:
-    """A finished network in eval mode, how its images are normalised, and its validations on the way."""
+    """A finished network in eval mode, how its images are normalised, and its validations on the way.
+
+    validated: what it says of each validation patch, (V, C) log-probabilities; None: not known any more, or no split.
+    """
 
     section: TeacherConfig | StudentConfig
     kwargs: dict[str, Any]
     network: torch.nn.Module
     stats: Statistics
     history: list[dict[str, float]]
+    validated: np.ndarray | None = None
 
     @property
     def input_px(self) -> int | None:
@@ -106,7 +111,7 @@ def train_member(
         feed_at(network, phases[-1].size_px)
     if shift is not None:
         adjust(network, shift)
-    return Trained(section, kwargs, network, stats, training.history)
+    return Trained(section, kwargs, network, stats, training.history, training.validated)
 
 
 def keep(trained: Trained, desk: Desk) -> None:

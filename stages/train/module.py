@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from stages.distributed import summed
 from stages.init.frozen import freeze, rest_frozen_norms
 from stages.input_size import feed_at
 from stages.loading import PlainPatches, in_batches, loader
+from stages.predict.folding import folded
 from stages.predict.scoring import log_probs, normalise, pieces
 from stages.progress import LOG
 from stages.sharded import is_sharded
@@ -72,6 +74,8 @@ class Training(pl.LightningModule):
         self.shift = shift
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
+        self.validated: np.ndarray | None = None  # (V, C) log-probabilities of the newest validation
+        self._judge: Callable[[torch.Tensor], torch.Tensor] | None = None  # no module: it is part of no checkpoint
         self._scored: list[tuple[torch.Tensor, torch.Tensor]] = []
 
     # --- batches -------------------------------------------------------------------------------------
@@ -229,10 +233,20 @@ class Training(pl.LightningModule):
 
     # --- validation ----------------------------------------------------------------------------------
 
+    def on_validation_start(self) -> None:
+        """The averaged weights judge, put as labelling puts them."""
+        averaged, mean, std = self.ema.module.eval(), self._buffer("mean"), self._buffer("std")
+        judge = averaged if is_sharded(self.network) else folded(averaged)
+        self._judge = lambda image: log_probs(judge, normalise(image, mean, std), 1)
+
+    def on_validation_end(self) -> None:
+        """No second network stands in memory beside the next steps."""
+        self._judge = None
+
     def validation_step(self, batch: tuple[torch.Tensor, torch.Tensor], batch_idx: int) -> None:
         """Score with the averaged weights, as labelling will."""
-        network, mean, std = self.ema.module.eval(), self._buffer("mean"), self._buffer("std")
-        scores = torch.cat([log_probs(network, normalise(one, mean, std), 1) for one in pieces(batch[0])]).cpu()
+        assert self._judge is not None
+        scores = torch.cat([self._judge(one) for one in pieces(batch[0])]).cpu()
         if self.shift is not None:
             scores = (scores - self.shift).log_softmax(1)
         self._scored.append((batch[1].cpu(), scores))
@@ -246,6 +260,7 @@ class Training(pl.LightningModule):
         entry: dict[str, float] = {"step": self.global_step, "loss": loss, "lr": self._lr()}
         if (scores := self._scores()) is not None:
             classes = [str(k) for k in range(scores.shape[1])]
+            self.validated = scores
             found = quality.evaluate(scores, self.validation[2], classes)
             entry |= {f"validation_{key}": found[key] for key in ("accuracy", "balanced_accuracy", "nll")}
             self.log_dict({key: value for key, value in entry.items() if key.startswith("validation_")})
@@ -266,12 +281,16 @@ class Training(pl.LightningModule):
         return own.numpy()
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """The history is part of what the stage publishes, so it travels with the checkpoint."""
+        """The history is part of what the stage publishes, so it travels with the checkpoint; so do last scores."""
         checkpoint["history"] = self.history
+        if self.validated is not None and self.global_step == self.section.total_steps:
+            checkpoint["validated"] = torch.from_numpy(self.validated)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Take the history up again."""
+        """Take the history up again, and what a finished training said of validation."""
         self.history = list(checkpoint["history"])
+        if "validated" in checkpoint:
+            self.validated = checkpoint["validated"].numpy()
 
     def finished(self) -> torch.nn.Module:
         """The averaged weights, in eval mode, fed at the size of the last phase; what labels has `shift` taken off."""

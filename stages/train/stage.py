@@ -41,7 +41,8 @@ def run(job: Job) -> str:
     if len(trained) > 1:
         model = Ensemble([one.network for one in trained], [one.stats for one in trained], stats).eval()
     card_of(task, trained).save(job.out / "model.json")
-    metrics = measure(job, task, model, stats) | {"history": trained[0].history}
+    validated = trained[0].validated if len(trained) == 1 else None  # of a member alone it says nothing of all
+    metrics = measure(job, task, model, stats, validated) | {"history": trained[0].history}
     if len(trained) > 1:
         metrics["members"] = [{"backbone": one.section.backbone, "history": one.history} for one in trained]
     write_json(job.out / "metrics.json", metrics)

@@ -13,9 +13,11 @@ import torch
 
 from data.errors import ChainError, ExitCode
 from data.labels import GivenLabels
+from data.splits import load_splits
 from stages.job import Hardware
+from stages.judged import read_judged
 from stages.select.selection import Selection
-from stages.train import batches, stage
+from stages.train import batches, measuring, stage
 from stages.train.checkpoint import WholeFiles
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.examples import given_examples, pseudo_examples
@@ -174,6 +176,48 @@ def test_metrics_tell_history_disagreement_and_both_parts(
     assert metrics["validation"]["n"] > 0
     assert metrics["test"]["n"] > 0
     assert "validation accuracy" in line
+
+
+def test_validation_is_scored_once_as_the_finished_model_scores_it_also_where_it_died_after_that(
+    make_order: Order,
+    tmp_path: Path,
+    patches: dict[str, Path],
+    labelled_pool: dict[str, Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    inputs, score = patches | labelled_pool, measuring.score_all
+    plain, killed = (student_job(make_order, tmp_path / name, inputs, logit_adjustment=1) for name in ("plain", "died"))
+    given = load_splits(patches["splits"]).validation
+    asked: list[np.ndarray] = []
+    again: list[np.ndarray] = []
+
+    def watched(*parts: Any, **keys: Any) -> np.ndarray:
+        asked.append(parts[4])
+        if not again:
+            again.append(score(*parts[:4], given.ids, **keys))
+        return score(*parts, **keys)
+
+    def dying(*parts: Any, **keys: Any) -> np.ndarray:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "score_all", watched)
+        stage.run(plain)
+    assert asked, "test and pseudo-labels are asked about"
+    assert not np.isin(given.ids, np.concatenate(asked)).any()
+    found = read_judged(plain.out)
+    assert found is not None
+    assert found.log_probs == pytest.approx(again[0], abs=1e-4)
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "score_all", dying)
+        with pytest.raises(Killed):
+            stage.run(killed)
+    asked.clear()
+    with monkeypatch.context() as patched:
+        patched.setattr(measuring, "score_all", watched)
+        stage.run(killed)
+    assert not np.isin(given.ids, np.concatenate(asked)).any()
+    assert digests(killed.out) == digests(plain.out)
 
 
 def test_steps_need_not_be_a_multiple_of_the_evaluation(
