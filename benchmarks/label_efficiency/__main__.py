@@ -19,6 +19,7 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def _run(args: argparse.Namespace, command: str) -> int:
         result = _result(desk, command, found, failed)
         report = _write(asked.into, result)
         picture = asked.into / "curve.png"
-        if not plot.draw(result["table"], f"{result['about']['set']}: balanced accuracy", picture):
+        if not plot.draw(result["table"], _title(result["about"]), picture):
             _say("no plot: matplotlib is not installed (pip install -e '.[dev]')")
     print(report)
     if args.write_docs is not None:
@@ -83,6 +84,11 @@ def _write(into: Path, result: dict[str, Any]) -> str:
     write_json(into / "results.json", result)
     write_bytes(into / "table.md", report.encode())
     return report
+
+
+def _title(about: Mapping[str, Any]) -> str:
+    thin = ", ".join(f"{name} to {100 * share:g} %" for name, share in about["thin"].items())
+    return f"{about['set']}{f', its pool thinned ({thin})' if thin else ''}: balanced accuracy"
 
 
 def _result(desk: desks.Desk, command: str, found: list[summary.Found], failed: list[dict[str, str]]) -> dict[str, Any]:
