@@ -24,10 +24,11 @@ import yaml
 import run_chain
 from benchmarks.label_efficiency import configs
 from benchmarks.label_efficiency import desk as desks
+from benchmarks.label_efficiency.chains import EndedError
 from benchmarks.label_efficiency.listing import SOURCE, Listing
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.atomic import replacing, write_bytes
-from data.errors import ExitCode
+from data.errors import ChainError, ExitCode
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ("patch", "slide")
@@ -37,6 +38,18 @@ HEADER = ("path", "label", "patient", "slide")
 def main(words: Sequence[str] | None = None) -> int:
     """Print a line a seed, then how often the promise was kept."""
     args = _parser().parse_args(words)
+    try:
+        _run(args)
+    except ChainError as error:
+        print("\n".join(error.lines()), file=sys.stderr)
+        return error.code
+    except EndedError as ended:
+        print("stopped; the same command goes on where it was", file=sys.stderr)
+        return ended.code
+    return ExitCode.DONE
+
+
+def _run(args: argparse.Namespace) -> None:
     weights = args.weights or args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
     name = Path(args.set).stem
     features = args.features or ROOT / "runs" / "evidence" / f"{name}-{args.size}"
@@ -60,7 +73,6 @@ def main(words: Sequence[str] | None = None) -> int:
         f"{held + none} of {len(found)} seeds keep the promise, {none} of them by keeping nothing; "
         f"{right} of {len(classes)} kept classes have the precision"
     )
-    return ExitCode.DONE
 
 
 def judged_by(unit: str, listing: Listing) -> str:
@@ -108,7 +120,7 @@ def _judged(run: Path, config: dict[str, Any], args: argparse.Namespace) -> dict
         if code == ExitCode.MISMATCH and (run / "rounds" / "00" / "predict").is_dir():
             return None
         if code:
-            raise SystemExit(code)
+            raise EndedError(code)
     told = json.loads(quality.read_bytes())
     classes = {one["class"]: one["audit"]["precision"] for one in told["per_class"] if one["kept"]}
     total = told["total"]
