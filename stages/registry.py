@@ -19,6 +19,6 @@ KINDS = {
     "split": Kind(1, "stages.split"),
     "train": Kind(10, "stages.train.stage", ranks=True),
     "predict": Kind(5, "stages.predict.stage", ranks=True),
-    "select": Kind(8, "stages.select.stage"),
+    "select": Kind(9, "stages.select.stage"),
     "promote": Kind(3, "stages.promote"),
 }

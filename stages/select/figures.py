@@ -16,6 +16,7 @@ from stages.quality import (
     ratio,
     top5_share,
 )
+from stages.select.wording import percent
 
 SHARE_ALARM = 3.0
 CHURN_ALARM = 0.5
@@ -134,8 +135,3 @@ def alarms(beliefs: Beliefs, shares: np.ndarray | None = None) -> list[str]:
         if changed > CHURN_ALARM:
             found.append(f"the predicted class of {percent(changed)} of the pool changed since the round before")
     return found
-
-
-def percent(share: float) -> str:
-    """A share for people: "0.4 %", "12 %"."""
-    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"

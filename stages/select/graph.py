@@ -44,12 +44,16 @@ class Graph:
     def __init__(
         self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
+        """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,).
+
+        labelled_groups: how many of them have labels; elsewhere: share of the pool that lies in others.
+        """
         self._job, self._section, self._splits = job, section, splits
         seed = seed_of(job.seed, "propagate")
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
         near, rows = float(np.isin(groups[1], groups[0]).mean()), self._rows(splits.labelled.ids)
+        self.labelled_groups, self.elsewhere = len(np.unique(groups[0])), 1 - near
         self._left_out = LeftOut(splits.labelled, rows, groups[0], near, self._classes, seed, self._along)
         # of style each channel of every depth counts in a unit of its own
         self._seen = {
@@ -85,20 +89,20 @@ class Graph:
     def shares(self) -> np.ndarray | None:
         """How common each class is in the pool, (C,), where labels say that it is not as among them; else None.
 
-        Whether it is not, the first round decides: its teacher knows labels alone, later ones what they were taught.
-        It compares what one graph tells of both. How common classes are is read from how labels are mistaken along
-        that graph and along the encoder alone, as `told` reads how often the pool is told right.
+        The first round says so for all: its teacher knows labels alone, later ones what they were taught, and shares
+        read from what they tell would confirm themselves, round by round. It compares what one graph tells of both.
+        How common classes are is read from how labels are mistaken along that graph and along the encoder alone, as
+        `told` reads how often the pool is told right.
         """
         by_graph = self._left_out.of_pool(self._ways[:1])
         if by_graph is None or self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         before = self._job.inputs.get("previous")
-        if before is None or not (before / FILE).is_file():
-            found = unlike(by_graph, told)
-        else:
-            found = json.loads((before / "quality.json").read_bytes())["shares"] is not None
-        return shares_in_pool(self._mistaken, told) if found else None
+        if before is not None and (before / FILE).is_file():
+            kept = json.loads((before / "quality.json").read_bytes())["shares"]
+            return None if kept is None else np.array(kept) / sum(kept)
+        return shares_in_pool(self._mistaken, told) if unlike(by_graph, told) else None
 
     @cached_property
     def _mistaken(self) -> np.ndarray | None:

@@ -6,7 +6,8 @@ import numpy as np
 
 from stages.blocks import counts
 from stages.quality import churn, plain, ratio, top5_share
-from stages.select.figures import Beliefs, percent
+from stages.select.figures import Beliefs
+from stages.select.wording import percent
 
 # A pool may well be less even than the labels, but half of their entropy is far out: with five classes of equal
 # labels it is three classes of which one has nine patches in ten.

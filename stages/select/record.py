@@ -10,10 +10,11 @@ from stages.scores import Scores
 from stages.select.belief import Belief
 from stages.select.calibrate import HIGHEST, LOWEST, Told, log_softmax
 from stages.select.evidence import Evidence
-from stages.select.figures import Beliefs, alarms, figures, percent
+from stages.select.figures import Beliefs, alarms, figures
 from stages.select.guards import guard_alarms, guards
 from stages.select.negatives import Negatives
 from stages.select.rule import Rule
+from stages.select.wording import not_as_labelled
 
 
 def record(
@@ -27,10 +28,12 @@ def record(
     unit: str | None,
     told: Told | None,
     shares: np.ndarray | None,
+    doubts: Sequence[str],
 ) -> dict[str, Any]:
     """The content of quality.json. negatives: in pieces by rising id; guards_before: those of the round before;
     unit: what places are, slide or patient; told: how often given labels tell each other right, None: validation says
-    more; shares: of the classes in the pool (C,), where they are not those of the labels.
+    more; shares: of the classes in the pool (C,), where they are not those of the labels; doubts: what else a person
+    should know before believing it.
 
     The hidden truth in `beliefs` enters nothing but what is called audit.
     """
@@ -43,7 +46,9 @@ def record(
             "confidence has little to do with being right"
         )
     if shares is not None:
-        found.append(_not_as_labelled(beliefs.classes, shares, beliefs.labels / beliefs.labels.sum()))
+        among = beliefs.labels / beliefs.labels.sum()
+        found.append(not_as_labelled(beliefs.classes, shares.tolist(), among.tolist()))
+    found += doubts
     thresholds = rule.thresholds(evidence)
     return {
         "round": evidence.round,
@@ -80,15 +85,6 @@ def calibration(
         result[f"nll_{when}"] = plain(nll(log_probs, given))
         result[f"ece_{when}"] = plain(expected_calibration_error(np.exp(log_probs.max(axis=1)), right))
     return result
-
-
-def _not_as_labelled(classes: Sequence[str], shares: np.ndarray, among: np.ndarray) -> str:
-    """That the pool holds other shares of the classes than the labels, (C,) each."""
-    each = ", ".join(
-        f"{name} {percent(share)} (of the labels {percent(own)})"
-        for name, share, own in zip(classes, shares.tolist(), among.tolist(), strict=True)
-    )
-    return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
 
 
 def _told(negatives: Iterable[Negatives], truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:

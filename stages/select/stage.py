@@ -30,7 +30,7 @@ from stages.select.record import record
 from stages.select.refusals import refuse_unmet
 from stages.select.rule import Rule
 from stages.select.selection import Selection, read_pieces, write_pieces
-from stages.select.wording import temperature_said
+from stages.select.wording import of_few_groups, temperature_said
 
 LOG = logging.getLogger("patchchain")
 
@@ -61,7 +61,19 @@ def run(job: Job) -> str:
     beliefs = _beliefs(job, heard, belief, evidence, past, places)
     before = None if past is None else past.quality["guards"]
     shares = None if heard.graph is None else heard.graph.shares
-    quality = record(rule, evidence, belief, beliefs, heard.validation, negatives, before, unit, heard.told, shares)
+    quality = record(
+        rule,
+        evidence,
+        belief,
+        beliefs,
+        heard.validation,
+        negatives,
+        before,
+        unit,
+        heard.told,
+        shares,
+        _doubts(heard, unit),
+    )
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
     quality["encoder"] = None if heard.graph is None else heard.graph.plain()
@@ -125,6 +137,14 @@ def _reviewed(reviewed: Reviewed, names: list[str], classes: Sequence[str]) -> d
         "labels": dict(zip(classes, counts.tolist(), strict=True)),
         "rejected": int((reviewed.label == REJECTED).sum()),
     }
+
+
+def _doubts(heard: Heard, unit: str | None) -> list[str]:
+    # where validation had its say, more patients than the labelled ones have
+    if unit is None or heard.graph is None or heard.told is None or heard.told.validation:
+        return []
+    said = of_few_groups(unit, heard.graph.labelled_groups, heard.graph.elsewhere)
+    return [] if said is None else [said]
 
 
 def _news(quality: dict[str, Any], past: Past | None) -> bool:

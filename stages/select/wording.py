@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 DIGITS = len("sha256:") + 12
+FEW_GROUPS = 5  # with labels; of fewer, one that is unlike the rest changes all that is told of others
 
 
 def temperature_said(temperature: float, by_class: Sequence[float] | None) -> str:
@@ -20,3 +21,30 @@ def licences_said(licences: Iterable[Mapping[str, str | None]]) -> str:
         short = weights[:DIGITS] if weights.startswith("sha256:") else weights
         found.append(f"{one['licence'] or 'not stated'} ({short})")
     return ", ".join(found)
+
+
+def percent(share: float) -> str:
+    """A share for people: "0.4 %", "12 %"."""
+    return f"{100 * share:.2g} %" if share < 0.1 else f"{100 * share:.0f} %"
+
+
+def not_as_labelled(classes: Sequence[str], shares: Sequence[float], among: Sequence[float]) -> str:
+    """That the pool holds other shares of the classes than the labels, (C,) each."""
+    each = ", ".join(
+        f"{name} {percent(share)} (of the labels {percent(own)})"
+        for name, share, own in zip(classes, shares, among, strict=True)
+    )
+    return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
+
+
+def of_few_groups(unit: str, groups: int, elsewhere: float) -> str | None:
+    """That labels cannot say how often the pool is told right, where most of it is of others; None where they can.
+
+    unit: patient or slide; groups: how many of them have labels; elsewhere: share of the pool that is of others.
+    """
+    if groups >= FEW_GROUPS or elsewhere < 0.5:
+        return None
+    return (
+        f"labels are of {groups} {unit}{'s' * (groups > 1)}, and {percent(elsewhere)} of the pool is of others: how "
+        f"often these are told right, so few cannot say; labels of more {unit}s would, or some that validate"
+    )

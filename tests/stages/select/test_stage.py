@@ -16,11 +16,11 @@ from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embedding
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
-from stages.select.figures import percent
 from stages.select.graph import Graph, scores_of
 from stages.select.propagate import Propagate
 from stages.select.rules import members
 from stages.select.selection import read_selection
+from stages.select.wording import percent
 
 N, CLASSES = 900, ("adi", "str", "tum")
 
@@ -575,20 +575,49 @@ def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_b
     assert said[0].endswith(f"tum {percent(found['shares'][2])} (of the labels {percent(among[2])})")
 
 
-def test_the_first_round_decides_whether_the_pool_holds_other_shares(world, monkeypatch):
+def test_the_first_round_says_for_all_which_shares_the_pool_holds(world, monkeypatch):
     """Later teachers have been taught what the labels were spread to: what they see is no evidence of its own."""
     splits = rare_in_the_pool(world, code=2)
-    predicted = predict(world, "predict")
-    embeddings(world, predicted, OF_ENCODER, right=0.4)
+    predicted, later = predict(world, "predict"), predict(world, "later", seed=1)
+    for place in (predicted, later):
+        embeddings(world, place, OF_ENCODER, right=0.4)
+    embeddings(world, later, OF_TEACHER, seed=2, right=0.6)
     keys = {"rule": "balanced", "share": 0.6, "min_confidence": 0, "propagate": {}, "splits": splits}
     for first in (True, False):
         monkeypatch.setattr(graph, "unlike", lambda *seen, first=first: first)
         one = job(world, predicted, f"first-{first}", **keys)
         stage.run(one)
         monkeypatch.setattr(graph, "unlike", lambda *seen, first=first: not first)
-        other = job(world, predicted, f"second-{first}", round=1, previous=one.out, previous_predict=predicted, **keys)
+        other = job(world, later, f"second-{first}", round=1, previous=one.out, previous_predict=predicted, **keys)
         stage.run(other)
         assert [quality(each.out)["shares"] is not None for each in (one, other)] == [first, first]
+        assert quality(other.out)["shares"] == quality(one.out)["shares"]
+        assert quality(other.out)["told"] != quality(one.out)["told"]
+
+
+def of_few_slides(world, judges):
+    """Splits with labels of two slides alone, with validation or without."""
+    splits = world.root / "few"
+    splits.mkdir()
+    split = world.drawn.split
+    out = (split == SPLITS.index("labelled")) & (np.arange(N) % 30 > 1)
+    out |= (split == SPLITS.index("validation")) & (not judges)
+    few = np.where(out, SPLITS.index("unused"), split).astype(np.int8)
+    world.drawn = Assignment(world.drawn.ids, few, world.truth, CLASSES, "slide", ())
+    write_splits(splits, world.drawn, [0.5], [0.1])
+    return splits
+
+
+@pytest.mark.parametrize("judges", [True, False])
+def test_labels_of_a_few_slides_say_that_they_cannot_tell_of_others_unless_validation_can(world, judges):
+    splits = of_few_slides(world, judges)
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_TEACHER)
+    one = job(world, predicted, "one", splits=splits, rule="top_k", propagate={})
+    stage.run(one)
+    said = [alarm for alarm in quality(one.out)["alarms"] if "cannot say" in alarm]
+    assert len(said) == (not judges)
+    assert judges or said[0].startswith("labels are of 2 slides, and ")
 
 
 def test_a_pool_that_is_shared_as_the_labels_are_is_taken_so(world):
