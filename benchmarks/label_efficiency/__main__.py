@@ -88,7 +88,8 @@ def _write(into: Path, result: dict[str, Any]) -> str:
 
 def _title(about: Mapping[str, Any]) -> str:
     thin = ", ".join(f"{name} to {100 * share:g} %" for name, share in about["thin"].items())
-    return f"{about['set']}{f', its pool thinned ({thin})' if thin else ''}: balanced accuracy"
+    few = f", labels of {about['groups']} patients or slides a class" if about["groups"] else ""
+    return f"{about['set']}{f', its pool thinned ({thin})' if thin else ''}{few}: balanced accuracy"
 
 
 def _result(desk: desks.Desk, command: str, found: list[summary.Found], failed: list[dict[str, str]]) -> dict[str, Any]:
@@ -118,7 +119,8 @@ def _study(args: argparse.Namespace) -> desks.Study:
     return desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), args.size, tuple(args.presets),
         tuple(args.validation), Machine(args.device, args.precision, args.workers, args.threads),
-        dict(_setting(text) for text in args.overrides), dict(args.thin), args.px, args.drop_stores, args.only_done,
+        dict(_setting(text) for text in args.overrides), dict(args.thin), args.groups, args.px, args.drop_stores,
+        args.only_done,
     )  # fmt: skip
 
 
@@ -126,7 +128,8 @@ def _named(args: argparse.Namespace) -> str:
     """The set, and what was set in every chain: another table, which stands beside that of the set."""
     name = Path(args.set).stem if Path(args.set).suffix else args.set
     thin = [f"thin-{of}-{share:g}" for of, share in args.thin]
-    return "-".join([name, *(text.replace("=", "-") for text in args.overrides), *thin])
+    groups = [f"groups-{args.groups}"] if args.groups else []
+    return "-".join([name, *(text.replace("=", "-") for text in args.overrides), *thin, *groups])
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -178,6 +181,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="in every chain")
     add("--thin", type=_thin, nargs="+", default=[], metavar="CLASS=SHARE",
         help="only so much of a class's pool is there; its labels are as many as ever")  # fmt: skip
+    add("--groups", type=int, default=0, metavar="N",
+        help="labels of a class are of N patients, slides or groups alone; 0: of all there are")  # fmt: skip
     add("--device", choices=["auto", "cpu", "cuda"], default="auto")
     add("--precision", choices=["32", "bf16"], default="32")
     add("--workers", type=int, default=0, help="loader processes")

@@ -36,6 +36,7 @@ class Study:
     machine: Machine = field(default_factory=Machine)
     sets: Mapping[str, Any] = field(default_factory=dict)
     thin: Mapping[str, float] = field(default_factory=dict)
+    groups: int = 0
     px: int = 0
     drop_stores: bool = False
     only_done: bool = False
@@ -110,5 +111,5 @@ def about(desk: Desk, command: str) -> dict[str, Any]:
         "network": size.backbone, "size": asdict(size), "seeds": list(desk.study.seeds),
         "fractions": list(desk.study.fractions), "validation": list(desk.study.validation),
         "presets": list(desk.study.presets), "sets": dict(desk.study.sets),
-        "thin": dict(desk.study.thin), "device": _device(desk.study.machine),
+        "thin": dict(desk.study.thin), "groups": desk.study.groups, "device": _device(desk.study.machine),
     }  # fmt: skip

@@ -55,11 +55,13 @@ def manifest(
     labels: dict[str, int] | None,
     judging: dict[str, int],
     thin: Mapping[str, float] | None = None,
+    groups: int = 0,
 ) -> bytes:
     """The manifest of one cell. side: (N,) of `sides`; labels: how many a class are given, None: all.
 
     judging: validation patches a class. A larger number contains the smaller ones, of labels and of validation.
-    thin: class -> share of its pool that is kept; labels and what judges are those of the whole pool.
+    thin: class -> share of its pool that is kept; labels and what judges are those of the whole pool. groups: see
+    `given`.
     """
     split = np.full(len(listing), "", dtype="<U10")
     split[side == POOL], split[side == TEST] = "pool", "test"
@@ -67,7 +69,7 @@ def manifest(
     # audit: a source may know labels of its pool; the program keeps them apart and nothing decides by them
     split[trains] = "labelled" if labels is None else "pool"
     if labels is not None:
-        split[given(listing, side, seed, labels)] = "labelled"
+        split[given(listing, side, seed, labels, groups)] = "labelled"
     for name, share in (thin or {}).items():
         rows = np.flatnonzero((split == "pool") & (listing.label == name))
         split[rows[uniform(listing.ids[rows], "thin", seed) >= share]] = ""
@@ -84,12 +86,23 @@ def manifest(
     return out.getvalue().encode()
 
 
-def given(listing: Listing, side: np.ndarray, seed: int, labels: dict[str, int]) -> np.ndarray:
-    """Which patches give their label, so many a class: (N,) bool. A larger number contains the smaller ones."""
+def given(listing: Listing, side: np.ndarray, seed: int, labels: dict[str, int], groups: int = 0) -> np.ndarray:
+    """Which patches give their label, so many a class: (N,) bool. A larger number contains the smaller ones.
+
+    groups: of a class, labels are of so many patients, else slides, alone, and as many as these have; 0: of all.
+    """
     found = np.zeros(len(listing), bool)
     for name, count in labels.items():
-        found[_first(listing, (side == LABELLED) & (listing.label == name), count, "given", seed)] = True
+        able = (side == LABELLED) & (listing.label == name)
+        able &= np.isin(listing.group, _drawn(listing.group[able], groups, seed)) if groups else True
+        found[_first(listing, able, count, "given", seed)] = True
     return found
+
+
+def _drawn(group: np.ndarray, count: int, seed: int) -> np.ndarray:
+    # one order of all patients whatever the class, so that labels of all classes are mostly of the same ones
+    there = np.unique(group)
+    return there[np.argsort(uniform(there.astype(np.uint64), "groups", seed), kind="stable")[:count]]
 
 
 def _first(listing: Listing, able: np.ndarray, count: int, *keys: str | int) -> np.ndarray:

@@ -46,6 +46,7 @@ def _few(
         {name: b[0] for name, b in budgets.items()},
         {name: b[1] for name, b in budgets.items()},
         desk.study.thin,
+        desk.study.groups,
     )
     folder = desk.study.into / f"labels-{fraction:g}" / f"validation-{share:g}" / f"seed-{seed}"
     splits: Path | None = None

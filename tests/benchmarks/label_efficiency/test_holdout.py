@@ -99,6 +99,20 @@ def test_a_pool_that_is_thinned_loses_patches_of_that_class_alone_and_no_labels(
     assert keys(thinner, "pool") < keys(thin, "pool")
 
 
+def test_labels_of_few_patients_are_of_these_alone_and_all_else_is_as_it_was() -> None:
+    found = listing(unlabelled=300)
+    side = sides(found, 0)
+    labels, judging = dict.fromkeys("abc", 6), dict.fromkeys("abc", 2)
+    whole, few = (manifest(found, side, 0, labels, judging, groups=count) for count in (0, 2))
+    # every patient has each class, so the first two are the same of all classes
+    assert len({row["patient"] for row in rows(few) if row["split"] == "labelled"}) == 2
+    assert len({row["patient"] for row in rows(whole) if row["split"] == "labelled"}) > 5
+    assert len(keys(few, "labelled")) == len(keys(whole, "labelled"))
+    for part in ("validation", "test"):
+        assert keys(few, part) == keys(whole, part)
+    assert keys(few, "labelled") | keys(few, "pool") == keys(whole, "labelled") | keys(whole, "pool")
+
+
 def test_of_copies_one_is_labelled() -> None:
     found = listing(patients=30)
     side = sides(found, 0)
