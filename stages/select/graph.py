@@ -94,14 +94,15 @@ class Graph:
         How common classes are is read from how labels are mistaken along that graph and along the encoder alone, as
         `told` reads how often the pool is told right.
         """
-        by_graph = self._left_out.of_pool(self._ways[:1])
-        if by_graph is None or self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
+        if self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
-        told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         before = self._job.inputs.get("previous")
         if before is not None and (before / FILE).is_file():
             kept = json.loads((before / "quality.json").read_bytes())["shares"]
             return None if kept is None else np.array(kept) / sum(kept)
+        by_graph = self._left_out.of_pool(self._ways[:1])
+        assert by_graph is not None, "its folds are among those of all ways"
+        told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
         return shares_in_pool(self._mistaken, told) if unlike(by_graph, told) else None
 
     @cached_property
