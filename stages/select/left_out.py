@@ -17,8 +17,9 @@ class LeftOut:
     """Labels in folds, each told by the others while its patch stays in the graph like any of the pool.
 
     Folds divide patients or slides for the share of the pool that lies in such as have labels, and leave them whole
-    for the rest. All that is returned are (C, C) counts of labels by class (row) and by what they are told to be
-    (column), means over several ways and so not whole.
+    for the rest. A class with labels of one alone is never left out: it counts as told right as often as the others.
+    All that is returned are (C, C) counts of labels by class (row) and by what they are told to be (column), means over
+    several ways and so not whole.
     """
 
     def __init__(
@@ -85,19 +86,40 @@ class LeftOut:
         from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
         rows, label = self._rows, self._label
-        count = min(FOLDS, *(len(np.unique(group[label == k])) for k in np.unique(label)))
-        if count < 2:
+        spread = {k: len(np.unique(group[label == k])) for k in np.unique(label)}
+        able = np.isin(label, [k for k, count in spread.items() if count > 1])  # the rest would leave none of its class
+        if not able.any():
             return None
         graph = self._along(names)
         single = len(np.unique(group)) == len(group)  # the general way would take minutes over many labels
         kind = StratifiedKFold if single else StratifiedGroupKFold
+        count = min(FOLDS, *(found for found in spread.values() if found > 1))
         folds = kind(count, shuffle=True, random_state=self._seed % 2**32)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
-            drawn = list(folds.split(rows, label, group))
+            drawn = list(folds.split(rows[able], label[able], group[able]))
         told = np.zeros((self._classes, self._classes))
-        for others, own in drawn:
-            if len(np.unique(label[others])) == len(np.unique(label)):
+        for _, own in drawn:
+            own = np.flatnonzero(able)[own]
+            others = np.setdiff1d(np.arange(len(rows)), own)
+            if len(np.unique(label[others])) == len(spread):
                 said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
                 told += confusion(label[own], said, self._classes)
-        return told / told.sum() if told.any() else None
+        if not told.any():
+            return None
+        kept = np.bincount(label[~able], minlength=self._classes) * told.sum() / able.sum()
+        return _with_kept(told, kept)
+
+
+def _with_kept(told: np.ndarray, kept: np.ndarray) -> np.ndarray:
+    """With labels that were never left out counted as others are, right and wrong as often as these; sums to 1.
+
+    told: (C, C) counts of the others; kept: (C,) labels of a class, as many as would have been left out beside these.
+    """
+    right = told.trace() / told.sum()
+    named = (told.sum(axis=1) + kept) > 0
+    as_others = np.where(named, (1 - right) / max(named.sum() - 1, 1), 0) * np.ones_like(told)
+    np.fill_diagonal(as_others, right)
+    whole = told + kept[:, None] * as_others
+    shares: np.ndarray = whole / whole.sum()
+    return shares
