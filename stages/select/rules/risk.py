@@ -96,9 +96,14 @@ class Risk(OfBest):
             )
         bound = best_bound(one, 1 - self.confidence)
         return (
-            f"the {one.seen:,} validation patches seen as it prove {bound:.1%}; if its confidence is right, about "
-            f"{needed:,} labelled validation patches in all would do"
+            f"the {one.seen:,} validation patches seen as it prove {self._reached(bound)}; if its confidence is right, "
+            f"about {needed:,} labelled validation patches in all would do"
         )
+
+    def _reached(self, bound: float) -> str:
+        # tests go from the surest patches on and end where one fails: what lies below may look better by luck
+        beyond = ", though not of the surest ones, which are tested first" if bound >= self.precision else ""
+        return f"{bound:.1%}{beyond}"
 
     def _refusal(self, evidence: Evidence) -> ChainError:
         lists = self._lists(evidence)
@@ -110,8 +115,8 @@ class Risk(OfBest):
         labels = labels or f"at least {least} independent ones seen as one class, all right, and a better teacher"
         return ChainError(
             f"select.precision: {self.precision:g} is proven for no class in round {evidence.round}",
-            f"the {len(evidence.held_out):,} labelled validation patches prove at most {bounds[best]:.1%}, for "
-            f"class {evidence.name(best)}, with {self.confidence:.0%} confidence",
+            f"the {len(evidence.held_out):,} labelled validation patches prove at most {self._reached(bounds[best])}, "
+            f"for class {evidence.name(best)}, with {self.confidence:.0%} confidence",
             f"label more patches for splits.validation ({labels}), lower select.precision or select.confidence, "
             "or choose another rule",
             ExitCode.MISMATCH,

@@ -1,6 +1,7 @@
 """The user asks for a precision: it is kept, by brute force, by simulation, and refused with a number."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -120,6 +121,28 @@ def test_a_class_that_cannot_keeps_nothing_and_says_what_it_would_take():
         assert not (rule.select(with_2).label == 2).any()
         remark = next(text for text in rule.remarks(with_2) if text.startswith("class number 2"))
         assert sentence in remark
+
+
+def test_where_only_patches_below_the_surest_are_right_it_says_so():
+    """Their bound is above what was asked for; a sentence that gave it alone would contradict itself."""
+    right = np.ones(800, bool)
+    right[:30] = False  # the surest
+    confidence = np.linspace(0.99, 0.6, 800)
+    probs = np.stack([confidence, 1 - confidence], axis=1).astype(np.float32)
+    held = HeldOut(probs, np.where(right, 0, 1).astype(np.int16), np.arange(800))
+    one = Evidence(np.arange(800, dtype=np.uint64), probs, held_out=held)
+    rule = Risk(precision=0.9)
+    assert np.isnan(rule.thresholds(one)).all()
+    with pytest.raises(ChainError) as refusal:
+        rule.select(one)
+    assert re.search(r"prove at most 9[0-9]\.\d%, though not of the surest ones", refusal.value.why)
+    assert "though not" not in rule_refusal(0.99, one).why
+
+
+def rule_refusal(precision, one):
+    with pytest.raises(ChainError) as refusal:
+        Risk(precision=precision).select(one)
+    return refusal.value
 
 
 def test_the_number_it_asks_for_is_enough():
