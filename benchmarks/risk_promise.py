@@ -29,6 +29,7 @@ from benchmarks.label_efficiency.listing import SOURCE, Listing
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.atomic import replacing, write_bytes
 from data.errors import ChainError, ExitCode
+from pipeline.config import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ("patch", "slide")
@@ -58,7 +59,8 @@ def _run(args: argparse.Namespace) -> None:
     into = args.into or ROOT / "runs" / "risk" / f"{name}-{args.unit}-{args.precision:g}-{args.size}"
     into.mkdir(parents=True, exist_ok=True)
     _write_manifest(into / "manifest.csv", desk.listing, args.unit)
-    print(f"{judged_by(args.unit, desk.listing)}; stated: {args.precision:.0%}", flush=True)
+    whole = "validation by patch" if args.unit == "patch" else f"validation: {desks.judged_by(desk.listing)}"
+    print(f"{whole}; stated: {args.precision:.0%}", flush=True)
     found = []
     for seed in range(args.seeds):
         run = into / f"seed-{seed:02d}"
@@ -73,11 +75,6 @@ def _run(args: argparse.Namespace) -> None:
         f"{held + none} of {len(found)} seeds keep the promise, {none} of them by keeping nothing; "
         f"{right} of {len(classes)} kept classes have the precision"
     )
-
-
-def judged_by(unit: str, listing: Listing) -> str:
-    """In words, what is validated on."""
-    return "validation by patch" if unit == "patch" else f"validation: {desks.judged_by(listing)}"
 
 
 def _write_manifest(path: Path, listing: Listing, unit: str) -> None:
@@ -117,7 +114,8 @@ def _judged(run: Path, config: dict[str, Any], args: argparse.Namespace) -> dict
     if not quality.is_file():
         hardware = ["--threads", str(args.threads), "--device", args.device]
         code = run_chain.main(["run", str(path), str(run), "--quiet", *hardware])
-        if code == ExitCode.MISMATCH and (run / "rounds" / "00" / "predict").is_dir():
+        # the code is also that of a run directory which was made with other settings
+        if code == ExitCode.MISMATCH and load_config(run / "config.yaml") == load_config(path):
             return None
         if code:
             raise EndedError(code)

@@ -60,6 +60,18 @@ def test_where_nothing_is_proven_nothing_is_kept_and_that_is_said(
     assert "1 of 1 seeds keep the promise, 1 of them by keeping nothing; 0 of 0" in said
 
 
+def test_a_folder_of_other_settings_is_no_refusal_of_the_rule(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = [*words, "--precision", "0.999", "--into", str(tmp_path)]
+    assert risk_promise.main(words) == ExitCode.DONE
+    capsys.readouterr()
+    assert risk_promise.main([*words, "--validation", "0.2"]) == ExitCode.MISMATCH
+    said = capsys.readouterr()
+    assert "nothing is proven" not in said.out
+    assert "splits.validation: 0.1 -> 0.2" in said.err
+
+
 def test_a_set_that_is_not_there_ends_with_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code = risk_promise.main(["gone.csv", "--features", str(tmp_path), "--into", str(tmp_path / "runs")])
     assert code == ExitCode.MISSING
