@@ -1,5 +1,7 @@
 """What an alarm, or the end of a chain, means and what to do about it."""
 
+from collections.abc import Iterable, Sequence
+
 ADVICE = (
     ("collapse", "Look at the gallery of the class that grows. Set select.rule: top_k or balanced with a smaller k, or "
      "select.align: labelled, then rerun from this round's select."),
@@ -7,6 +9,8 @@ ADVICE = (
      "not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
     ("the pool does not hold", "Who labels as many patches of every class brings this about, and nothing is wrong. "
      "Compare the shares with what you know of the pool; patches drawn from it and labelled would say it best."),
+    ("labels are of ", "Label a few patches of other patients or slides (`review export` names those that tell most), "
+     "or let some validate. Until then confidence in the others is a guess."),
     ("agreement between rounds falls", "The chain is changing its mind: look at the flipped patches. The model of the "
      "round before may be the better one; fewer rounds, or select.rule: agreement, keep what is stable."),
     ("five ", "A few slides or patients teach the student. Look at them below: stain, artefacts, a rare tissue? Set "
@@ -28,6 +32,16 @@ STOPS = {
     "select.rule: balanced or top_k, select.propagate, or labels to validate.",
     "nothing_selected": "No pool patch was sure enough. Lower the bar of select.rule, or add labels.",
 }
+
+
+def alarms_of(rounds: Iterable[tuple[int, Sequence[str]]]) -> list[tuple[str, str]]:
+    """Which rounds raised an alarm, in words, and the alarm: once for all that raised it, by the last of them."""
+    raised: dict[str, list[int]] = {}
+    for number, found in rounds:
+        for alarm in found:
+            raised.setdefault(alarm, []).append(number)
+    each = sorted(raised.items(), key=lambda item: item[1][-1])
+    return [(f"round{'s' * (len(of) > 1)} {', '.join(map(str, of))}", alarm) for alarm, of in each]
 
 
 def advice(alarm: str) -> str:

@@ -9,7 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.names import shortened
 from pipeline.inspect_run import SHARES, findings
 from pipeline.layout import PROGRAM, Layout
-from pipeline.report.advice import advice, meaning
+from pipeline.report.advice import advice, alarms_of, meaning
 from pipeline.report.cards import Cards, said
 from pipeline.report.charts import rounds_chart
 from pipeline.report.facts import fact, pointer, resolved, shown
@@ -182,9 +182,7 @@ def _words(found: Findings) -> dict[str, Any]:
     names = [said(name, 40) for name in run.classes] if run.drawn else []
     stop = run.found["stop"]
     truth = any(one["quality"]["total"].get("audit") for one in run.found["rounds"])
-    alarms = [
-        (one["round"], said(alarm, 300)) for one in run.found["rounds"] for alarm in one["quality"].get("alarms", [])
-    ]
+    alarms = alarms_of([(one["round"], one["quality"].get("alarms", [])) for one in run.found["rounds"]])
     unit = next((one["quality"]["unit"] for one in run.found["rounds"] if one["quality"].get("unit")), "place")
     key = [("v", "validation"), ("t", "test")]
     if found.verdict.ceiling:
@@ -196,7 +194,7 @@ def _words(found: Findings) -> dict[str, Any]:
         "metric": found.verdict.metric.replace("_", " ").capitalize(),
         "model_key": [*key, ("soft", "dashed: labels only")],
         "stop": meaning(stop["reason"]) or " " if stop else "",
-        "alarms": [(number, what, advice(what)) for number, what in alarms[-MOST_ALARMS:]],
+        "alarms": [(rounds, said(what, 300), advice(what)) for rounds, what in alarms[-MOST_ALARMS:]],
         "truth": truth,
         "unit": unit,
         "raw_classes": list(run.classes) if run.drawn else [],
