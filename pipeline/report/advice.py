@@ -11,6 +11,8 @@ ADVICE = (
      "Compare the shares with what you know of the pool; patches drawn from it and labelled would say it best."),
     ("labels are of ", "Label a few patches of other patients or slides (`review export` names those that tell most), "
      "or let some validate. Until then confidence in the others is a guess."),
+    ("labels are too few", "Label a second patch of each class, of another patient or slide. Until then keep by rank "
+     "(select.share), not by confidence."),
     ("agreement between rounds falls", "The chain is changing its mind: look at the flipped patches. The model of the "
      "round before may be the better one; fewer rounds, or select.rule: agreement, keep what is stable."),
     ("five ", "A few slides or patients teach the student. Look at them below: stain, artefacts, a rare tissue? Set "

@@ -30,7 +30,7 @@ from stages.select.record import record
 from stages.select.refusals import refuse_unmet
 from stages.select.rule import Rule
 from stages.select.selection import Selection, read_pieces, write_pieces
-from stages.select.wording import of_few_groups, temperature_said
+from stages.select.wording import UNTOLD, of_few_groups, temperature_said
 
 LOG = logging.getLogger("patchchain")
 
@@ -72,7 +72,7 @@ def run(job: Job) -> str:
         unit,
         heard.told,
         shares,
-        _doubts(heard, unit),
+        _doubts(heard, unit) if rule.calibrate else [],
     )
     for alarm in quality["alarms"]:
         LOG.warning(f"{job.address}: {alarm}")
@@ -140,8 +140,12 @@ def _reviewed(reviewed: Reviewed, names: list[str], classes: Sequence[str]) -> d
 
 
 def _doubts(heard: Heard, unit: str | None) -> list[str]:
+    if heard.graph is None:
+        return []
+    if heard.told is None:
+        return [] if len(heard.deciding) else [UNTOLD]
     # where validation had its say, more patients than the labelled ones have
-    if unit is None or heard.graph is None or heard.told is None or heard.told.validation:
+    if unit is None or heard.told.validation:
         return []
     said = of_few_groups(unit, heard.graph.labelled_groups, heard.graph.elsewhere)
     return [] if said is None else [said]

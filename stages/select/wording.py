@@ -48,3 +48,10 @@ def of_few_groups(unit: str, groups: int, elsewhere: float) -> str | None:
         f"labels are of {groups} {unit}{'s' * (groups > 1)}, and {percent(elsewhere)} of the pool is of others: how "
         f"often these are told right, so few cannot say; labels of more {unit}s would, or some that validate"
     )
+
+
+# of labels that no fold can leave out, where none validate
+UNTOLD = (
+    "labels are too few to be told by each other, and none validate: nothing says how often pseudo-labels are right, "
+    "and confidence is the graph's own; two labels of each class, of two patients or slides, would"
+)

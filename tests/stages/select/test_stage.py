@@ -20,7 +20,7 @@ from stages.select.graph import Graph, scores_of
 from stages.select.propagate import Propagate
 from stages.select.rules import members
 from stages.select.selection import read_selection
-from stages.select.wording import percent
+from stages.select.wording import UNTOLD, percent
 
 N, CLASSES = 900, ("adi", "str", "tum")
 
@@ -593,6 +593,25 @@ def test_the_first_round_says_for_all_which_shares_the_pool_holds(world, monkeyp
         assert [quality(each.out)["shares"] is not None for each in (one, other)] == [first, first]
         assert quality(other.out)["shares"] == quality(one.out)["shares"]
         assert quality(other.out)["told"] != quality(one.out)["told"]
+
+
+@pytest.mark.parametrize("calibrate", [True, False])
+def test_one_label_a_class_says_that_nothing_tells_how_often_it_is_right(world, calibrate):
+    splits = world.root / "single"
+    splits.mkdir()
+    split, labelled = world.drawn.split.copy(), SPLITS.index("labelled")
+    first = [np.flatnonzero((split == labelled) & (world.truth == code))[0] for code in range(3)]
+    split[(split == labelled) | (split == SPLITS.index("validation"))] = SPLITS.index("unused")
+    split[first] = labelled
+    world.drawn = Assignment(world.drawn.ids, split, world.truth, CLASSES, "slide", ())
+    write_splits(splits, world.drawn, [0.5], [0.1])
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_TEACHER)
+    one = job(world, predicted, "one", splits=splits, rule="top_k", propagate={}, calibrate=calibrate)
+    stage.run(one)
+    found = quality(one.out)
+    assert found["told"] is None
+    assert (UNTOLD in found["alarms"]) == calibrate
 
 
 def of_few_slides(world, judges):
