@@ -1,7 +1,7 @@
 """Does `select.rule: risk` keep its promise on real patches? Whole chains, each with splits and a teacher of its own.
 
     python -m benchmarks.risk_promise crc5 --seeds 20 --precision 0.95
-    python -m benchmarks.risk_promise crc5 --seeds 20 --precision 0.95 --unit slide
+    python -m benchmarks.risk_promise drawn --seeds 20 --precision 0.9 --validation 0.2 --unit slide
 
 By each seed the program draws validation and labels, trains the teacher of `default`, labels the pool, and keeps what
 validation proves to be right in the stated share. Prints what was kept and how much of it is right by the truth that no
@@ -25,7 +25,7 @@ import run_chain
 from benchmarks.label_efficiency import configs
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency.chains import EndedError
-from benchmarks.label_efficiency.listing import SOURCE, Listing
+from benchmarks.label_efficiency.listing import Listing
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.atomic import replacing, write_bytes
 from data.errors import ChainError, ExitCode
@@ -88,13 +88,7 @@ def _write_manifest(path: Path, listing: Listing, unit: str) -> None:
 
 def _config(desk: desks.Desk, manifest: Path, weights: Path, seed: int, args: argparse.Namespace) -> dict[str, Any]:
     """`default` up to its first selection, which is by `risk` and by the teacher's own scores; a student for form."""
-    source = {"kind": "manifest", "name": SOURCE, "path": str(manifest), "root": str(desk.listing.root)}
-    data = {
-        "size_px": desk.px,
-        "mode": desk.listing.mode,
-        "resize": desk.px != desk.listing.native_px,
-        "sources": [source],
-    }
+    data = configs.data_of(desk.listing, desk.px, str(manifest))
     made = configs.chain(configs.read_preset("default"), data, seed, SIZES[args.size], weights, 1.0)
     splits = {"validation": args.validation, "test": 0.0, "labels": {"fraction": args.labels}}
     made["student"] |= {"steps": 1, "evaluate_every": 1, "batch_size": 2}

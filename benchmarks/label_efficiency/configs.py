@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from benchmarks.label_efficiency.listing import SOURCE, Listing
 from benchmarks.label_efficiency.sizes import Size
 from data.errors import ChainError, ExitCode
 from stages.train.config import TrainConfig
@@ -41,6 +42,12 @@ def read_preset(name: str) -> dict[str, Any]:
     loaded = yaml.safe_load(preset_path(name).read_text(encoding="utf-8"))
     assert isinstance(loaded, dict)
     return loaded
+
+
+def data_of(listing: Listing, px: int, manifest: str) -> dict[str, Any]:
+    """Section `data` of a chain on a set. px: side in training; manifest: its path, relative to the configuration."""
+    source = {"kind": "manifest", "name": SOURCE, "path": manifest, "root": str(listing.root)}
+    return {"size_px": px, "mode": listing.mode, "resize": px != listing.native_px, "sources": [source]}
 
 
 def chain(

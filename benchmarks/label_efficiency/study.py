@@ -14,7 +14,7 @@ from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.chains import FailedError, chain_cell, splits_of
 from benchmarks.label_efficiency.desk import Desk, Say
 from benchmarks.label_efficiency.intervals import redrawn
-from benchmarks.label_efficiency.listing import SOURCE, Listing
+from benchmarks.label_efficiency.listing import Listing
 from benchmarks.label_efficiency.probes import PROBE, probe_cell
 from benchmarks.label_efficiency.sizes import SIZES
 from benchmarks.label_efficiency.summary import Found
@@ -77,13 +77,7 @@ def _chain(
     desk: Desk, place: Path, preset: str, seed: int, content: bytes, pool_a_class: float, ceiling: bool = False
 ) -> tuple[Cell, dict[str, Any]]:
     study, size = desk.study, SIZES[desk.study.size]
-    source = {"kind": "manifest", "name": SOURCE, "path": "manifest.csv", "root": str(desk.listing.root)}
-    data = {
-        "size_px": desk.px,
-        "mode": desk.listing.mode,
-        "resize": desk.px != desk.listing.native_px,
-        "sources": [source],
-    }
+    data = configs.data_of(desk.listing, desk.px, "manifest.csv")
     # paths in the configuration are relative to it; the weights lie elsewhere
     weights = study.weights.absolute()
     config = configs.chain(configs.read_preset(preset), data, seed, size, weights, pool_a_class)

@@ -44,16 +44,12 @@ class Graph:
     def __init__(
         self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
     ) -> None:
-        """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,).
-
-        labelled_groups: how many of them have labels; elsewhere: share of the pool that lies in others.
-        """
+        """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
         self._job, self._section, self._splits = job, section, splits
         seed = seed_of(job.seed, "propagate")
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
         near, rows = float(np.isin(groups[1], groups[0]).mean()), self._rows(splits.labelled.ids)
-        self.labelled_groups, self.elsewhere = len(np.unique(groups[0])), 1 - near
         self._left_out = LeftOut(splits.labelled, rows, groups[0], near, self._classes, seed, self._along)
         # of style each channel of every depth counts in a unit of its own
         self._seen = {
@@ -182,6 +178,11 @@ class Graph:
         if OF_TEACHER not in self._seen or self.kappa is None:
             return None
         return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
+
+    @property
+    def few(self) -> tuple[int, float] | None:
+        """See LeftOut."""
+        return self._left_out.few
 
     def told(self, held_out: Told | None = None) -> Told | None:
         """How often the pool is told right, as far as labels can say; None: too few of them.

@@ -6,10 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from data.labels import GivenLabels
+from stages.paired import MIN_GROUPS
 from stages.quality import confusion
 from stages.select.propagate import Likeness
 
 FOLDS = 5
+MOST = 0.5  # share of the pool
 Names = tuple[str, ...]
 
 
@@ -44,6 +46,12 @@ class LeftOut:
         """How common each class is among the labels: (C,), sums to 1."""
         found: np.ndarray = np.bincount(self._label, minlength=self._classes) / len(self._label)
         return found
+
+    @property
+    def few(self) -> tuple[int, float] | None:
+        """Patients or slides with labels, and the share of the pool in others; None: labels speak for these too."""
+        groups, elsewhere = len(np.unique(self._groups)), 1 - self.near
+        return (groups, elsewhere) if groups < MIN_GROUPS and elsewhere >= MOST else None
 
     def of_pool(self, ways: Sequence[Names], weights: np.ndarray | None = None) -> np.ndarray | None:
         """As the pool is told: of folds of either kind as much as it asks for; None: labels are too few to say.
@@ -87,8 +95,9 @@ class LeftOut:
 
         rows, label = self._rows, self._label
         spread = {k: len(np.unique(group[label == k])) for k in np.unique(label)}
-        able = np.isin(label, [k for k, count in spread.items() if count > 1])  # the rest would leave none of its class
-        if not able.any():
+        # of a class with labels of one alone none would be left: those stay
+        able = np.flatnonzero(np.isin(label, [k for k, count in spread.items() if count > 1]))
+        if not len(able):
             return None
         graph = self._along(names)
         single = len(np.unique(group)) == len(group)  # the general way would take minutes over many labels
@@ -99,15 +108,15 @@ class LeftOut:
             warnings.simplefilter("ignore")  # classes are uneven over the groups: such folds are passed over below
             drawn = list(folds.split(rows[able], label[able], group[able]))
         told = np.zeros((self._classes, self._classes))
-        for _, own in drawn:
-            own = np.flatnonzero(able)[own]
+        for _, fold in drawn:
+            own = able[fold]
             others = np.setdiff1d(np.arange(len(rows)), own)
             if len(np.unique(label[others])) == len(spread):
                 said = graph.propagated(rows[others], label[others], self._classes)[rows[own]].argmax(axis=1)
                 told += confusion(label[own], said, self._classes)
         if not told.any():
             return None
-        kept = np.bincount(label[~able], minlength=self._classes) * told.sum() / able.sum()
+        kept = np.bincount(np.delete(label, able), minlength=self._classes) * told.sum() / len(able)
         return _with_kept(told, kept)
 
 

@@ -145,10 +145,10 @@ def _doubts(heard: Heard, unit: str | None) -> list[str]:
     if heard.told is None:
         return [] if len(heard.deciding) else [UNTOLD]
     # where validation had its say, more patients than the labelled ones have
-    if unit is None or heard.told.validation:
+    few = heard.graph.few
+    if unit is None or few is None or heard.told.validation:
         return []
-    said = of_few_groups(unit, heard.graph.labelled_groups, heard.graph.elsewhere)
-    return [] if said is None else [said]
+    return [of_few_groups(unit, *few)]
 
 
 def _news(quality: dict[str, Any], past: Past | None) -> bool:

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 DIGITS = len("sha256:") + 12
-FEW_GROUPS = 5  # with labels; of fewer, one that is unlike the rest changes all that is told of others
 
 
 def temperature_said(temperature: float, by_class: Sequence[float] | None) -> str:
@@ -37,13 +36,11 @@ def not_as_labelled(classes: Sequence[str], shares: Sequence[float], among: Sequ
     return f"the pool does not hold the classes as the labels do, and is taken to hold {each}"
 
 
-def of_few_groups(unit: str, groups: int, elsewhere: float) -> str | None:
-    """That labels cannot say how often the pool is told right, where most of it is of others; None where they can.
+def of_few_groups(unit: str, groups: int, elsewhere: float) -> str:
+    """That labels cannot say how often most of the pool is told right.
 
     unit: patient or slide; groups: how many of them have labels; elsewhere: share of the pool that is of others.
     """
-    if groups >= FEW_GROUPS or elsewhere < 0.5:
-        return None
     return (
         f"labels are of {groups} {unit}{'s' * (groups > 1)}, and {percent(elsewhere)} of the pool is of others: how "
         f"often these are told right, so few cannot say; labels of more {unit}s would, or some that validate"

@@ -11,8 +11,6 @@ def test_an_alarm_is_told_once_for_all_rounds_that_raised_it_and_the_newest_stan
 
 
 def test_labels_of_few_patients_have_advice_of_their_own() -> None:
-    alarm = of_few_groups("patient", 2, 0.9)
-    assert alarm is not None
-    assert "other patients or slides" in advice(alarm)
+    assert "other patients or slides" in advice(of_few_groups("patient", 2, 0.9))
     assert "a second patch of each class" in advice(UNTOLD)
     assert advice("something else") == OTHERWISE

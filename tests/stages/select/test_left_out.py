@@ -50,6 +50,11 @@ def test_a_class_with_a_single_label_is_taken_to_be_told_as_the_others_are() -> 
     assert not bare[:, 3].any()  # nobody told what nobody labelled
 
 
+@pytest.mark.parametrize(("patients", "near", "few"), [(3, 0.04, True), (5, 0.04, False), (3, 0.6, False)])
+def test_labels_of_few_patients_do_not_speak_for_a_pool_of_others(patients: int, near: float, few: bool) -> None:
+    assert left_out([9, 9, 9, 9], patients, near).few == ((patients, 1 - near) if few else None)
+
+
 def test_labels_of_one_alone_in_every_class_tell_nothing() -> None:
     assert left_out([1, 1, 1, 1]).of_pool([WAY]) is None
 
