@@ -1,6 +1,7 @@
 """`inspect`: what the chain believes, by round and class, from quality.json and metrics.json alone."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from pipeline.status import rounds_of, stopped_at
 from pipeline.text_table import area, count, percent, table
 from stages.select.wording import licences_said, temperature_said
 
+NORMAL_95 = 1.959964  # standard deviations that hold 95 % of a normal distribution
 # heading -> field of quality.json; shares are printed as per cent
 SHARES = {
     "coverage": "coverage",
@@ -43,6 +45,8 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
         quality = _read(layout.place(at(number, "select")) / "quality.json")
         if quality is None:
             continue
+        if of_labels := quality.get("told"):
+            of_labels["interval"] = known_to(of_labels["accuracy"], of_labels["labels"])
         student = _read(layout.place(at(number, "student")) / "metrics.json") or {}
         teacher = _read(layout.place(at(number, "teacher")) / "metrics.json") or {}
         promotion = _read(
@@ -80,6 +84,14 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
         "reviews": told(layout),
         "stop": {"reason": stop.reason, "detail": stop.detail} if stop else None,
     }
+
+
+def known_to(share: float, count: int) -> list[float]:
+    """95 % interval of a share that was seen in `count` independent cases: low, high (Wilson, JASA 1927)."""
+    spread = NORMAL_95**2 / count
+    middle = (share + spread / 2) / (1 + spread)
+    away = math.sqrt(spread * share * (1 - share) + spread**2 / 4) / (1 + spread)
+    return [round(middle - away, 6), round(middle + away, 6)]
 
 
 def text(found: dict[str, Any]) -> list[str]:
@@ -146,14 +158,13 @@ def _beside(quality: dict[str, Any]) -> list[str]:
             f"{printable(str(row['class']))} {percent(one['precision'])} of {one['told']:.0f}"
             for row, one in zip(quality["per_class"], told["per_class"], strict=True)
         )
-        right = percent(told["accuracy"])
+        low, high = (100 * bound for bound in told["interval"])
+        right = f"{percent(told['accuracy'])} right (95 % interval {low:.1f} to {high:.1f})"
         said = temperature_said(quality["temperature"], quality.get("temperatures"))
         who = "labels left out in turn and told by the others"
         if validation := told.get("validation"):
             who += f", and {count(validation)} of validation"
-        lines.append(
-            f"  {told['labels']} {who}: {right} right; told as {each}; so confidence is read at temperature {said}"
-        )
+        lines.append(f"  {told['labels']} {who}: {right}; told as {each}; so confidence is read at temperature {said}")
     if encoder := quality.get("encoder"):
         lines.append(
             f"  the frozen encoder counts {encoder['weight']:.2f} times as much as the teacher: along it labels tell "

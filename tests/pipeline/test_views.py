@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from data.errors import ChainError, ExitCode
-from pipeline.inspect_run import findings, text
+from pipeline.inspect_run import findings, known_to, text
 from pipeline.layout import Layout
 from pipeline.plan_view import plan_view
 from pipeline.record import Stop
@@ -132,9 +133,8 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
     quality = QUALITY | told | {"temperatures": [0.75, 2.25]}
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(quality))
     said = next(line for line in text(findings(done)) if "told by the others" in line)
-    assert said.startswith(
-        "  34 labels left out in turn and told by the others: 84.0 % right; told as A 96.0 % of 34, B"
-    )
+    right = "84.0 % right (95 % interval 68.4 to 92.7)"
+    assert said.startswith(f"  34 labels left out in turn and told by the others: {right}; told as A 96.0 % of 34, B")
     assert said.endswith(" - of 0; so confidence is read at temperature 0.75 to 2.25 by class")
     assert "\x1b" not in said
     assert any("temperature 0.75 to 2.25 by class (calibration error" in line for line in text(findings(done)))
@@ -143,6 +143,12 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
     assert any("told by the others, and 1,025 of validation: 84.0 % right" in line for line in text(findings(done)))
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | told))  # the same for all classes
     assert any(line.endswith("so confidence is read at temperature 1.50") for line in text(findings(done)))
+
+
+@pytest.mark.parametrize(("right", "labels"), [(0, 3), (20, 34), (40, 40), (371, 406)])
+def test_how_far_labels_know_a_share_is_the_interval_of_wilson(right: int, labels: int) -> None:
+    expected = binomtest(right, labels).proportion_ci(method="wilson")
+    assert known_to(right / labels, labels) == pytest.approx([expected.low, expected.high], abs=2e-6)
 
 
 def test_inspect_says_how_much_the_encoder_counts_beside_the_teacher(done: Layout) -> None:
