@@ -1,4 +1,9 @@
-"""Two models on the same patches: how sure is it that one is better? A paired bootstrap over patients. Pure."""
+"""Two models on the same patches: how sure is it that one is better? A paired bootstrap over patients. Pure.
+
+A bootstrap of few patches, or of few patients, is too sure of itself: of 14 patches of which the second model loses two
+and gains none, it finds a loss in 94 of 100 draws, where chance alone lets one of four such pairs fall so. So a loss is
+believed no more than a permutation test allows, in which the two models change places in each patient, or do not.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +21,12 @@ METRICS: dict[str, Callable[[np.ndarray], float]] = {
 DRAWS = 2000
 # Below it a bootstrap over groups says more of which few groups there are than of their kind.
 MIN_GROUPS = 5
+SAME = 1e-12
 
 
 @dataclass(frozen=True)
 class Paired:
-    """The second model's metric less the first's. low, high: 95 % interval; worse: share of draws below -tolerance.
+    """The second model's metric less the first's. low, high: 95 % interval; worse: how sure a loss is, see `compare`.
 
     by: what was resampled, `group` or `patch`; n: patches, groups: how many groups they lie in.
     """
@@ -47,7 +53,9 @@ def compare(
     """label, first, second: (V,) classes, V > 0; group: (V,) integers. Percentile bootstrap (Efron 1979), 2,000 draws.
 
     Whole groups are drawn with replacement, both models on the same ones; patches where there are under five groups.
-    A draw exactly at -tolerance counts half. The same arguments give the same numbers, in any order of the rows.
+    How sure a loss is: the share of draws below -tolerance, but at most 1 - p of the permutation test (Pitman 1937) of
+    no difference. A draw exactly at -tolerance counts half, and so does a permutation that gives what was seen. The
+    same arguments give the same numbers, in any order of the rows.
     """
     measure, n = METRICS[metric], len(label)
     codes = np.unique(group, return_inverse=True)[1]
@@ -65,23 +73,32 @@ def compare(
         np.add.at(per_group, (codes, place), 1)
         contents, times = np.unique(per_group, axis=0, return_counts=True)
 
-    draws = generator(seed, "paired").multinomial(times.sum(), times / times.sum(), size=DRAWS)
+    random = generator(seed, "paired")
+    label_of, first_of, second_of = kinds // classes**2, kinds // classes % classes, kinds % classes
 
-    def measured(said: np.ndarray) -> list[float]:
-        """The metric of each draw. said: (K,) what a model says in each kind."""
-        cells, place = np.unique(kinds // classes**2 * classes + said, return_inverse=True)
-        # floats: products of such matrices are exact, and fast
-        in_cells = draws @ (contents.astype(np.float64) @ np.eye(len(cells))[place])
-        found = []
-        for counts in np.rint(in_cells).astype(np.int64):
-            table = np.zeros(classes**2, np.int64)
-            table[cells] = counts
-            found.append(measure(table.reshape(classes, classes)))
-        return found
+    def measured(*said: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+        """The metric of each draw, (D,). said: how often each unit is in it, (D, U), and is said to be what, (K,)."""
+        tables = np.zeros((DRAWS, classes**2), np.int64)
+        for units, codes in said:
+            cells, place = np.unique(label_of * classes + codes, return_inverse=True)
+            # floats: products of such matrices are exact, and fast
+            in_cells = units @ (contents.astype(np.float64) @ np.eye(len(cells))[place])
+            tables[:, cells] += np.rint(in_cells).astype(np.int64)
+        return np.array([measure(table.reshape(classes, classes)) for table in tables])
 
-    differences = np.sort(np.subtract(measured(kinds % classes), measured((kinds // classes) % classes)))
+    draws = random.multinomial(times.sum(), times / times.sum(), size=DRAWS)
+    differences = measured((draws, second_of)) - measured((draws, first_of))
     low, high = np.quantile(differences, (0.025, 0.975))
-    below = (differences < -tolerance - 1e-12).mean()
-    at = (np.abs(differences + tolerance) <= 1e-12).mean()
     point = measure(confusion(label, second, classes)) - measure(confusion(label, first, classes))
-    return Paired(point, float(low), float(high), float(below + at / 2), by, n, found)
+
+    swapped = random.binomial(times, 0.5, size=(DRAWS, len(times)))
+    stay = times - swapped
+    by_chance = measured((stay, second_of), (swapped, first_of)) - measured((stay, first_of), (swapped, second_of))
+    worse = min(_below(differences, -tolerance), 1 - _below(by_chance, point))
+    return Paired(point, float(low), float(high), worse, by, n, found)
+
+
+def _below(values: np.ndarray, limit: float) -> float:
+    """The share below; what is at it counts half."""
+    at = np.abs(values - limit) <= SAME
+    return float((values < limit - SAME).mean() + at.mean() / 2)

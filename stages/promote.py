@@ -2,10 +2,11 @@
 
 What "says it is worse" means (`promote.test: paired`): both models are scored on the same validation patches and the
 patients (slides, patches) are resampled; the student is refused when more than `worse_limit` of the draws find it
-worse by more than the tolerance. With many patches this refuses the smallest real loss. With few it refuses what is
-clearly worse and lets pass what validation cannot tell, saying so: a round is worth a little on average, and one bad
-draw of 40 patches is not a reason to end a chain. `worse_limit` 0.8 is where an observed loss of about one standard
-error outweighs the expectation of half a standard error gained. `promote.test: bare` refuses every observed loss.
+worse by more than the tolerance, and chance alone would not let so many losses fall together (stages/paired.py). With
+many patches this refuses the smallest real loss. With few it refuses what is clearly worse and lets pass what
+validation cannot tell, saying so: a round is worth a little on average, and one bad draw of 40 patches is not a reason
+to end a chain. `worse_limit` 0.8 is where an observed loss of about one standard error outweighs the expectation of
+half a standard error gained. `promote.test: bare` refuses every observed loss.
 
 So that losses which pass one by one do not add up, from the second round on the student must stand the same test
 against the first teacher, which knew the labels alone.
@@ -27,7 +28,7 @@ from data.reviewed import names_in
 from stages.job import Job
 from stages.judged import FILE, Judged, read_judged
 from stages.networks import all_finite
-from stages.paired import METRICS, MIN_GROUPS, compare
+from stages.paired import METRICS, MIN_GROUPS, Paired, compare
 from stages.promote_config import PromoteConfig
 from stages.quality import confusion
 from stages.snapshots import snapshots_of
@@ -122,6 +123,7 @@ def decide(
         decision |= {
             "winner": "teacher",
             "reason": f"{decision['reason']}; but beside the first teacher: {against['reason']}",
+            "undecided": against["undecided"],
         }
     return decision | {"beside_first": {key: against[key] for key in BESIDE_FIRST}}
 
@@ -155,7 +157,7 @@ def _contest(section: PromoteConfig, teacher: Judged, student: Judged, seed: int
         "resampled": found.by,
         "n": found.n,
         "groups": found.groups,
-        "undecided": _undecided(section, found.low, found.high, interval, found.n, found.groups),
+        "undecided": _undecided(section, found, worse, interval),
         "winner": "teacher" if worse else "student",
         "reason": f"{reason}, tolerance {section.tolerance:g}",
     }
@@ -166,12 +168,14 @@ def figure(metric: str, judged: Judged) -> float:
     return METRICS[metric](confusion(judged.label, judged.predicted, judged.log_probs.shape[1]))
 
 
-def _undecided(section: PromoteConfig, low: float, high: float, interval: str, n: int, groups: int) -> str | None:
-    # an interval that holds both a gain and a loss beyond the tolerance cannot tell them apart
-    if low >= -section.tolerance or high <= 0:
+def _undecided(section: PromoteConfig, found: Paired, refused: bool, interval: str) -> str | None:
+    # a student that may be worse by more than the tolerance, and may be no worse, or is not refused for it
+    if found.low >= -section.tolerance or (refused and found.high <= 0):
         return None
-    few = "" if groups >= MIN_GROUPS else f" in only {groups} patients or slides, which makes the interval too narrow"
+    few = ""
+    if found.groups < MIN_GROUPS:
+        few = f" in only {found.groups} patients or slides, which makes the interval too narrow"
     return (
         f"validation cannot tell whether the student is better: {interval} of {section.metric.replace('_', ' ')} "
-        f"from {n:,} patches{few}; more validation labels would"
+        f"from {found.n:,} patches{few}; more validation labels would"
     )

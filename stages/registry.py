@@ -20,5 +20,5 @@ KINDS = {
     "train": Kind(10, "stages.train.stage", ranks=True),
     "predict": Kind(5, "stages.predict.stage", ranks=True),
     "select": Kind(9, "stages.select.stage"),
-    "promote": Kind(3, "stages.promote"),
+    "promote": Kind(4, "stages.promote"),
 }

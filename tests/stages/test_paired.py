@@ -1,5 +1,7 @@
 """The paired bootstrap against one written out draw by draw, and the laws it keeps."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -44,6 +46,33 @@ def test_is_the_bootstrap_over_groups_written_out(metric):
     assert found.low == pytest.approx(low, abs=0.02)
     assert found.high == pytest.approx(high, abs=0.02)
     assert found.worse == pytest.approx(np.mean(np.array(drawn) < 0), abs=0.05)
+
+
+@pytest.mark.parametrize(("lost", "sure"), [(0, 0.5), (1, 0.75), (2, 0.875), (3, 0.9375), (5, 0.984)])
+@pytest.mark.parametrize("each", [1, 40])
+def test_a_few_that_are_lost_are_as_likely_as_coins_that_fall_alike(lost, sure, each):
+    """Of 14 patches, or patients, no other one changes. All alike has 1 in 2^n, which counts half."""
+    label = np.zeros(14 * each, int)
+    second = np.repeat((np.arange(14) < lost).astype(int), each)
+    found = compare("accuracy", label, label, second, np.repeat(np.arange(14), each), 2, 0.0, 0)
+    assert found.worse == pytest.approx(sure, abs=0.02)
+
+
+@pytest.mark.parametrize("metric", BY_HAND)
+def test_is_no_surer_of_a_loss_than_models_that_change_places_in_each_patient(metric):
+    label, second, first, group = case(n=60, patients=6, lead=0.15)  # the second is the worse
+    measure = BY_HAND[metric]
+    seen = measure(label, second) - measure(label, first)
+    drawn = []
+    for places in product([False, True], repeat=6):
+        swap = np.array(places)[np.unique(group, return_inverse=True)[1]]
+        one, other = np.where(swap, second, first), np.where(swap, first, second)
+        drawn.append(measure(label, other) - measure(label, one))
+    below, at = np.array(drawn) < seen - 1e-9, np.isclose(drawn, seen)
+    found = compare(metric, label, first, second, group, 3, 0.0, 0)
+    assert found.difference < 0
+    assert found.worse <= 1 - (below.mean() + at.mean() / 2) + 0.02
+    assert found.worse > 0.6
 
 
 def test_patients_that_fail_together_widen_the_interval():

@@ -78,6 +78,16 @@ def test_what_is_clearly_worse_is_refused_though_validation_is_tiny() -> None:
     assert decide(ACCURACY, judged(0.9, 40), judged(0.6, 40, seed=1), 0)["winner"] == "teacher"
 
 
+def test_two_patches_lost_of_fourteen_end_no_chain_that_asks_for_a_clear_loss() -> None:
+    """Chance alone lets one of four such pairs fall so; a bootstrap of them would be surer than 0.9."""
+    section = PromoteConfig(metric="accuracy", worse_limit=0.95)
+    found = decide(section, judged(1.0, 14, per_patient=1), judged(12 / 14, 14, seed=1, per_patient=1), 0)
+    assert found["winner"] == "student"
+    assert found["probability_worse"] == pytest.approx(0.875, abs=0.02)
+    assert found["interval"][1] <= 0
+    assert "cannot tell" in found["undecided"]
+
+
 def test_too_few_patients_are_told() -> None:
     found = decide(ACCURACY, judged(0.8, 60, per_patient=30), judged(0.8, 60, seed=1, per_patient=30), 0)
     assert (found["resampled"], found["groups"], found["n"]) == ("patch", 2, 60)
