@@ -14,8 +14,8 @@ class PromoteConfig(Section):
     tolerance: Annotated[float, Field(ge=0, le=1, description="how much worse a student may be and still pass")] = 0.0
     test: Literal["paired", "bare"] = Field(
         "paired",
-        description="paired: resample the validation patients and ask how often the student is worse, and whether chance "
-        "would not do as much; bare: compare the two figures, however few patches they come from",
+        description="paired: resample the validation patients and ask how often the student is worse, and whether "
+        "chance would not do as much; bare: compare the two figures, however few patches they come from",
     )
     worse_limit: Annotated[
         float,
