@@ -79,8 +79,8 @@ def compare(
     def measured(*said: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
         """The metric of each draw, (D,). said: how often each unit is in it, (D, U), and is said to be what, (K,)."""
         tables = np.zeros((DRAWS, classes**2), np.int64)
-        for units, codes in said:
-            cells, place = np.unique(label_of * classes + codes, return_inverse=True)
+        for units, what in said:
+            cells, place = np.unique(label_of * classes + what, return_inverse=True)
             # floats: products of such matrices are exact, and fast
             in_cells = units @ (contents.astype(np.float64) @ np.eye(len(cells))[place])
             tables[:, cells] += np.rint(in_cells).astype(np.int64)
