@@ -1,8 +1,9 @@
 """Two models on the same patches: how sure is it that one is better? A paired bootstrap over patients. Pure.
 
-A bootstrap of few patches, or of few patients, is too sure of itself: of 14 patches of which the second model loses two
-and gains none, it finds a loss in 94 of 100 draws, where chance alone lets one of four such pairs fall so. So a loss is
-believed no more than a permutation test allows, in which the two models change places in each patient, or do not.
+A bootstrap of few patches, or of few patients, is too sure of itself: of 14 patches of which the second model loses
+two and gains none, it finds a loss in 94 of 100 draws, where chance alone lets one of four such pairs fall so. So a
+loss that not all of the interval is one of is believed no more than a permutation test allows, in which the two models
+change places in each patient, or do not.
 """
 
 from collections.abc import Callable
@@ -53,9 +54,9 @@ def compare(
     """label, first, second: (V,) classes, V > 0; group: (V,) integers. Percentile bootstrap (Efron 1979), 2,000 draws.
 
     Whole groups are drawn with replacement, both models on the same ones; patches where there are under five groups.
-    How sure a loss is: the share of draws below -tolerance, but at most 1 - p of the permutation test (Pitman 1937) of
-    no difference. A draw exactly at -tolerance counts half, and so does a permutation that gives what was seen. The
-    same arguments give the same numbers, in any order of the rows.
+    How sure a loss is: the share of draws below -tolerance, but, where the interval holds no difference, at most 1 - p
+    of the permutation test of none (Pitman 1937). A draw exactly at -tolerance counts half, and so does a permutation
+    that gives what was seen. The same arguments give the same numbers, in any order of the rows.
     """
     measure, n = METRICS[metric], len(label)
     codes = np.unique(group, return_inverse=True)[1]
@@ -91,10 +92,12 @@ def compare(
     low, high = np.quantile(differences, (0.025, 0.975))
     point = measure(confusion(label, second, classes)) - measure(confusion(label, first, classes))
 
-    swapped = random.binomial(times, 0.5, size=(DRAWS, len(times)))
-    stay = times - swapped
-    by_chance = measured((stay, second_of), (swapped, first_of)) - measured((stay, first_of), (swapped, second_of))
-    worse = min(_below(differences, -tolerance), 1 - _below(by_chance, point))
+    worse = _below(differences, -tolerance)
+    if high >= -SAME:
+        swapped = random.binomial(times, 0.5, size=(DRAWS, len(times)))
+        stay = times - swapped
+        by_chance = measured((stay, second_of), (swapped, first_of)) - measured((stay, first_of), (swapped, second_of))
+        worse = min(worse, 1 - _below(by_chance, point))
     return Paired(point, float(low), float(high), worse, by, n, found)
 
 
