@@ -46,7 +46,7 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
         if quality is None:
             continue
         if of_labels := quality.get("told"):
-            of_labels["interval"] = known_to(of_labels["accuracy"], of_labels["labels"])
+            of_labels["interval"] = wilson(of_labels["accuracy"], of_labels["labels"])
         student = _read(layout.place(at(number, "student")) / "metrics.json") or {}
         teacher = _read(layout.place(at(number, "teacher")) / "metrics.json") or {}
         promotion = _read(
@@ -86,8 +86,9 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
     }
 
 
-def known_to(share: float, count: int) -> list[float]:
+def wilson(share: float, count: int) -> list[float]:
     """95 % interval of a share that was seen in `count` independent cases: low, high (Wilson, JASA 1927)."""
+    # in closed form: the exact bounds of stages/select/bounds.py would bring scipy along, and this starts at once
     spread = NORMAL_95**2 / count
     middle = (share + spread / 2) / (1 + spread)
     away = math.sqrt(spread * share * (1 - share) + spread**2 / 4) / (1 + spread)

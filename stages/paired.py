@@ -1,9 +1,9 @@
 """Two models on the same patches: how sure is it that one is better? A paired bootstrap over patients. Pure.
 
 A bootstrap of few patches, or of few patients, is too sure of itself: of 14 patches of which the second model loses
-two and gains none, it finds a loss in 94 of 100 draws, where chance alone lets one of four such pairs fall so. So a
-loss that not all of the interval is one of is believed no more than a permutation test allows, in which the two models
-change places in each patient, or do not.
+two and gains none, it finds a loss in 94 of 100 draws, though by chance alone one in four such pairs would be lost
+together. So where the 95 % interval reaches zero, a loss is believed no more than a permutation test allows, in which
+the two models change places in each patient, or do not.
 """
 
 from collections.abc import Callable
@@ -54,9 +54,10 @@ def compare(
     """label, first, second: (V,) classes, V > 0; group: (V,) integers. Percentile bootstrap (Efron 1979), 2,000 draws.
 
     Whole groups are drawn with replacement, both models on the same ones; patches where there are under five groups.
-    How sure a loss is: the share of draws below -tolerance, but, where the interval holds no difference, at most 1 - p
-    of the permutation test of none (Pitman 1937). A draw exactly at -tolerance counts half, and so does a permutation
-    that gives what was seen. The same arguments give the same numbers, in any order of the rows.
+    How sure a loss is: the share of draws below -tolerance; where the interval reaches zero, at most 1 - p of the
+    permutation test (Pitman 1937), whose hypothesis is that the models do not differ. A draw exactly at -tolerance
+    counts half, and so does a permutation that gives what was seen. The same arguments give the same numbers, in any
+    order of the rows.
     """
     measure, n = METRICS[metric], len(label)
     codes = np.unique(group, return_inverse=True)[1]

@@ -169,7 +169,7 @@ def figure(metric: str, judged: Judged) -> float:
 
 
 def _undecided(section: PromoteConfig, found: Paired, refused: bool, interval: str) -> str | None:
-    # a student that may be worse by more than the tolerance, and may be no worse, or is not refused for it
+    # said where the student may be worse by more than the tolerance, unless it surely is and was refused for it
     if found.low >= -section.tolerance or (refused and found.high <= 0):
         return None
     few = ""

@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import binomtest
 
 from data.errors import ChainError, ExitCode
-from pipeline.inspect_run import findings, known_to, text
+from pipeline.inspect_run import findings, text, wilson
 from pipeline.layout import Layout
 from pipeline.plan_view import plan_view
 from pipeline.record import Stop
@@ -148,7 +148,7 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
 @pytest.mark.parametrize(("right", "labels"), [(0, 3), (20, 34), (40, 40), (371, 406)])
 def test_how_far_labels_know_a_share_is_the_interval_of_wilson(right: int, labels: int) -> None:
     expected = binomtest(right, labels).proportion_ci(method="wilson")
-    assert known_to(right / labels, labels) == pytest.approx([expected.low, expected.high], abs=2e-6)
+    assert wilson(right / labels, labels) == pytest.approx([expected.low, expected.high], abs=2e-6)
 
 
 def test_inspect_says_how_much_the_encoder_counts_beside_the_teacher(done: Layout) -> None:
