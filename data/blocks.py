@@ -1,12 +1,14 @@
 """Rows out of blocks: compressed sources are read and unpacked a block at a time, each once, in bounded memory."""
 
 import threading
+from collections import OrderedDict
 from collections.abc import Callable
 
 import numpy as np
 
 BLOCK_BYTES = 16 << 20
-KEPT = 3  # threads look ahead over one border at a time
+# what sixteen threads have in hand at once of the largest patches; where chunks are huge, one on either side of a border
+KEPT_BYTES, KEPT_LEAST = 256 << 20, 3
 
 
 class Blocks:
@@ -16,8 +18,9 @@ class Blocks:
         """`multiple`: the rows of one chunk in the file, so that no chunk is unpacked twice."""
         wanted = max(1, BLOCK_BYTES // max(1, row_bytes))
         self._size = max(multiple, wanted // multiple * multiple)
+        self._kept = max(KEPT_LEAST, KEPT_BYTES // max(1, self._size * row_bytes))
         self._read, self._rows = read, rows
-        self._blocks: dict[int, np.ndarray] = {}
+        self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()  # the longest unused first
         self._lock = threading.Lock()
 
     def row(self, row: int) -> np.ndarray:
@@ -27,8 +30,10 @@ class Blocks:
             if number not in self._blocks:
                 start = number * self._size
                 self._blocks[number] = self._read(start, min(start + self._size, self._rows))
-                if len(self._blocks) > KEPT:
-                    del self._blocks[min(self._blocks)]
+            # threads run ahead of each other: the lowest block may be the one that is asked for just now
+            self._blocks.move_to_end(number)
+            while len(self._blocks) > self._kept:
+                self._blocks.popitem(last=False)
             block = self._blocks[number]
         one: np.ndarray = block[inside].copy()
         return one

@@ -21,7 +21,8 @@ _OPENING = threading.Lock()
 
 
 class Store(Reader):
-    """Patches of another store (`patches.h5`). Its splits, and else the parts its own sources played, are kept."""
+    """Patches of another store (`patches.h5`). The parts its own sources played are kept, and the splits of rows
+    of those that were to be split."""
 
     kind: Literal["store"] = "store"
     path: Annotated[Path, Field(description="the patches.h5 of another run")]
@@ -37,7 +38,7 @@ class Store(Reader):
         table, labels, numbers = store.table(), read_source_labels(self.path), store.numbers
         for row in range(len(store)):
             key = f"{table.source[row]}/{store.key(row)}"
-            part = labels.part[row]
+            part = labels.part[row]  # as in data/given.py: it decides for a whole source
             self._rows[key] = row
             yield Record(
                 key,
@@ -45,7 +46,7 @@ class Store(Reader):
                 table.patient[row],
                 table.slide[row],
                 table.site[row],
-                labels.split[row] or ("" if part == "split" else part),
+                labels.split[row] if part == "split" else part,
                 RowNumbers(numbers, row) if numbers else {},
             )
 

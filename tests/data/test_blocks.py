@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.blocks import KEPT, Blocks
+from data.blocks import KEPT_LEAST, Blocks
 
 
 @pytest.mark.parametrize("multiple", [1, 3, 7, 100])
@@ -19,12 +19,39 @@ def test_every_row_is_itself_and_read_once_when_read_in_order(monkeypatch, multi
     assert all(start % multiple == 0 for start, _ in asked)
 
 
-def test_few_blocks_are_kept(monkeypatch):
+def small(monkeypatch, values, kept_bytes):
+    # a row is a block, and of 8 bytes
     monkeypatch.setattr("data.blocks.BLOCK_BYTES", 1)
-    blocks = Blocks(lambda start, stop: np.zeros((stop - start, 1)), 50, row_bytes=1)
+    monkeypatch.setattr("data.blocks.KEPT_BYTES", kept_bytes)
+    asked = []
+
+    def read(start, stop):
+        asked.append(start)
+        return values[start:stop]
+
+    return Blocks(read, len(values), row_bytes=8), asked
+
+
+@pytest.mark.parametrize(("kept_bytes", "kept"), [(1, KEPT_LEAST), (80, 10)])
+def test_few_blocks_are_kept(monkeypatch, kept_bytes, kept):
+    blocks, _ = small(monkeypatch, np.zeros((50, 1)), kept_bytes)
     for row in range(50):
         blocks.row(row)
-    assert len(blocks._blocks) == KEPT
+    assert len(blocks._blocks) == kept
+
+
+def test_rows_may_be_asked_for_in_any_order(monkeypatch):
+    values = np.arange(50).reshape(50, 1)
+    blocks, _ = small(monkeypatch, values, 1)
+    order = np.random.default_rng(0).permutation(np.tile(np.arange(50), 4))
+    assert [int(blocks.row(int(row))[0]) for row in order] == order.tolist()
+
+
+def test_the_block_that_is_longest_unused_goes_first(monkeypatch):
+    blocks, asked = small(monkeypatch, np.zeros((50, 1)), 1)
+    for row in (0, 1, 2, 0, 3, 0, 1):
+        blocks.row(row)
+    assert asked == [0, 1, 2, 3, 1]
 
 
 def test_a_row_is_the_callers_own():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError
+from data.given import given_codes
 from data.ingest import ingest
 from data.source_labels import read_source_labels
 from data.store import PatchStore
@@ -22,6 +23,21 @@ def test_a_store_of_a_store_holds_the_same_patches(tmp_path, folder, config):
     assert [labels.split[r] for r in (0, 15)] == ["", "pool"]
     # JPEG bytes are kept as they are
     assert all(a.content(row) == b.content(row) for row in range(16))
+
+
+def test_who_has_which_split_is_the_same_from_a_store_of_it(tmp_path, folder, config):
+    names = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.jpg"))
+    splits = ["labelled", "pool", "validation", "test", "train", ""]
+    rows = [f"{name},A,{splits[at % len(splits)]}" for at, name in enumerate(names)]
+    (tmp_path / "list.csv").write_text("\n".join(["path,label,split", *rows]))
+    for part in ("split", "labelled", "pool", "test"):
+        first, second = tmp_path / f"{part}-1.h5", tmp_path / f"{part}-2.h5"
+        source = {"kind": "manifest", "name": "x", "path": tmp_path / "list.csv", "root": folder, "part": part}
+        ingest(config(source), first, tmp_path / "q.csv")
+        ingest(config({"kind": "store", "path": first}), second, tmp_path / "q.csv")
+        given = [given_codes(said.split, said.part).tolist() for said in map(read_source_labels, (first, second))]
+        assert given[0] == given[1]
+        assert len(set(given[0])) == (len(splits) if part == "split" else 1)
 
 
 def test_another_hdf5_file_is_no_store(tmp_path, config):
