@@ -134,7 +134,8 @@ def _disk(config: ChainConfig, store: int, scored: int, classes: int) -> Iterato
     writes = config.rounds and config.predict.embeddings
     seen = {role: ask.seen_bytes(each) for role, each in networks.items()} if writes else {}
     if config.rounds and encoder is not None:
-        seen["encoder"] = ask.seen_bytes([ask.on_paper(encoder.as_trained(), classes, kind)], encoder.style)
+        paper = ask.on_paper(encoder.as_trained(), classes, encoder.input_of(kind))
+        seen["encoder"] = ask.seen_bytes([paper], encoder.style)
     need = disk_need(config, scored, classes, weights, seen)
     total, free = store + need.total, shutil.disk_usage(Path.cwd()).free
     embeddings = f", embeddings {size(need.embeddings)}" if need.embeddings else ""

@@ -17,10 +17,14 @@ def feed_at(model: torch.nn.Module, size_px: int | None) -> None:
     model.input_px = size_px  # type: ignore[assignment]
 
 
-def _resized(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[torch.Tensor]:
-    image: torch.Tensor = args[0]
-    size: int | None = vars(module)["input_px"]
+def fed(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """(B, C, H, W) as the network is given it: for those who go past its door (`forward_intermediates`)."""
+    size: int | None = vars(model).get("input_px")
     if size is None or image.shape[-1] == size:
-        return (image,)
+        return image
     sized = torch.nn.functional.interpolate(image, size=(size, size), mode="bilinear", align_corners=False)
-    return (sized.contiguous(memory_format=torch.channels_last),)
+    return sized.contiguous(memory_format=torch.channels_last)
+
+
+def _resized(module: torch.nn.Module, args: tuple[Any, ...]) -> tuple[torch.Tensor]:
+    return (fed(module, args[0]),)

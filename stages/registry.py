@@ -18,7 +18,7 @@ KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
     "train": Kind(10, "stages.train.stage", ranks=True),
-    "predict": Kind(5, "stages.predict.stage", ranks=True),
+    "predict": Kind(6, "stages.predict.stage", ranks=True),
     "select": Kind(9, "stages.select.stage"),
     "promote": Kind(4, "stages.promote"),
 }

@@ -1,9 +1,11 @@
 """How patches are scored."""
 
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from data.network_input import NetworkInput
 from data.section import Section
 from stages.init.config import Init
 from stages.train.config import TrainConfig
@@ -26,6 +28,10 @@ class Encoder(Section):
     def as_trained(self) -> TrainConfig:
         """The section of a training that would begin with this network."""
         return TrainConfig(backbone=self.backbone, init=self.init)
+
+    def input_of(self, kind: NetworkInput) -> NetworkInput:
+        """What it is given of such patches: position embeddings of transformers fit this size, not the patches'."""
+        return kind if self.size_px is None else replace(kind, size_px=self.size_px)
 
 
 class PredictConfig(Section):

@@ -87,7 +87,7 @@ def _embed(job: Job, section: PredictConfig, images: Images, splits: Splits, wan
     as_section = own.as_trained()
     # where `init` draws, every round and every attempt must get the same
     torch.manual_seed(seed_of(job.seed, "encoder"))
-    network = first_network(as_section, len(splits.classes), images.kind, "predict.encoder").eval()
+    network = first_network(as_section, len(splits.classes), own.input_of(images.kind), "predict.encoder").eval()
     feed_at(network, own.size_px)
     mean, std = normalisation(as_section, images.kind, (list(splits.mean), list(splits.std)))
     asked = Asked(1, embeddings=embedding_width(network), style=width_of(network) if own.style else 0)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from data.errors import ChainError, ExitCode
+from stages.input_size import fed
 
 DEPTHS = 5  # at most: of a convolutional network its stages, of a transformer blocks at equal distances
 
@@ -26,7 +27,7 @@ def styled(network: torch.nn.Module, image: torch.Tensor) -> tuple[torch.Tensor,
     image: normalised (B, C, H, W).
     """
     depths = _depths(len(_info(network)))
-    last, maps = network.forward_intermediates(image, indices=depths, output_fmt="NCHW")  # type: ignore[operator]
+    last, maps = network.forward_intermediates(fed(network, image), indices=depths, output_fmt="NCHW")  # type: ignore[operator]
     logits: torch.Tensor = network.forward_head(last)  # type: ignore[operator]
     # of one place alone the deviation is 0, not undefined
     parts = [f(one.float().flatten(2)) for one in maps for f in (_mean, _deviation)]

@@ -53,7 +53,7 @@ def seen_bytes(networks: Sequence[torch.nn.Module], style: bool = False) -> int:
 
 def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str:
     """Build the frozen encoder with its weights and ask what it would write; a line. Raises as above."""
-    network, source = begun_network(encoder.as_trained(), num_classes, kind, "predict.encoder")
+    network, source = begun_network(encoder.as_trained(), num_classes, encoder.input_of(kind), "predict.encoder")
     feed_at(network, encoder.size_px)
     with torch.inference_mode():
         network.eval()(torch.zeros(2, kind.channels, kind.size_px, kind.size_px))

@@ -5,6 +5,7 @@ import timm
 import torch
 
 from data.errors import ChainError, ExitCode
+from stages.input_size import feed_at
 from stages.predict.style import DEPTHS, styled, width_of
 
 NETWORKS = ("test_resnet", "test_efficientnet", "test_vit", "test_convnext")
@@ -44,6 +45,20 @@ def test_means_and_deviations_are_of_every_channel() -> None:
     channels = heard[0].shape[1]
     torch.testing.assert_close(style[:, at : at + channels], heard[0].mean((2, 3)))
     torch.testing.assert_close(style[:, at + channels : at + 2 * channels], heard[0].std((2, 3), correction=0))
+
+
+@torch.inference_mode()
+def test_a_network_that_is_fed_larger_images_sees_its_style_there_too() -> None:
+    network = timm.create_model("test_resnet", num_classes=3).eval()
+    image = torch.randn(2, 3, 32, 32)
+    _, small = styled(network, image)
+    enlarged = torch.nn.functional.interpolate(image, size=(80, 80), mode="bilinear", align_corners=False)
+    want = styled(network, enlarged)
+    feed_at(network, 80)
+    logits, style = styled(network, image)
+    torch.testing.assert_close((logits, style), want)
+    torch.testing.assert_close(logits, network(image))
+    assert not torch.allclose(style, small, atol=1e-3)
 
 
 def test_a_deep_network_is_read_at_a_few_depths() -> None:

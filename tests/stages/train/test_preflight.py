@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 from safetensors.torch import save_file
 
 from data.network_input import NetworkInput
@@ -12,7 +13,7 @@ from stages.predict.config import Encoder
 from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
 from stages.predict.style import width_of
 from stages.train.config import TeacherConfig
-from stages.train.preflight import on_paper, seen_bytes, weight_bytes
+from stages.train.preflight import check_encoder, on_paper, seen_bytes, weight_bytes
 
 KIND = NetworkInput("rgb8", 32)
 
@@ -37,3 +38,15 @@ def test_an_encoder_with_style_writes_two_files() -> None:
     paper = on_paper(encoder.as_trained(), 3, KIND)
     style = width_of(create("test_resnet", {"num_classes": 3}, "backbone"))
     assert seen_bytes([paper], style=True) == seen_bytes([paper]) + 8 + 2 * style
+
+
+@pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
+@pytest.mark.parametrize("size_px", [None, 64])
+def test_an_encoder_is_built_for_the_size_it_is_fed(tmp_path: Path, backbone: str, size_px: int | None) -> None:
+    # a file of a transformer fits one size, that of its position embeddings: the encoder's, whatever the patches'
+    fed = NetworkInput("rgb8", size_px or KIND.size_px)
+    donor = create(backbone, network_kwargs(TeacherConfig(backbone=backbone), 3, fed), "backbone")
+    save_file({name: tensor.contiguous() for name, tensor in donor.state_dict().items()}, tmp_path / "w.safetensors")
+    init = Init(kind="full", path=tmp_path / "w.safetensors")
+    line = check_encoder(Encoder(backbone=backbone, init=init, size_px=size_px, style=True), 3, KIND)
+    assert f"{embedding_width(donor) + width_of(donor):,} values a patch" in line
