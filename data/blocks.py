@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 BLOCK_BYTES = 16 << 20
-# what sixteen threads have in hand at once of the largest patches; where chunks are huge, one on either side of a border
+# what sixteen threads have in hand at once of large patches; where chunks are huge, those on both sides of a border
 KEPT_BYTES, KEPT_LEAST = 256 << 20, 3
 
 

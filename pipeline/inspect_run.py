@@ -46,7 +46,7 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
         if quality is None:
             continue
         if of_labels := quality.get("told"):
-            of_labels["interval"] = wilson(of_labels["accuracy"], of_labels["labels"])
+            of_labels["interval"] = wilson(of_labels["accuracy"], of_labels.get("cases", of_labels["labels"]))
         student = _read(layout.place(at(number, "student")) / "metrics.json") or {}
         teacher = _read(layout.place(at(number, "teacher")) / "metrics.json") or {}
         promotion = _read(

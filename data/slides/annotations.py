@@ -119,8 +119,10 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
     else:
         found = {slide: file_of(config.path, slide, ENDINGS, "annotations.path") for slide in slides}
         refuse_shared(found, "annotations.path")
-        claimed = set(found.values())
-        lying = sorted(config.path.rglob(f"*{ENDINGS[0]}"))
+        claimed = {path for path in found.values() if path is not None}
+        # tables and JSON of other kinds lie in such folders too: unless slides here are annotated so, none is meant
+        endings = {ENDINGS[0], *(path.suffix for path in claimed)}
+        lying = sorted(path for path in config.path.rglob("*") if path.suffix in endings and path.is_file())
         strays = [path.name for path in lying if path not in claimed and not hidden(path.name)]
         bare = [slide for slide, path in found.items() if path is None]
     if strays and bare:

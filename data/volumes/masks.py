@@ -1,6 +1,5 @@
 """Masks: which file belongs to which volume, and its values on the volume's own grid."""
 
-import os
 from collections import defaultdict
 from collections.abc import Collection
 from pathlib import Path
@@ -10,9 +9,11 @@ import SimpleITK
 
 from data.errors import ChainError, ExitCode
 from data.volumes.deid import pseudonym
+from data.volumes.dicom_kind import WHY
+from data.volumes.files import candidates
 from data.volumes.found import Kind
 from data.volumes.label_map import LabelMap
-from data.volumes.reasons import Reason, Unfit, VolumeError
+from data.volumes.reasons import SHOULD, Reason, Unfit, VolumeError
 from data.volumes.sitk_files import DECLARED, SUFFIXES, declared_file, kind_of, read_image
 from data.volumes.volume import Volume
 
@@ -20,21 +21,26 @@ HIGHEST = np.iinfo(np.uint16).max
 
 
 def find_masks(folder: Path, strip: str, suffix: str, key: bytes, called: str) -> dict[str, list[tuple[Path, ...]]]:
-    """Files of each mask by the keyed hash of the volume's name. Raises ChainError (66): no folder, no mask in it."""
+    """Files of each mask by the keyed hash of the volume's name.
+
+    Raises ChainError: 66 no folder, or no mask in it; 65 a mask that is a link out of the folder.
+    """
     if not folder.is_dir():
         raise ChainError(f"the folder of {called} is missing", "no folder lies there", "correct `folder`",
                          ExitCode.MISSING)  # fmt: skip
     found: dict[str, list[tuple[Path, ...]]] = defaultdict(list)
-    for at, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            kind = kind_of(name)
-            if kind is None or name.startswith("."):
-                continue
-            ending = max((e for e in SUFFIXES if name.lower().endswith(e)), key=len)
-            stem = name[: -len(ending)]
-            if stem.endswith(suffix):
-                found[pseudonym(key, stem.removesuffix(suffix) + strip)].append(_files(Path(at) / name, kind))
+    for path, _, looks in candidates(folder, "*"):
+        kind = kind_of(path.name)
+        if kind is None:
+            continue
+        ending = max((e for e in SUFFIXES if path.name.lower().endswith(e)), key=len)
+        stem = path.name[: -len(ending)]
+        if not stem.endswith(suffix):
+            continue
+        if looks == "outside":
+            raise ChainError(f"a mask in {called} is refused", WHY[Reason.OUTSIDE], SHOULD[Reason.OUTSIDE],
+                             ExitCode.BAD_DATA)  # fmt: skip
+        found[pseudonym(key, stem.removesuffix(suffix) + strip)].append(_files(path, kind))
     if not found:
         raise ChainError(f"{called} holds no mask", f"no file there is called *{suffix}.nii.gz, .mha or .nrrd",
                          "correct `folder` or `suffix`", ExitCode.MISSING)  # fmt: skip

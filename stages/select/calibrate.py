@@ -22,11 +22,13 @@ class Told:
 
     said: (C,) labels told to be each class; right: (C,) those of them that are. Means of several ways, so not whole.
     validation: how many labels of validation had a part in the accuracy; they have none in how classes differ.
+    cases: how many labels would know the accuracy as well, if all counted alike; None: they do, all of them.
     """
 
     said: np.ndarray
     right: np.ndarray
     validation: int = 0
+    cases: float | None = None
 
     @staticmethod
     def of(counts: np.ndarray) -> "Told":
@@ -43,11 +45,7 @@ class Told:
         """How many there were."""
         return float(self.said.sum())
 
-    def beside(self, other: "Told") -> "Told":
-        """Both counted together."""
-        return Told(self.said + other.said, self.right + other.right)
-
-    def at(self, accuracy: float, validation: int) -> "Told":
+    def at(self, accuracy: float, validation: int, cases: float) -> "Told":
         """The same at another accuracy: the odds of being right change by one factor for all classes."""
         # half a label of either kind: of a few that are all right nobody knows that they always are
         odds = (self.right + 0.5) / (self.said - self.right + 0.5)
@@ -56,7 +54,7 @@ class Told:
             middle = (low + high) / 2
             right = self.said * (1 - 1 / (1 + odds * math.exp(middle)))
             low, high = (middle, high) if right.sum() < accuracy * self.labels else (low, middle)
-        return Told(self.said, right, validation)
+        return Told(self.said, right, validation, cases)
 
     def clearly_above(self, other: "Told") -> bool:
         """Whether these are told right more often than those, by more than two standard errors."""
@@ -80,6 +78,7 @@ class Told:
             "labels": round(self.labels),
             "accuracy": plain(self.accuracy),
             "validation": self.validation,
+            "cases": round(self.labels if self.cases is None else self.cases),
             "per_class": each,
         }
 

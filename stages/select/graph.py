@@ -49,7 +49,9 @@ class Graph:
         seed = seed_of(job.seed, "propagate")
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, seed)
         self._graphs: dict[tuple[str, ...], Likeness] = {}
-        near, rows = float(np.isin(groups[1], groups[0]).mean()), self._rows(splits.labelled.ids)
+        # of an empty pool nothing lies elsewhere
+        near = float(np.isin(groups[1], groups[0]).mean()) if len(groups[1]) else 1.0
+        rows = self._rows(splits.labelled.ids)
         self._left_out = LeftOut(splits.labelled, rows, groups[0], near, self._classes, seed, self._along)
         # of style each channel of every depth counts in a unit of its own
         self._seen = {
@@ -201,15 +203,19 @@ class Graph:
         own = None if found is None else Told.of(found)
         if own is None or held_out is None:
             return own
-        here, near = held_out, self._left_out.near
+        near, part = self._left_out.near, 0.0  # part: of the accuracy that given labels say
         divided = self._left_out.told(self._ways, whole=False, weights=self._weights)
+        given = held_out if divided is None else Told.of(divided)
         if divided is not None:
-            given = Told.of(divided)
             further = given.clearly_above(held_out)
             if further and near == 1:
                 return own
-            here = given if further else given.beside(held_out)
-        return own.at(near * here.accuracy + (1 - near) * held_out.accuracy, round(held_out.labels))
+            part = near if further else near * given.labels / (given.labels + held_out.labels)
+        return own.at(
+            part * given.accuracy + (1 - part) * held_out.accuracy,
+            round(held_out.labels),
+            1 / (part**2 / given.labels + (1 - part) ** 2 / held_out.labels),
+        )
 
     @property
     def _ways(self) -> list[tuple[str, ...]]:

@@ -104,7 +104,7 @@ def _propagated(job: Job, rule: Rule, heard: Heard) -> Heard:
     pool, validation = graph.scores(heard.pool.ids).beside(heard.pool), graph.scores(heard.validation.ids)
     write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
     heard = replace(heard, pool=pool, validation=validation, graph=graph)
-    if not rule.calibrate:
+    if not rule.calibrate or not len(pool):
         return heard
     enough = len(heard.deciding) >= ENOUGH
     return replace(heard, told=graph.told(told_of(heard.decided_by, heard.deciding) if enough else None))

@@ -140,7 +140,7 @@ def _reviewed(reviewed: Reviewed, names: list[str], classes: Sequence[str]) -> d
 
 
 def _doubts(heard: Heard, unit: str | None) -> list[str]:
-    if heard.graph is None:
+    if heard.graph is None or not len(heard.pool):
         return []
     if heard.told is None:
         return [] if len(heard.deciding) else [UNTOLD]

@@ -129,7 +129,7 @@ def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -
 def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate(done: Layout) -> None:
     assert "told by the others" not in "\n".join(text(findings(done)))
     each = [{"told": 34.2, "precision": 0.96}, {"told": 0.0, "precision": None}]
-    told = {"told": {"labels": 34, "accuracy": 0.84, "per_class": each}}
+    told = {"told": {"labels": 34, "accuracy": 0.84, "per_class": each}}  # of a run before `cases` were written
     quality = QUALITY | told | {"temperatures": [0.75, 2.25]}
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(quality))
     said = next(line for line in text(findings(done)) if "told by the others" in line)
@@ -138,9 +138,10 @@ def test_inspect_says_how_often_labels_tell_each_other_right_where_none_validate
     assert said.endswith(" - of 0; so confidence is read at temperature 0.75 to 2.25 by class")
     assert "\x1b" not in said
     assert any("temperature 0.75 to 2.25 by class (calibration error" in line for line in text(findings(done)))
-    some = {"told": told["told"] | {"validation": 1025}}
+    some = {"told": told["told"] | {"validation": 1025, "cases": 900}}
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | some))
-    assert any("told by the others, and 1,025 of validation: 84.0 % right" in line for line in text(findings(done)))
+    right = "84.0 % right (95 % interval 81.5 to 86.2)"  # as 900 labels know it, not 34
+    assert any(f"told by the others, and 1,025 of validation: {right}" in line for line in text(findings(done)))
     (done.place("rounds/00/select") / "quality.json").write_text(json.dumps(QUALITY | told))  # the same for all classes
     assert any(line.endswith("so confidence is read at temperature 1.50") for line in text(findings(done)))
 

@@ -151,6 +151,15 @@ def test_a_bad_row_is_refused_by_its_line(tmp_path, row, words):
     assert caught.value.code == ExitCode.BAD_DATA
 
 
+def test_a_slip_is_seen_in_whatever_kind_of_file_slides_are_annotated(tmp_path):
+    _write(tmp_path / "one.json", ("T", 0, 0, 5))
+    (tmp_path / "classes.csv").write_text("name\n")  # no slide here is annotated in a table
+    check_claims(_config(tmp_path), ["one.svs", "two.svs"])
+    _write(tmp_path / "slip.json", ("T", 0, 0, 5))
+    with pytest.raises(ChainError, match=r"slip\.json"):
+        check_claims(_config(tmp_path), ["one.svs", "two.svs"])
+
+
 def test_an_annotation_without_a_slide_beside_a_slide_without_annotation_is_a_slip(folder, tmp_path):
     config = _config(folder)
     check_claims(config, ["one.svs", "two.svs"])  # nobody drew on two

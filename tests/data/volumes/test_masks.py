@@ -1,5 +1,6 @@
 """Masks: found by name, laid on the volume's grid, refused when they cannot be its mask."""
 
+import os
 import random
 from pathlib import Path
 
@@ -126,6 +127,29 @@ def test_a_mask_is_found_by_the_volumes_name_less_and_plus_what_is_said(tmp_path
             find_masks(folder, "", "_liver", KEY, "prepare.where.masks")
         assert caught.value.code == 66
         assert "CANARY" not in "".join(caught.value.lines())
+
+
+def test_a_mask_that_is_a_link_out_of_the_folder_is_refused(tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (path,) = written(tmp_path / "elsewhere" / "CANARY.nii.gz", labels())
+    folder = tmp_path / "masks"
+    folder.mkdir()
+    written(folder / "one_seg.nii.gz", labels())
+    (folder / "two_seg.nii.gz").symlink_to(folder / "one_seg.nii.gz")
+    (folder / "other.nii.gz").symlink_to(path)  # of no mask's name
+    assert len(find_masks(folder, "", "_seg", KEY, "prepare.where.masks")) == 2
+    (folder / "CANARY_seg.nii.gz").symlink_to(path)
+    with pytest.raises(ChainError, match=r"prepare\.where\.masks") as caught:
+        find_masks(folder, "", "_seg", KEY, "prepare.where.masks")
+    assert caught.value.code == 65
+    assert "symbolic link" in caught.value.why
+    assert "CANARY" not in "".join(caught.value.lines())
+
+
+def test_a_pipe_is_no_mask(tmp_path):
+    os.mkfifo(tmp_path / "a_seg.nii")
+    written(tmp_path / "b_seg.nii", labels())
+    assert len(find_masks(tmp_path, "", "_seg", KEY, "prepare.where.masks")) == 1
 
 
 def test_mutated_masks_are_read_or_refused(tmp_path, volume, capfd):

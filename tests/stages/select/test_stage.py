@@ -495,6 +495,10 @@ def test_validation_says_how_often_the_pool_of_other_slides_is_told_right(world,
     found = quality(one.out)
     told, total = found["told"], found["total"]
     assert told["validation"] == (found["calibration"]["n"] if by_validation else 0)
+    # how far it is known is said by those who say it
+    few, all_ = sorted((told["labels"], found["calibration"]["n"])), told["labels"] + found["calibration"]["n"]
+    known = {0: (told["labels"],) * 2, 1: (told["validation"],) * 2}.get(by_validation, (few[0], all_))
+    assert known[0] <= told["cases"] <= known[1]
     expected = total["audit"]["precision"] * (1 - by_validation) + by_validation / 3
     assert told["accuracy"] == pytest.approx(expected, abs=0.08)
     assert total["confidence_mean"] == pytest.approx(told["accuracy"], abs=0.05)
@@ -508,7 +512,7 @@ def test_validation_that_is_told_as_the_labels_are_counts_with_them(world):
     stage.run(one)
     found, splits = quality(one.out), load_splits(world.splits)
     told, (teach, judge) = found["told"], (len(splits.labelled), len(splits.validation))
-    assert (told["labels"], told["validation"]) == (teach, judge)
+    assert (told["labels"], told["validation"], told["cases"]) == (teach, judge, pytest.approx(teach + judge, rel=0.01))
     assert told["accuracy"] == pytest.approx(found["total"]["audit"]["precision"], abs=0.05)
 
 
@@ -612,6 +616,24 @@ def test_one_label_a_class_says_that_nothing_tells_how_often_it_is_right(world, 
     found = quality(one.out)
     assert found["told"] is None
     assert (UNTOLD in found["alarms"]) == calibrate
+
+
+@pytest.mark.parametrize("judges", [True, False])
+def test_a_pool_of_nothing_is_told_nothing(world, judges):
+    split, splits = world.drawn.split.copy(), world.root / "empty"
+    splits.mkdir()
+    split[split == SPLITS.index("pool")] = SPLITS.index("unused")
+    split[(split == SPLITS.index("validation")) & (not judges)] = SPLITS.index("unused")
+    world.drawn = Assignment(world.drawn.ids, split, world.truth, CLASSES, "slide", ())
+    write_splits(splits, world.drawn, [0.5], [0.1])
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_TEACHER)
+    one = job(world, predicted, "one", splits=splits, rule="balanced", propagate={})
+    stage.run(one)
+    found = quality(one.out)
+    assert (found["total"]["kept"], found["told"]) == (0, None)
+    assert UNTOLD not in found["alarms"]
+    assert json.loads((one.out / "stop.json").read_text())["reason"] == "nothing_selected"
 
 
 def of_few_slides(world, judges):
