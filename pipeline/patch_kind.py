@@ -1,6 +1,6 @@
 """What a configuration says of training must suit its kind of patches: checked here, across sections."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from data.augment.noise import Noise, misplaced, preset_for
@@ -44,7 +44,7 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
     mode, depth = config.data.mode, config.data.depth
     if config.splits.stain != "none" and mode != "rgb8":
         yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")
-    before = [member.backbone for member in config.teacher.each()]
+    before = config.teacher.each()
     for step in plan(config):
         section = config.section_of(step)
         if isinstance(section, Rule) and "deviation" in section.needs and not config.predict.mc_passes:
@@ -79,16 +79,9 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
                 "choose a timm backbone, or patches in HU of several slices",
             )
         if isinstance(section, StudentConfig):
-            # with an ensemble there is no one network to go on from
-            if section.warm_start and before != [section.backbone]:
-                teacher = before[0] if len(before) == 1 else f"an ensemble of {len(before)}"
-                yield (
-                    (*_place(step.round, "student", "warm_start" in changed), "warm_start"),
-                    f"{section.backbone} cannot take over the weights of {teacher}",
-                    "only a network of the same kind can go on from another",
-                    "leave it out, or set the same backbone for teacher and student",
-                )
-            before = [section.backbone]
+            if section.warm_start and (refusal := _cold(before, section)):
+                yield ((*_place(step.round, "student", "warm_start" in changed), "warm_start"), *refusal)
+            before = [section]
         if section.backbone.startswith(VOLUME_PREFIX) and isinstance(section, StudentConfig) and section.drop_path:
             yield (
                 (*_place(step.round, step.section, "drop_path" in changed), "drop_path"),
@@ -96,6 +89,31 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
                 f"drop_path is {section.drop_path:g} where nothing else is set",
                 f"set {step.section}.drop_path: 0, or choose a timm backbone",
             )
+
+
+def _cold(teachers: Sequence[TrainConfig], student: StudentConfig) -> tuple[str, str, str] | None:
+    """What keeps a student from going on from its teacher's weights: what, why and what to do."""
+    # with an ensemble there is no one network to go on from
+    if [_network(one) for one in teachers] != [_network(student)]:
+        teacher = _network(teachers[0]) if len(teachers) == 1 else f"an ensemble of {len(teachers)}"
+        return (
+            f"{_network(student)} cannot take over the weights of {teacher}",
+            "only a network of the same kind can go on from another",
+            "leave it out, or set the same backbone for teacher and student",
+        )
+    if (theirs := teachers[0].logit_adjustment) != student.logit_adjustment:
+        return (
+            f"the classifier of a teacher with logit_adjustment: {theirs:g} is none to begin with",
+            f"this student's is {student.logit_adjustment:g}, so what classes owe to being frequent would count twice "
+            "or not at all",
+            "leave it out, or set the same logit_adjustment for teacher and student",
+        )
+    return None
+
+
+def _network(section: TrainConfig) -> str:
+    width = f", slim after {section.init.copied_stages} stages" if section.init.kind == "slim" else ""
+    return f"{section.backbone}{width}"
 
 
 def _noises(section: TrainConfig) -> list[tuple[Place, Noise]]:

@@ -17,7 +17,7 @@ class Kind(NamedTuple):
 KINDS = {
     "ingest": Kind(1, "stages.ingest"),
     "split": Kind(1, "stages.split"),
-    "train": Kind(10, "stages.train.stage", ranks=True),
+    "train": Kind(11, "stages.train.stage", ranks=True),
     "predict": Kind(6, "stages.predict.stage", ranks=True),
     "select": Kind(10, "stages.select.stage"),
     "promote": Kind(4, "stages.promote"),

@@ -41,8 +41,8 @@ class TrainConfig(Section):
         Field(
             ge=0,
             le=2,
-            description="how many times the logarithm of a class's share of what was taught is taken from its logit "
-            "once training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences "
+            description="how many times the logarithm of a class's share of what was taught, in the last phase, is taken "
+            "from its logit once training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences "
             "are those of equally many patches of every class; 0: none, and frequent classes are called more",
         ),
     ] = 0.0
@@ -180,6 +180,11 @@ class StudentConfig(TrainConfig):
             raise ValueError(
                 f"warm_start: later takes only first weights from init, and init.kind: {self.init.kind} also says what "
                 "is trained, or how wide the network is: leave one of them out"
+            )
+        if self.snapshots and self.finetune is not None and self.finetune.size_px is not None:
+            raise ValueError(
+                "snapshots of the first phase never saw patches of finetune.size_px, at which the finished network is "
+                "asked: leave one of them out"
             )
         return self
 

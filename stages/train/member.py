@@ -74,10 +74,10 @@ def train_member(
     refuse_without_bias(network, section.logit_adjustment, task.role)
     phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
     strength = section.logit_adjustment
-    shift = shift_of(phases[-1].class_shares(), strength) if strength else None
-    if shift is not None and isinstance(section, StudentConfig) and section.warm_start:
-        # the teacher's shift was taken off when its training was done: begin with the one that is taken off at this end
-        adjust(network, -shift)
+    shifts = [shift_of(phase.class_shares(), strength) for phase in phases] if strength else None
+    if shifts is not None and isinstance(section, StudentConfig) and section.warm_start:
+        # the teacher's own was taken off when its training was done: begin with what this training would come to
+        adjust(network, -shifts[0])
     check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
     if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
         raise ChainError(
@@ -101,7 +101,7 @@ def train_member(
         loader_workers(hardware),
         (task.images, given.ids, given.label),
         share,
-        shift,
+        shifts,
     )
     fit(desk, training, flags, section, hardware.strategy)
     kwargs, network = network_kwargs(section, classes, kind), training.finished()
@@ -109,8 +109,8 @@ def train_member(
         sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
         network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
         feed_at(network, phases[-1].size_px)
-    if shift is not None:
-        adjust(network, shift)
+    if shifts is not None:
+        adjust(network, shifts[-1])
     return Trained(section, kwargs, network, stats, training.history, training.validated)
 
 

@@ -42,8 +42,8 @@ class Training(pl.LightningModule):
     pseudo-labelled part. In a phase of one part it is the mean over that part. Of a patch that comes with
     classes it is not, `negative_loss` is added.
 
-    shift: (C,), what is taken from the logits once training is done (`adjustment`), and wherever it is judged before
-    that; None: nothing.
+    shifts: of each phase (C,), what is taken from the logits once it is done (`adjustment`), and wherever weights of it
+    are judged or kept before that; None: nothing.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Training(pl.LightningModule):
         workers: int,
         validation: tuple[Images, np.ndarray, np.ndarray],
         share: Share | None = None,
-        shift: torch.Tensor | None = None,
+        shifts: list[torch.Tensor] | None = None,
     ) -> None:
         super().__init__()
         # of few validation patches some ranks score none; Lightning sets its own False in every instance
@@ -71,7 +71,7 @@ class Training(pl.LightningModule):
         self.ema.requires_grad_(False)
         for name, values in zip(("mean", "std"), normalisation, strict=True):
             self.register_buffer(name, torch.tensor(values).view(-1, 1, 1), persistent=False)
-        self.shift = shift
+        self.shifts = shifts
         self.history: list[dict[str, float]] = []
         self.losses: list[float] = []  # of the present stretch
         self.validated: np.ndarray | None = None  # (V, C) log-probabilities of the newest validation
@@ -90,6 +90,12 @@ class Training(pl.LightningModule):
     def phase(self) -> Phase:
         """Of the present step."""
         return phase_at(self.phases, self.global_step)
+
+    @property
+    def shift(self) -> torch.Tensor | None:
+        """What the weights as they are owe to the shares of the classes in what they were taught last."""
+        taught = phase_at(self.phases, max(self.global_step - 1, 0))
+        return None if self.shifts is None else self.shifts[self.phases.index(taught)]
 
     def next_stop(self, step: int) -> int:
         """The step of the next validation after `step`: multiples of `evaluate_every`, and the end of each phase."""

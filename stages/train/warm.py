@@ -26,7 +26,7 @@ def warm_network(
         raise ChainError(
             f"{key}.warm_start: {section.backbone} cannot take over the weights of {card.shown}",
             "only a network of the same kind can go on from another",
-            f"set {key}.warm_start: false, or the same backbone for teacher and student",
+            f"set {key}.warm_start: false, or the same backbone and init.kind for teacher and student",
             ExitCode.MISMATCH,
         )
     network = first_network(section, num_classes, kind, key)

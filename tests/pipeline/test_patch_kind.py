@@ -117,12 +117,24 @@ def test_the_last_phase_and_every_member_suit_the_patches_too(ct: Path, rgb: Pat
         load_config(rgb, ["teacher.members=[{}, {backbone: torchvision/r3d_18}]"])
 
 
-@pytest.mark.parametrize("teacher", ["teacher.backbone=resnet18", "teacher.seeds=2"])
+SLIM = "teacher.init={kind: slim, path: w.safetensors}"
+
+
+@pytest.mark.parametrize("teacher", ["teacher.backbone=resnet18", "teacher.seeds=2", SLIM])
 def test_a_student_can_go_on_only_from_a_teacher_of_its_kind(rgb: Path, teacher: str) -> None:
     load_config(rgb, ["student.warm_start=true"])
     with pytest.raises(ChainError, match=r"student\.warm_start: resnet10t cannot take over") as caught:
         load_config(rgb, [teacher, "student.warm_start=true"])
     assert caught.value.code == ExitCode.MISMATCH
+
+
+def test_a_student_can_go_on_only_where_classes_owe_as_much_to_being_frequent(rgb: Path) -> None:
+    both = ["student.warm_start=true", "student.logit_adjustment=1"]
+    load_config(rgb, [*both, "teacher.logit_adjustment=1"])
+    with pytest.raises(ChainError, match=r"student\.warm_start: the classifier of a teacher with .*: 0 is") as caught:
+        load_config(rgb, both)
+    assert caught.value.code == ExitCode.MISMATCH
+    load_config(rgb, ["student.warm_start=later", "student.logit_adjustment=1", "rounds=2"])  # then it is a student
 
 
 def test_a_student_of_a_later_round_can_go_on_only_from_a_student_of_its_kind(rgb: Path) -> None:

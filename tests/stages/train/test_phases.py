@@ -16,6 +16,7 @@ from data.splits import load_splits
 from stages.networks import load_network
 from stages.train import stage
 from stages.train.batches import Batch
+from stages.train.adjustment import shift_of
 from stages.train.config import Finetune, StudentConfig, TeacherConfig
 from stages.train.module import Training
 from stages.train.phases import refuse_unfit
@@ -225,6 +226,29 @@ def test_a_warm_student_whose_classifier_is_adjusted_begins_with_what_is_taken_o
     assert torch.allclose(first[0][0], own + first[0][1])
 
 
+def test_each_phase_owes_to_the_shares_of_what_it_taught(
+    make_order: Order, tmp_path: Path, inputs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[torch.Tensor] = []
+    seen: dict[int, torch.Tensor | None] = {}
+    taught: list[torch.Tensor] = []
+
+    def see(training: Training, batch: Batch) -> None:
+        seen[training.global_step] = training.shift
+        taught[:] = [shift_of(phase.class_shares(), 1.0) for phase in training.phases]
+        if not begun:
+            begun.append(training.network.get_classifier().bias.detach().clone())
+
+    watched(monkeypatch, see)
+    stage.run(student(make_order, tmp_path, inputs, warm_start=True, logit_adjustment=1.0))
+    first, last = taught
+    assert not torch.allclose(first, last)
+    for step, shift in seen.items():  # four steps of the first phase, and what they made is what the fifth finds
+        assert shift is not None
+        torch.testing.assert_close(shift, first if step <= 4 else last)
+    torch.testing.assert_close(begun[0], load_network(inputs["teacher"])[0].get_classifier().bias.detach() + first)
+
+
 def test_later_is_from_the_second_round_on() -> None:
     section = StudentConfig.model_validate_json('{"warm_start": "later", "init": {"kind": "full"}}')
     rounds = [section.of_round(number) for number in range(3)]
@@ -267,6 +291,7 @@ def test_what_a_last_phase_cannot_do_is_refused_before_hours_are_spent(
         ({"schedule": "pretrain_finetune"}, "needs the second phase"),
         ({"warm_start": True, "init": {"kind": "full"}}, "leave one of them out"),
         ({"warm_start": "later", "init": {"kind": "frozen"}}, "init.kind: frozen also says what is trained"),
+        ({"snapshots": 2, "finetune": {"size_px": 64}}, "leave one of them out"),
     ],
 )
 def test_keys_that_do_not_go_together(keys: dict[str, Any], match: str) -> None:
