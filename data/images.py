@@ -6,7 +6,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 
 from data.augment.drawn import Drawn
-from data.augment.noise import Noise
+from data.augment.noise import Noise, felt
 from data.network_input import NetworkInput
 from data.stain_normaliser import StainNormaliser
 from data.store import PatchStore
@@ -53,6 +53,7 @@ def drawer(noise: Noise, kind: NetworkInput) -> Drawer:
     from data.augment.ct import CtNoiseDrawer
     from data.augment.pipeline import NoiseDrawer
 
+    noise = felt(noise, kind.mode)
     return CtNoiseDrawer(noise, kind.windows) if kind.windows else NoiseDrawer(noise, kind.channels)
 
 

@@ -44,7 +44,7 @@ def _misfits(config: ChainConfig) -> Iterator[tuple[Place, str, str, str]]:
     mode, depth = config.data.mode, config.data.depth
     if config.splits.stain != "none" and mode != "rgb8":
         yield (("splits", "stain"), "is for colour patches", f"these are {mode} (data.mode)", "set splits.stain: none")
-    before = config.teacher.each()
+    before: Sequence[TrainConfig] = config.teacher.each()
     for step in plan(config):
         section = config.section_of(step)
         if isinstance(section, Rule) and "deviation" in section.needs and not config.predict.mc_passes:

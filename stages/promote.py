@@ -28,7 +28,7 @@ from data.reviewed import names_in
 from stages.job import Job
 from stages.judged import FILE, Judged, read_judged
 from stages.networks import all_finite
-from stages.paired import METRICS, MIN_GROUPS, Paired, compare
+from stages.paired import METRICS, MIN_GROUPS, SAME, Paired, compare
 from stages.promote_config import PromoteConfig
 from stages.quality import confusion
 from stages.snapshots import snapshots_of
@@ -144,7 +144,7 @@ def _contest(section: PromoteConfig, teacher: Judged, student: Judged, seed: int
     )
     before, after = (figure(section.metric, judged) for judged in (teacher, student))
     reason = f"validation {section.metric.replace('_', ' ')} {before:.3f} -> {after:.3f}"
-    worse = found.worse > section.worse_limit if section.test == "paired" else after < before - section.tolerance
+    worse = found.worse > section.worse_limit if section.test == "paired" else after < before - section.tolerance - SAME
     interval = f"95 % interval {100 * found.low:+.1f} to {100 * found.high:+.1f} points"
     if section.test == "paired":
         reason += f", {interval}, worse with probability {found.worse:.2f}, limit {section.worse_limit:g}"

@@ -102,6 +102,9 @@ class Noise(Section):
 LIGHT = ("brightness", "contrast", "stain", "blur", "grain", "jpeg")
 HU = ("intensity_scale", "intensity_shift_hu", "grain_hu", "window_level", "window_width", "slice_flip", "slice_shift")
 
+# stains are of colour, and 16 bits are written in no JPEG
+UNFELT: dict[Mode, tuple[str, ...]] = {"grey8": ("stain",), "grey16": ("stain", "jpeg")}
+
 # what `choose` chooses from: operations with a magnitude; the others move pixels to where they might as well be
 CHOICES = (
     "rotate_deg", "scale", "shift", "crop", *LIGHT, "cutout", *(name for name in HU if name != "slice_flip")
@@ -159,6 +162,16 @@ def preset_for(name: str, mode: Mode) -> str:
 def misplaced(noise: Noise, mode: Mode) -> list[str]:
     """The operations that are on and mean nothing for patches of this kind."""
     return [name for name in (LIGHT if mode == "hu16" else HU) if getattr(noise, name)]
+
+
+def felt(noise: Noise, mode: Mode) -> Noise:
+    """Without the operations that leave patches of this kind as they are: `choose` picks among those that are felt."""
+    off = {name: type(getattr(noise, name))(0) for name in UNFELT.get(mode, ()) if getattr(noise, name)}
+    if not off:
+        return noise
+    # not validated: as in `_only`
+    left = noise.model_copy(update=off)
+    return left if left.choose < len(left.choices) else left.model_copy(update={"choose": 0})
 
 
 def _spell_out(value: Any) -> Any:

@@ -1,9 +1,10 @@
 """Logit adjustment: what a class owes to having been taught often is taken from it once training is done.
 
 After training the network's logits hold, beside what each class looks like, the logarithm of the share of each class in
-what was taught (in the last phase, where there are two). Without it the best class is the one that a pool of equally many patches of each would make the best
-(Menon et al., ICLR 2021, equation 9). It is taken from the bias of the classifier, so that whatever loads the weights
-has it. Put into the loss instead (their equation 10) it made students worse (docs/choices.md).
+what was taught (in the last phase, where there are two). Without it the best class is the one that a pool of equally
+many patches of each would make the best (Menon et al., ICLR 2021, equation 9). It is taken from the bias of the
+classifier, so that whatever loads the weights has it. Put into the loss instead (their equation 10) it made students
+worse (docs/choices.md).
 """
 
 import numpy as np

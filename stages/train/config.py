@@ -41,9 +41,10 @@ class TrainConfig(Section):
         Field(
             ge=0,
             le=2,
-            description="how many times the logarithm of a class's share of what was taught, in the last phase, is taken "
-            "from its logit once training is done; 1: none is called less for being rare (Menon et al., ICLR 2021), and confidences "
-            "are those of equally many patches of every class; 0: none, and frequent classes are called more",
+            description="how many times the logarithm of a class's share of what was taught, in the last phase, is "
+            "taken from its logit once training is done; 1: none is called less for being rare (Menon et al., ICLR "
+            "2021), and confidences are those of equally many patches of every class; 0: none, and frequent classes "
+            "are called more",
         ),
     ] = 0.0
     clip_norm: Annotated[float, Field(ge=0, description="gradient norm; 0: no clipping")] = 1.0

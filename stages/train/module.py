@@ -147,8 +147,13 @@ class Training(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> torch.Tensor:
         """The loss of one step. Raises ChainError (3) the moment it is not finite."""
-        with self._as_in_the_whole(batch_idx):
-            logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
+        try:
+            with self._as_in_the_whole(batch_idx):
+                logits = self.network(normalise(batch.image, self._buffer("mean"), self._buffer("std")))
+        except ValueError as error:
+            if "more than 1 value per channel" not in str(error):  # batch_norm's own words
+                raise
+            raise self._single(len(batch.image)) from error
         each = -(batch.target * logits.float().log_softmax(1)).sum(1)
         if batch.negative is not None:
             each = each + negative_loss(logits.float(), batch.negative)
@@ -189,6 +194,16 @@ class Training(pl.LightningModule):
         longest = gradient_clip_val
         if longest and (is_sharded(self.network) or float(self._norm) + 1e-6 > longest):
             torch.nn.utils.clip_grads_with_norm_(self.network.parameters(), longest, self._norm)
+
+    def _single(self, patches: int) -> ChainError:
+        parts = f" in each of {self.share.parts} pieces" if self.share.parts > 1 else ""
+        return ChainError(
+            f"{self.address}: batch normalisation has nothing to take statistics of",
+            f"a step has {patches} patch{parts}, and of {self.validation[0].kind.size_px} px {self.section.backbone} "
+            "sees a single place in the end",
+            "raise batch_size, lower --accumulate, set frozen_norms: true (with weights from init), or enlarge patches",
+            ExitCode.MISMATCH,
+        )
 
     def _diverged(self, what: str, batch: Batch) -> ChainError:
         ids = [id_text(int(i)) for i in batch.patch_id.cpu().numpy().view(np.uint64)]

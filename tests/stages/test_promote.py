@@ -46,6 +46,14 @@ def test_a_worse_student_is_not_promoted(
     assert low <= student - teacher <= high
 
 
+@pytest.mark.parametrize("n", [40, 50, 100, 200])
+def test_a_loss_of_just_the_tolerance_passes_whatever_floats_make_of_it(n: int) -> None:
+    for right in range(3, n):
+        section = PromoteConfig(metric="accuracy", tolerance=2 / n, test="bare")
+        found = decide(section, judged(right / n, n), judged((right - 2) / n, n), 0)
+        assert found["winner"] == "student"
+
+
 def test_a_small_loss_is_refused_where_many_patches_show_it_and_passes_in_doubt_where_few_do() -> None:
     many = decide(ACCURACY, judged(0.80, 20_000), judged(0.78, 20_000, seed=1), 0)
     few = decide(ACCURACY, judged(0.80, 50, per_patient=1), judged(0.78, 50, seed=1, per_patient=1), 0)

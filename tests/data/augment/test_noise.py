@@ -5,8 +5,11 @@ import pickle
 import numpy as np
 import pytest
 
-from data.augment.noise import PRESETS, Noise
+from data.augment.noise import PRESETS, Noise, felt
 from data.augment.pipeline import NoiseDrawer
+from data.images import drawer
+from data.modes import Mode
+from data.network_input import NetworkInput
 
 
 @pytest.fixture
@@ -111,6 +114,26 @@ def test_one_of_two_operations_leaves_the_other_out() -> None:
         holed += len(values) == 2
     assert brighter > 10
     assert holed > 10
+
+
+@pytest.mark.parametrize("mode", ["rgb8", "grey8", "grey16"])
+def test_what_a_kind_of_patch_does_not_feel_is_never_chosen(mode: Mode) -> None:
+    kind = NetworkInput(mode, 32)
+    noise = Noise(stain=0.3, brightness=0.3, grain=1.0, jpeg=1.0, choose=1)
+    image = np.random.default_rng(0).integers(50, 200, (32, 32, kind.channels), np.uint8)
+    image = image if mode != "grey16" else (image / 255).astype(np.float32)
+    draw = drawer(noise, kind)
+    same = sum(np.array_equal(draw(image, seed), image) for seed in range(200))
+    # light alone is drawn with a chance of 0.8
+    choices = {"rgb8": 4, "grey8": 3, "grey16": 2}[mode]
+    assert same == pytest.approx(200 * 0.2 / choices, abs=12)
+
+
+def test_where_no_more_is_felt_than_is_to_be_chosen_all_of_it_is_drawn() -> None:
+    noise = Noise(stain=0.3, brightness=0.3, jpeg=0.5, choose=2)
+    assert felt(noise, "rgb8") is noise
+    assert felt(noise, "grey8") == Noise(brightness=0.3, jpeg=0.5)
+    assert felt(noise, "grey16") == Noise(brightness=0.3)
 
 
 def test_a_choice_is_drawn_by_seed_alone_in_every_process(patch: np.ndarray) -> None:

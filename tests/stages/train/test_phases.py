@@ -15,8 +15,8 @@ from data.errors import ChainError, ExitCode
 from data.splits import load_splits
 from stages.networks import load_network
 from stages.train import stage
-from stages.train.batches import Batch
 from stages.train.adjustment import shift_of
+from stages.train.batches import Batch
 from stages.train.config import Finetune, StudentConfig, TeacherConfig
 from stages.train.module import Training
 from stages.train.phases import refuse_unfit

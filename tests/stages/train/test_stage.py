@@ -255,3 +255,17 @@ def test_the_learning_rate_rises_then_falls_to_zero() -> None:
     assert max(rates) == rates[10] == 1.0
     assert rates[0] == pytest.approx(0.1)
     assert rates[100] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(("batch_size", "accumulate"), [(1, 1), (2, 2)])
+def test_batch_statistics_of_one_place_are_refused_by_name(
+    make_order: Order, tmp_path: Path, patches: dict[str, Path], batch_size: int, accumulate: int
+) -> None:
+    section = TeacherConfig.model_validate(TINY | {"batch_size": batch_size}).model_dump(mode="json")
+    job = make_order("train", "rounds/00/teacher", tmp_path, section, patches)
+    job = dataclasses.replace(job, hardware=Hardware(device="cpu", threads=1, workers=0, accumulate=accumulate))
+    with pytest.raises(ChainError, match="batch normalisation") as caught:
+        stage.run(job)
+    assert caught.value.code == ExitCode.MISMATCH
+    assert "has 1 patch" in caught.value.why
+    assert "batch_size" in caught.value.todo
