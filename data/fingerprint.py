@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from data.atomic import canonical_json, sha256_file
+from data.ends import ends
 from data.errors import ChainError, ExitCode
 
 PIECE_BYTES = 1 << 20  # of the beginning and of the end
@@ -22,16 +23,9 @@ def fingerprint(quick: Iterable[Path], full: Iterable[Path] = (), *words: object
 
 def _ends(path: Path) -> list[int | str]:
     try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(0)
-            digest = hashlib.sha256(file.read(PIECE_BYTES))
-            if size > PIECE_BYTES:
-                file.seek(max(PIECE_BYTES, size - PIECE_BYTES))
-                digest.update(file.read(PIECE_BYTES))
+        return ends(path, PIECE_BYTES)
     except OSError as error:
         raise _unreadable(error) from None
-    return [size, digest.hexdigest()]
 
 
 def _whole(path: Path) -> str:

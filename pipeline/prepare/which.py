@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for line in which(load_preparation(given.config, given.set), PreparedLayout(given.out), given.name):
             print(line)
     except ChainError as error:
-        print(error.lines(), file=sys.stderr)
+        print("\n".join(error.lines()), file=sys.stderr)
         return int(error.code)
     return 0
 

@@ -1,15 +1,11 @@
 """Patches as pictures: by id from a run's store, as people see them, before any stain normalisation."""
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 
 from data.images import Images
 from data.network_input import NetworkInput
 from data.store import PatchStore
-from pipeline.layout import Layout
-from pipeline.plan import STORE
 
 SIDE_PX = 112  # of a picture on a page
 LOSSLESS_PX = 64  # patches up to this side are shown pixel by pixel
@@ -25,11 +21,6 @@ class Pictures:
     def __init__(self, store: PatchStore) -> None:
         self.store = store
         self._images = Images(store)
-
-    @staticmethod
-    def of_run(root: Path | str) -> "Pictures":
-        """Of the patches of a run directory. Raises ChainError (66, 76) when they are first read."""
-        return Pictures(PatchStore(Layout(Path(root)).place(STORE) / "patches.h5"))
 
     def png(self, patch_id: int) -> bytes:
         """A patch in its own size as PNG. Raises ChainError: 78 unknown id, 66, 76 and 78 as the store does."""

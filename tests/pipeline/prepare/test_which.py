@@ -36,4 +36,6 @@ def test_an_unknown_name_and_a_directory_without_a_key_are_refused(
     assert not (out / "id_key").exists(), "a key made now would find nothing"
     own_id_key(out / "id_key")
     assert main([str(config), str(out), "0" * 16]) == ExitCode.MISSING
-    assert "is no unit of this input" in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert any("is no unit of this input" in line for line in said)
+    assert [line.split(":")[0].strip() for line in said[-3:]] == ["error", "why", "do"]
