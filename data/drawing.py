@@ -7,7 +7,7 @@ import numpy as np
 from data.errors import ChainError, ExitCode
 from data.folds import leave_out
 from data.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALIDATION, NOTHING, given_codes
-from data.held_out import draw_held_out
+from data.held_out import draw_held_out, warn_of_unknown
 from data.keys import uniform
 from data.leakage import audit, drop_copies, leak_error
 from data.names import shortened
@@ -63,7 +63,7 @@ def draw(
     shared = np.where(codes == UNUSED, alone, groups)
     whole = joined(base, shared)
     refuse_nothing_free(codes, given, truth, base, shared, whole, config, place)
-    draw_held_out(codes, given, truth, whole, kind, table, classes, config, warnings)
+    told = draw_held_out(codes, given, truth, whole, kind, table, classes, config, warnings)
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
     _draw_labels(codes, given, truth, groups, table, classes, config, warnings)
@@ -72,6 +72,8 @@ def draw(
     _refuse_empty(codes, truth, classes)
     if config.folds is not None:
         leave_out(codes, truth, whole, kind, table.ids, classes, config, warnings)
+    if config.unit == "auto":
+        warn_of_unknown(codes, kind, told, warnings)
     if not (codes == POOL).any():
         warnings.append("the pool is empty: there is nothing to pseudo-label")
     if not (codes == VALIDATION).any():

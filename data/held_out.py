@@ -8,7 +8,7 @@ import numpy as np
 from data.errors import ChainError, ExitCode
 from data.given import GIVEN_POOL, NOTHING
 from data.keys import uniform
-from data.splits import LABELLED, POOL, TEST, UNUSED, VALIDATION
+from data.splits import LABELLED, POOL, SPLITS, TEST, UNUSED, VALIDATION
 from data.splits_config import Share, SplitsConfig
 from data.table import PatchTable
 
@@ -27,8 +27,10 @@ def draw_held_out(
     classes: Sequence[str],
     config: SplitsConfig,
     warnings: list[str],
-) -> None:
+) -> frozenset[int]:
     """Mark drawn rows of `codes` (N,) VALIDATION or TEST, and pool rows of drawn units UNUSED; add to `warnings`.
+
+    Returns of which kinds of unit it has warned.
 
     given: (N,) what the sources say; truth: (N,) class or -1; whole: (N,) unit that is never divided; kind: (N,)
     what the unit is (0 patient, 1 slide, 2 patch). Raises ChainError (65) when a wanted split gets nothing.
@@ -36,7 +38,7 @@ def draw_held_out(
     drawable = drawable_rows(codes, given, truth)
     shares = wanted_shares(codes, drawable, config)
     if not any(shares):
-        return
+        return frozenset()
     tied = tied_to_given(given, whole)
     rows = np.flatnonzero(drawable & ~tied)
     _warn_of_units(table, kind[rows], whole, config, warnings)
@@ -84,6 +86,28 @@ def draw_held_out(
             f"{int(beside.sum()):,} patches of the pool are left unused: they share a patient, slide or pixels with "
             "patches drawn for validation or test"
         )
+    return frozenset(np.unique(kind[rows]).tolist())
+
+
+def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], warnings: list[str]) -> None:
+    """Say of patches whose patient is not known that nothing tells training from what is held out; as above.
+
+    told: kinds of which it has been said already.
+    """
+    training, held_out = np.isin(codes, (LABELLED, POOL)), np.isin(codes, _HELD_OUT)
+    if not training.any() or not held_out.any():
+        return
+    for which, lacking, other in ((2, "no patient and no slide", "slides"), (1, "no patient", "patients")):
+        if which in told:
+            continue
+        found = [
+            (name, int((kind[codes == code] == which).sum())) for code, name in enumerate(SPLITS) if code != UNUSED
+        ]
+        if said := [f"{n:,} of {name}" for name, n in found if n]:
+            warnings.append(
+                f"patches have {lacking} ({', '.join(said)}): nothing tells whether training and what is held out are of "
+                f"the same {other}; where they are, validation and test will look better than a new one does"
+            )
 
 
 def drawable_rows(codes: np.ndarray, given: np.ndarray, truth: np.ndarray) -> np.ndarray:

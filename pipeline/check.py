@@ -89,7 +89,7 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
     drawn = draw_without_leaks(survey.table, survey.labels, survey.classes, config.splits, place)
     counts = [int((drawn.split == code).sum()) for code in range(len(SPLITS))]
     words = ", ".join(f"{n:,} {name}" for n, name in zip(counts, SPLITS, strict=True))
-    yield f"ok       splits by {drawn.unit}: {words}; no patient, slide or pixels in two of them"
+    yield f"ok       splits by {drawn.unit}: {words}; no known patient, slide or pixels in two of them"
     for warning in drawn.warnings:
         yield f"warning  {warning}"
     if not counts[VALIDATION] or config.splits.folds is not None:

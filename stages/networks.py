@@ -112,19 +112,24 @@ def begun_network(section: TrainConfig, num_classes: int, kind: NetworkInput, ke
 def normalisation(
     section: TrainConfig, kind: NetworkInput, stats: tuple[list[float], list[float]]
 ) -> tuple[list[float], list[float]]:
-    """Mean and std per channel in [0, 1]: the pretrained network's own, else the data's (`stats`).
+    """Mean and std per channel in [0, 1]: the pretrained network's (`init`, else timm's), else the data's (`stats`).
 
     Where there are other channels than its own, they get what the first convolution was adapted from
     (`adapt_first` of volume networks).
     """
-    if section.init.kind == "random":
+    init, volume = section.init, is_volume_network(section.backbone)
+    if init.kind == "random":
         return stats
-    if is_volume_network(section.backbone):  # its channels are the windows; slices share them
-        mean, std = (_spread(own, kind.views, kind.depth) for own in (KINETICS_MEAN, KINETICS_STD))
-        return mean, std
-    cfg = timm.models.get_pretrained_cfg(section.backbone)
-    assert cfg is not None, "a network with pretrained weights has their configuration"
-    return _spread(cfg.mean, kind.channels, 1), _spread(cfg.std, kind.channels, 1)
+    own: tuple[Sequence[float], Sequence[float]] = KINETICS_MEAN, KINETICS_STD
+    if init.mean is not None and init.std is not None:
+        own = init.mean, init.std
+    elif not volume:
+        cfg = timm.models.get_pretrained_cfg(section.backbone)
+        assert cfg is not None, "a network with pretrained weights has their configuration"
+        own = cfg.mean, cfg.std
+    # of a volume network channels are the windows; slices share them
+    mean, std = (_spread(values, *((kind.views, kind.depth) if volume else (kind.channels, 1))) for values in own)
+    return mean, std
 
 
 def _spread(own: Sequence[float], channels: int, each: int) -> list[float]:

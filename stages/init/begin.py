@@ -58,12 +58,19 @@ def refuse_misfit(
     if not absent and not misfit:
         return
     example = (absent + misfit)[0]
+    todo = "name the backbone these weights were trained as, with timm's tensor names"
+    if not absent and all("pos_embed" in name for name in misfit):
+        # a transformer of the right kind for images of another size
+        todo = (
+            "position embeddings fit one size: give it images of that size (data.size_px with data.resize: true, or, "
+        )
+        todo += "of an encoder, predict.encoder.size_px)"
     theirs = f"; the file's begin with {sorted(tensors)[0]}" if absent and tensors else ""
     raise ChainError(
         f"{key}: {shown} does not fit {_named(model)}",
         f"of {len(wanted)} tensors {len(absent)} are absent and {len(misfit)} have another shape, "
         f"for instance {example}{theirs}",
-        "name the backbone these weights were trained as, with timm's tensor names",
+        todo,
         ExitCode.MISMATCH,
     )
 

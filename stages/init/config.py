@@ -52,12 +52,30 @@ class Init(Section):
         ),
     ] = None
 
+    mean: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]] | None,
+        Field(
+            min_length=1,
+            description="what these weights were trained to have taken from each channel, in [0, 1]; null: what timm "
+            "says of the backbone, which a file of another training may contradict (foundation encoders each have "
+            "their own)",
+        ),
+    ] = None
+    std: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]] | None,
+        Field(min_length=1, description="what it is divided by then; goes with mean"),
+    ] = None
+
     @model_validator(mode="after")
     def _keys_go_with_the_kind(self) -> "Init":
         if self.path is not None and self.kind == "random":
             raise ValueError("a file of weights goes with another init.kind than random, for instance full")
         if self.licence is not None and self.kind == "random":
             raise ValueError("random weights have no licence: leave it out, or choose another init.kind")
+        if self.mean is not None and self.kind == "random":
+            raise ValueError("random weights are used to no mean: leave mean and std out, or choose another init.kind")
+        if len(self.mean or []) != len(self.std or []):
+            raise ValueError("mean and std go together, with a value for each channel")
         if self.stages is not None and self.kind not in WITH_STAGES:
             raise ValueError(f"stages goes with init.kind: {' or '.join(WITH_STAGES)}, not {self.kind}")
         return self

@@ -124,6 +124,32 @@ def test_a_pretrained_network_keeps_its_own_normalisation_and_a_random_one_the_d
     assert normalisation(TeacherConfig(backbone=NAME), rgb, ([0.1], [0.2])) == ([0.1], [0.2])
 
 
+def test_weights_of_another_training_have_the_normalisation_that_is_stated() -> None:
+    mean, std = [0.7, 0.6, 0.8], [0.2, 0.3, 0.1]
+    section = TeacherConfig(backbone=NAME, init=Init(kind="full", mean=mean, std=std))
+    assert normalisation(section, NetworkInput("rgb8", 32), ([], [])) == (mean, std)
+    assert normalisation(section, NetworkInput("grey8", 32), ([], [])) == ([pytest.approx(0.7)], [pytest.approx(0.2)])
+    volume = TeacherConfig(backbone="torchvision/r3d_18", init=Init(kind="full", mean=[0.5], std=[0.25]))
+    kind = NetworkInput("hu16", 32, 3, windows_of(["lung", "bone"]))
+    assert normalisation(volume, kind, ([], [])) == ([0.5] * 6, [0.25] * 6)
+
+
+@pytest.mark.parametrize(
+    ("keys", "match"),
+    [
+        ({"kind": "random", "mean": [0.5], "std": [0.5]}, "used to no mean"),
+        ({"kind": "full", "mean": [0.5]}, "go together"),
+        ({"kind": "full", "std": [0.5]}, "go together"),
+        ({"kind": "full", "mean": [0.5], "std": [0.5, 0.5]}, "go together"),
+        ({"kind": "full", "mean": [127.0], "std": [0.5]}, "less than or equal to 1"),
+        ({"kind": "full", "mean": [0.5], "std": [0.0]}, "greater than 0"),
+    ],
+)
+def test_a_normalisation_is_whole_and_in_the_range_of_images(keys: dict[str, object], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        Init.model_validate(keys)
+
+
 @pytest.mark.parametrize("name", ["hf-hub:somebody/something", "local-dir:/somewhere", "https://example.org/x", "../x"])
 def test_a_backbone_is_a_registered_name_and_never_an_address(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.getaddrinfo", lambda *_: pytest.fail("looked up in a network"))

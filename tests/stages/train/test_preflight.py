@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from safetensors.torch import save_file
 
+from data.errors import ChainError, ExitCode
 from data.network_input import NetworkInput
 from stages.init.config import Init
 from stages.networks import create, network_kwargs
@@ -38,6 +39,16 @@ def test_an_encoder_with_style_writes_two_files() -> None:
     paper = on_paper(encoder.as_trained(), 3, KIND)
     style = width_of(create("test_resnet", {"num_classes": 3}, "backbone"))
     assert seen_bytes([paper], style=True) == seen_bytes([paper]) + 8 + 2 * style
+
+
+def test_a_transformer_for_another_size_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    fed = NetworkInput("rgb8", 64)
+    donor = create("test_vit", network_kwargs(TeacherConfig(backbone="test_vit"), 3, fed), "backbone")
+    save_file({name: tensor.contiguous() for name, tensor in donor.state_dict().items()}, tmp_path / "w.safetensors")
+    with pytest.raises(ChainError, match="does not fit test_vit") as caught:
+        check_encoder(Encoder(backbone="test_vit", init=Init(kind="full", path=tmp_path / "w.safetensors")), 3, KIND)
+    assert caught.value.code == ExitCode.MISMATCH
+    assert "predict.encoder.size_px" in caught.value.todo
 
 
 @pytest.mark.parametrize("backbone", ["test_resnet", "test_vit"])
