@@ -10,7 +10,7 @@ from data.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALI
 from data.held_out import draw_held_out, warn_of_unknown
 from data.keys import uniform
 from data.leakage import audit, drop_copies, leak_error
-from data.names import shortened
+from data.names import but_for_case, shortened
 from data.nothing_free import refuse_nothing_free
 from data.source_labels import SourceLabels
 from data.splits import LABELLED, POOL, TEST, UNUSED, VALIDATION, Assignment
@@ -72,6 +72,12 @@ def draw(
     _refuse_empty(codes, truth, classes)
     if config.folds is not None:
         leave_out(codes, truth, whole, kind, table.ids, classes, config, warnings)
+    for what, names in (("classes", classes), ("patients", table.patient.names), ("slides", table.slide.names)):
+        if alike := but_for_case(names):
+            warnings.append(
+                f"{shortened(alike[0])!r} and {shortened(alike[1])!r} differ in case alone and are taken for two "
+                f"{what}: if they are one, write them alike in the source"
+            )
     if config.unit == "auto":
         warn_of_unknown(codes, kind, told, warnings)
     if not (codes == POOL).any():

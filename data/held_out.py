@@ -100,13 +100,11 @@ def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], w
     for which, lacking, other in ((2, "no patient and no slide", "slides"), (1, "no patient", "patients")):
         if which in told:
             continue
-        found = [
-            (name, int((kind[codes == code] == which).sum())) for code, name in enumerate(SPLITS) if code != UNUSED
-        ]
-        if said := [f"{n:,} of {name}" for name, n in found if n]:
+        counts = np.bincount(codes[kind == which], minlength=len(SPLITS))[:UNUSED]
+        if said := [f"{n:,} of {name}" for name, n in zip(SPLITS, counts.tolist(), strict=False) if n]:
             warnings.append(
-                f"patches have {lacking} ({', '.join(said)}): nothing tells whether training and what is held out are of "
-                f"the same {other}; where they are, validation and test will look better than a new one does"
+                f"patches have {lacking} ({', '.join(said)}): nothing tells whether training and what is held out are "
+                f"of the same {other}; where they are, validation and test will look better than a new one does"
             )
 
 

@@ -1,6 +1,7 @@
 """What a name of a source may be: labels, patients, slides, sites and keys."""
 
 import re
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
@@ -36,3 +37,12 @@ def check_names(record: "Record", where: str) -> None:
 def shortened(text: str, length: int = 80) -> str:
     """A text of a user's as messages show it: of a long one the beginning and the end."""
     return text if len(text) <= length else f"{text[: length - 30]}...{text[-27:]}"
+
+
+def but_for_case(names: Iterable[str]) -> tuple[str, str] | None:
+    """The first two names that are the same but for upper and lower case; None: there are no such."""
+    first: dict[str, str] = {}
+    for name in map(str, names):
+        if (other := first.setdefault(name.casefold(), name)) != name:
+            return other, name
+    return None

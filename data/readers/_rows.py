@@ -1,6 +1,7 @@
 """Rows of a CSV or Parquet table as texts, by column. Not a reader: names that begin with `_` are not discovered."""
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = tuple[str, dict[str, str]]
+_ENDINGS = ("_id", "id", "_name", "_number", "_no", "_nr", "s")  # taken off in this order
+_MEANT = {
+    "clas": "label",  # less its s
+    "classe": "label",
+    "file": "path",
+    "filename": "path",
+    "center": "site",
+    "centre": "site",
+    "case": "patient",
+    "subject": "patient",
+    "patienten": "patient",
+    "wsi": "slide",
+}
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
@@ -32,8 +46,8 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Row]:
             header = [name.strip() for name in next(rows, [])]
             _check_header(path, header, columns)
             for cells in rows:
-                if not cells:
-                    continue
+                if not any(map(str.strip, cells)):
+                    continue  # as spreadsheets write empty rows
                 if len(cells) != len(header):
                     raise ChainError(
                         f"{path} line {rows.line_num} has {len(cells)} cells, the header has {len(header)}",
@@ -145,5 +159,7 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
 
 
 def _meant(name: str) -> str:
-    plain = name.strip().lower().replace("-", "_").removesuffix("_id").removesuffix("id").removesuffix("s").rstrip("_")
-    return {"class": "label", "clas": "label", "file": "path", "filename": "path", "center": "site"}.get(plain, plain)
+    plain = "_".join(re.findall(r"\w+", name.lower().replace("-", " ")))
+    for ending in _ENDINGS:
+        plain = plain.removesuffix(ending)
+    return _MEANT.get(plain.rstrip("_"), plain.rstrip("_"))

@@ -61,10 +61,8 @@ def refuse_misfit(
     todo = "name the backbone these weights were trained as, with timm's tensor names"
     if not absent and all("pos_embed" in name for name in misfit):
         # a transformer of the right kind for images of another size
-        todo = (
-            "position embeddings fit one size: give it images of that size (data.size_px with data.resize: true, or, "
-        )
-        todo += "of an encoder, predict.encoder.size_px)"
+        todo = "position embeddings fit one size: give it images of that size (data.size_px with data.resize: true; "
+        todo += "of an encoder predict.encoder.size_px)"
     theirs = f"; the file's begin with {sorted(tensors)[0]}" if absent and tensors else ""
     raise ChainError(
         f"{key}: {shown} does not fit {_named(model)}",

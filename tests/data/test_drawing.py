@@ -223,6 +223,33 @@ def test_warns_of_patches_without_patient_and_slide_by_count():
     assert Case(300, patient=[f"p{i % 40}" for i in range(300)]).draw(labels=LabelCount(count=5)).warnings == ()
 
 
+@pytest.mark.parametrize("part", ["pool", "test"])
+def test_warns_where_nothing_tells_who_the_patches_of_another_source_are_of(part):
+    """Nothing is drawn of them, and yet they may be of the patients that are."""
+    named = [f"p{i % 40}" if i < 200 else "" for i in range(300)]
+    case = Case(300, patient=named, part=["split"] * 200 + [part] * 100)
+    warning = next(w for w in case.draw().warnings if "nothing tells" in w)
+    assert f"(100 of {part})" in warning
+    assert not any("nothing tells" in w for w in case.draw(unit="patch").warnings)
+
+
+def test_warns_of_given_splits_whose_patients_are_not_known():
+    parts = ["labelled"] * 100 + ["pool"] * 100 + ["validation"] * 50 + ["test"] * 50
+    (warning,) = Case(300, part=parts).draw().warnings
+    assert "no patient and no slide (100 of labelled, 100 of pool, 50 of validation, 50 of test)" in warning
+    (warning,) = Case(300, part=parts, slide=[f"s{i}" for i in range(300)]).draw().warnings
+    assert "patches have no patient (100 of labelled" in warning
+    assert Case(300, part=parts, patient=[f"p{i}" for i in range(300)]).draw().warnings == ()
+    alone = Case(200, part=parts[:200]).draw()
+    assert not any("nothing tells" in w for w in alone.warnings)  # nothing is held out
+
+
+def test_warns_of_names_that_differ_in_case_alone():
+    patient = [f"p{i % 40}" if i else "P7" for i in range(300)]
+    (warning,) = Case(300, patient=patient).draw(labels=LabelCount(count=5)).warnings
+    assert warning.startswith("'P7' and 'p7' differ in case alone and are taken for two patients")
+
+
 def test_every_class_gets_a_label_however_small_the_fraction():
     drawn = Case(30).draw(labels=LabelFraction(fraction=0.001), validation=0, test=0)
     assert np.bincount(drawn.label[drawn.split == LABELLED]).tolist() == [1, 1, 1]

@@ -92,9 +92,20 @@ def test_paths_that_were_listed_are_not_kept(manifest, monkeypatch):
     assert min(costs) < 60  # 8 bytes of each, and some while they are compared; with all paths it was 155
 
 
-@pytest.mark.parametrize("column", ["patient_id", "PatientID", "Patient", "slides", "class"])
+MEANT = (
+    *("patient_id", "PatientID", "Patient ID", "Patient", "patient_name", "Patient No.", "case_id", "Subject"),
+    *("Patienten-ID", "slides", "slide name", "WSI", "class", "Class Name", "classes"),
+)
+
+
+@pytest.mark.parametrize("column", MEANT)
 def test_a_column_that_was_meant_is_never_passed_over(manifest, column):
     assert repr(column) in _refusal(manifest(f"path,{column}\npatches/A/p0_0.jpg,x\n"))
+
+
+def test_rows_that_are_empty_are_passed_over(manifest):
+    reader = manifest("path,label\n,\npatches/A/p0_0.jpg,A\n\n , \n")
+    assert [record.key for record in reader.records()] == ["patches/A/p0_0.jpg"]
 
 
 @pytest.mark.parametrize(
