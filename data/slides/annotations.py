@@ -81,7 +81,7 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
     by_label: dict[str, list[Region]] = {}
     ignored = 0
     for region in regions:
-        if region.label in config.ignore:
+        if region.label in config.ignore or (region.label.endswith("*") and region.label not in config.rename):
             ignored += 1
             continue
         _refuse_outside(files[0], slide, region, slide_size_px)

@@ -26,9 +26,13 @@ class AnnotationsConfig(Section):
     rename: Annotated[
         dict[str, ClassName], Field(description="class in the files -> label of the patches; others keep their name")
     ] = Field(default_factory=dict)
-    ignore: Annotated[list[str], Field(description="classes in the files (as written there) that label nothing")] = (
-        Field(default_factory=list)
-    )
+    ignore: Annotated[
+        list[str],
+        Field(
+            description="classes in the files (as written there) that label nothing; such as end in *, QuPath's "
+            "Ignore* and Region*, label nothing unless they are renamed"
+        ),
+    ] = Field(default_factory=list)
     classes: Annotated[
         list[ClassName] | None,
         Field(min_length=1, description="labels there may be; another is refused by name; null: any"),
@@ -38,7 +42,10 @@ class AnnotationsConfig(Section):
     ] = 0.5
     ambiguous: Annotated[
         Literal["larger", "drop", "unlabelled"],
-        Field(description="a patch with two classes: take the larger share, leave the patch out, or give no label"),
+        Field(
+            description="a patch with two classes: take the larger share (of equal ones that of the smaller regions), "
+            "leave the patch out, or give no label"
+        ),
     ] = "larger"
     outside: Annotated[
         Literal["unlabelled", "drop"] | str,

@@ -18,13 +18,14 @@ def label_patches(
     """Labels of patches ("" for none) and (N,) bool: whether to keep each.
 
     xy_px: (N, 2) level-0 top-left; side_px: their level-0 side. A patch has a class when at least config.min_share of
-    its area lies inside the union of the class's regions. Of two such classes the larger share wins (equal shares: the
-    first by name), or as config.ambiguous says. On a slide without annotations config.missing says what holds.
+    its area lies inside the union of the class's regions. Of two such classes the larger share wins, or as
+    config.ambiguous says; of equal shares that of the smaller regions: a tumour drawn within an outline of all tissue
+    is what people mean there. On a slide without annotations config.missing says what holds.
     """
     keep = np.ones(len(xy_px), bool)
     if not annotations.drawn and config.missing != "outside":
         return [""] * len(xy_px), keep
-    names = sorted(annotations.shapes)
+    names = sorted(annotations.shapes, key=lambda name: (annotations.shapes[name].area, name))
     shares = np.stack([area_shares(xy_px, side_px, annotations.shapes[name]) for name in names]) if names else None
     codes = np.full(len(xy_px), -1)
     if shares is not None:

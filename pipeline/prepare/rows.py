@@ -41,6 +41,12 @@ def named(shown: str, reason: str) -> str:
     return reason if shown in reason else f"{shown}: {reason}"
 
 
+def drawn_in_vain(rows: Sequence[Row]) -> list[str]:
+    """Classes of which people drew regions and that no patch of these units has, sorted."""
+    drawn = {label for row in rows for label in row.facts.get("annotations", {}).get("regions", {})}
+    return sorted(drawn - {label for row in rows for label in row.facts.get("labels", {})})
+
+
 def columns(rows: Sequence[Row]) -> list[str]:
     """The head of a table: what every unit has, then all facts there are, then the reason of failure."""
     facts = dict.fromkeys(name for row in rows for name in sorted(row.facts) if name not in HEAD and name != TAIL)

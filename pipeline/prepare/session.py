@@ -17,7 +17,7 @@ from pipeline.prepare.opening import key_of, list_units, locked
 from pipeline.prepare.overview import write_overview
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
 from pipeline.prepare.prepdir import PrepDir
-from pipeline.prepare.rows import Row, named, reason_of
+from pipeline.prepare.rows import Row, drawn_in_vain, named, reason_of
 from pipeline.prepare.settings import settings_text
 from pipeline.prepare.table import write_table
 
@@ -177,6 +177,10 @@ class _Session:
         good = [row for row in rows if row.good]
         summary = self._summary(rows, failed, good)
         self._show(summary)
+        for label in drawn_in_vain(good):
+            LOG.warning(
+                f"regions are drawn of {label}, and no patch has this class: see annotations.min_share and ambiguous"
+            )
         limit = self.preparation.failure_limit
         if len(failed) > limit * len(rows) or not good:
             self.layout.index.unlink(missing_ok=True)

@@ -84,6 +84,16 @@ def test_classes_are_renamed_ignored_and_known(folder):
         load_annotations(_config(folder, classes=["Tumor"]), "one.svs", SIZE, 0.5)
 
 
+def test_what_qupath_ignores_labels_nothing_unless_it_is_renamed(tmp_path):
+    _write(tmp_path / "one.geojson", ("Tumor", 0, 0, 5), ("Ignore*", 5, 5, 5), ("Region*", 0, 0, 50))
+    found = load_annotations(_config(tmp_path), "one.svs", SIZE, 0.5)
+    assert found.facts["regions"] == {"Tumor": 1}
+    assert found.facts["regions_ignored"] == 2
+    assert found.drawn
+    named = load_annotations(_config(tmp_path, rename={"Region*": "tissue"}), "one.svs", SIZE, 0.5)
+    assert named.facts["regions"] == {"Tumor": 1, "tissue": 1}
+
+
 def test_a_region_without_a_class_is_refused_and_the_remedies_hold(folder):
     _write(folder / "bare.geojson", ("", 0, 0, 10))
     with pytest.raises(ChainError, match="feature 1 has no class"):

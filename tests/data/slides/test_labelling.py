@@ -38,11 +38,18 @@ def test_a_patch_has_the_class_that_covers_its_stated_share():
 def test_of_two_classes_the_larger_counts_or_none_as_stated():
     # at 180: 0.2 of A, 0.2 of B; at 170: 0.3 of A, 0.1 of B; at 190: 0.1 and 0.3
     places = [(170, 0), (190, 0), (180, 0), (0, 0)]
-    both = {"B": B, "A": A}
+    both = {"B": B, "A": A}  # of one area: A is the first by name
     assert _labels(both, places, min_share=0.1) == ["A", "B", "A", "A"]
     assert _labels(both, places, min_share=0.1, ambiguous="drop") == [None, None, None, "A"]
     assert _labels(both, places, min_share=0.1, ambiguous="unlabelled") == ["", "", "", "A"]
     assert _labels(both, places, min_share=0.25, ambiguous="drop") == ["A", "B", "", "A"]
+
+
+@pytest.mark.parametrize(("outline", "inside"), [("Tissue", "Tumor"), ("A", "B"), ("B", "A")])
+def test_what_is_drawn_inside_an_outline_counts_there(outline, inside):
+    nested = {outline: shapely.box(0, 0, 600, 100), inside: shapely.box(0, 0, 300, 100)}
+    assert _labels(nested, [(0, 0), (150, 0), (400, 0)]) == [inside, inside, outline]
+    assert _labels(nested, [(0, 0), (400, 0)], ambiguous="drop") == [None, outline]
 
 
 def test_outside_is_unlabelled_dropped_or_a_class():
