@@ -19,7 +19,7 @@ from pipeline.config_seal import sealed_text
 from pipeline.launchers.base import Launcher
 from pipeline.layout import PROGRAM, Layout
 from pipeline.lock import held
-from pipeline.plan import Step, course, plan, running_order
+from pipeline.plan import SPLITS, STORE, Step, course, plan, running_order
 from pipeline.recipe import differences, flat, recipe, settings, shown
 from pipeline.record import Stop
 from pipeline.review.holding import hold_from
@@ -75,6 +75,14 @@ class Session:
             kept = _before(address.strip("/"), old, plan(config), self.layout)
             _refuse_earlier(kept, before, config, address, overrides, self.layout)
             rundir = RunDir(self.layout, config)
+            if STORE in {step.address for step in kept}:
+                self._say_kept(before, config)
+            if SPLITS not in {step.address for step in kept} and self.layout.stands(SPLITS):
+                LOG.warning(
+                    f"{SPLITS} is drawn anew: where patches, labels or settings have changed, other patients validate "
+                    "and test, and figures before and after are not of the same ones; a column `split` of a manifest "
+                    "holds them"
+                )
             self._say_changes(before, config)
             # the configuration first: killed after it, `resume` refuses by recipe and names this command again
             self._write(config)
@@ -88,6 +96,15 @@ class Session:
             for staging in sorted(self.layout.stagings.glob("*")):
                 self.layout.set_aside(staging, "unfinished work is made again")
             return self._advance(rundir, "rerun", lock_fd)
+
+    def _say_kept(self, before: ChainConfig, config: ChainConfig) -> None:
+        """Where sources changed and the store is not made again: refuse if they are named anew, else say so."""
+        try:
+            refuse_changed(self.layout, config)
+        except ChainError as error:
+            if error.code != ExitCode.MISMATCH or config.data != before.data:
+                raise
+            LOG.warning(f"{error.what}: what it holds is kept; to take what is new: {self.layout.rerun(STORE)}")
 
     def _advance(self, rundir: RunDir, verb: str, lock_fd: int) -> Stop:
         assert isinstance(rundir.config, ChainConfig)

@@ -9,6 +9,7 @@ import pytest
 
 from data.errors import ChainError, ExitCode
 from pipeline import ledger
+from pipeline.chain_config import ChainConfig
 from pipeline.config import load_config
 from pipeline.layout import Layout
 from pipeline.plan import plan
@@ -148,6 +149,32 @@ def test_a_rerun_that_would_change_an_earlier_step_names_it(done: Path) -> None:
     assert "--from rounds/00/select --set select.tau=0.7" in error.todo
     assert refused(lambda: session(done).rerun("rounds/00/selct", [])).todo == "did you mean rounds/00/select?"
     assert everything(done) == before
+
+
+def test_a_rerun_says_that_sources_changed_and_refuses_to_name_others_than_the_store_was_made_from(
+    done: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    asked: list[str] = []
+
+    def changed(layout: Layout, config: ChainConfig) -> None:
+        asked.append(str(config.data.sources[0].name))
+        raise ChainError("source main lists other patches", "why", "do", ExitCode.MISMATCH)
+
+    monkeypatch.setattr("pipeline.session.refuse_changed", changed)
+    before = everything(done)
+    other = "data.sources.0.patients=7"
+    monkeypatch.setattr("pipeline.session._refuse_earlier", lambda *_: None)  # as of a path, which is in no recipe
+    assert refused(lambda: session(done).rerun("final", [other])).what == "source main lists other patches"
+    assert everything(done) == before
+    session(done).rerun("data/splits", [])
+    said = [record.message for record in caplog.records if "lists other patches" in record.message]
+    assert len(said) == 1
+    assert "what it holds is kept" in said[0]
+    assert "--from data/store" in said[0]
+    assert len(asked) == 2
+    assert sum("other patients validate" in record.message for record in caplog.records) == 1
+    session(done).rerun("data/store", [])
+    assert len(asked) == 2  # all is made anew: nothing is asked
 
 
 def test_what_a_rerun_sets_aside_is_whole_and_is_never_removed(done: Path) -> None:
