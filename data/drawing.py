@@ -67,6 +67,7 @@ def draw(
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
     _draw_labels(codes, given, truth, groups, table, classes, config, warnings)
+    _warn_of_conflicts(codes, truth, groups, place, warnings)
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
     _refuse_empty(codes, truth, classes)
@@ -233,19 +234,22 @@ def _draw_labels(
     codes[copies] = UNUSED
     if copies.any():
         warnings.append(f"{int(copies.sum()):,} patches are left unused: a labelled patch has the same pixels")
-    _warn_of_conflicts(codes, truth, groups, warnings)
 
 
 def _label_count(labels: LabelFraction | LabelCount, n: int) -> int:
     return labels.count if isinstance(labels, LabelCount) else max(1, int(np.floor(labels.fraction * n + 0.5)))
 
 
-def _warn_of_conflicts(codes: np.ndarray, truth: np.ndarray, groups: np.ndarray, warnings: list[str]) -> None:
-    rows = np.isin(codes, (LABELLED, VALIDATION, TEST))
-    pairs = np.unique(np.stack([groups[rows], truth[rows]], axis=1), axis=0)
-    contents = np.unique(pairs[:, 0], return_counts=True)[1]
-    if n := int((contents > 1).sum()):
-        warnings.append(f"{n:,} groups of patches have the same pixels and different labels")
+def _warn_of_conflicts(
+    codes: np.ndarray, truth: np.ndarray, groups: np.ndarray, place: Callable[[int], str], warnings: list[str]
+) -> None:
+    rows = np.flatnonzero(np.isin(codes, (LABELLED, VALIDATION, TEST)))
+    pairs, first = np.unique(np.stack([groups[rows], truth[rows]], axis=1), axis=0, return_index=True)
+    _, at, counts = np.unique(pairs[:, 0], return_index=True, return_counts=True)
+    if n := int((counts > 1).sum()):
+        one = int(at[counts > 1][0])
+        shown = " and ".join(place(int(rows[first[one + i]])) for i in range(2))
+        warnings.append(f"{n:,} groups of patches have the same pixels and different labels, for instance {shown}")
 
 
 def _refuse_empty(codes: np.ndarray, truth: np.ndarray, classes: Sequence[str]) -> None:
@@ -255,6 +259,7 @@ def _refuse_empty(codes: np.ndarray, truth: np.ndarray, classes: Sequence[str]) 
         raise ChainError(
             f"no labelled patch of class {', '.join(map(shortened, empty))}",
             "a class nobody shows to the teacher is never learnt",
-            "label at least one patch of it outside validation and test, or take it out of data.classes",
+            "label at least one patch of it outside validation and test; or leave its patches out of the sources, and "
+            "it out of data.classes",
             ExitCode.BAD_DATA,
         )

@@ -73,6 +73,12 @@ def draw_held_out(
                 f"name a source of part {name}, set splits.{name}: 0, label patches of more patients{drop}",
                 ExitCode.BAD_DATA,
             )
+        wanted = int(target[which].sum())
+        if got.sum() < wanted / 2:
+            warnings.append(
+                f"{name} has {int(got.sum()):,} of the {wanted:,} patches asked for: whole units, and training needs a "
+                "label of every class"
+            )
         for code in np.flatnonzero((got == 0) & (target[which] > 0)):
             warnings.append(f"{name} has no patch of class {classes[int(code)]}: too few units have one")
     side = np.full(int(whole.max(initial=-1)) + 1, -1, np.int8)

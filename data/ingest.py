@@ -200,7 +200,7 @@ def _check(record: Record, source: str, classes: list[str] | None) -> None:
         raise ChainError(
             f"source {source}: {record.key} has the label {shortened(record.label)!r}",
             f"data.classes knows {', '.join(map(shortened, classes))}",
-            "add the class, or correct the label",
+            "add the class (it then needs labels that train), correct the label, or leave the patch out of the source",
             ExitCode.MISMATCH,
         )
 

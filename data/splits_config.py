@@ -67,13 +67,16 @@ class SplitsConfig(Section):
     fold: Annotated[int | None, Field(ge=0, description="the part that is left out and judges, from 0")] = None
 
     @model_validator(mode="after")
-    def _a_fold_is_one_of_several(self) -> "SplitsConfig":
+    def _parts_of_a_whole(self) -> "SplitsConfig":
         if (self.folds is None) != (self.fold is None):
             raise ValueError("folds and fold go together: how many parts, and which of them is left out")
         if self.folds is not None and self.fold is not None and self.fold >= self.folds:
             raise ValueError(f"fold: {self.fold}: {self.folds} folds are counted from 0 to {self.folds - 1}")
         if self.folds is not None and self.validation:
             raise ValueError("a fold takes the place of validation: set validation: 0, or leave folds and fold out")
+        shares = [share for share in (self.validation, self.test) if isinstance(share, float)]
+        if sum(shares) >= 1:
+            raise ValueError(f"validation and test take {sum(shares):.3g} of the labels: none is left to train")
         return self
 
     def recipe(self) -> dict[str, Any]:

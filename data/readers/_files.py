@@ -18,6 +18,7 @@ from data.readers.base import Reader, Record
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"}
 # lie beside images for good reasons; anything else that is no image is counted and quarantined
 PASSED_OVER = {".csv", ".json", ".txt"}
+LEFT_BY_WINDOWS = {"thumbs.db", "desktop.ini"}
 MAX_FILE_BYTES = 256 << 20
 
 
@@ -49,7 +50,7 @@ class TreeReader(Reader):
         """Relative POSIX paths, images or not, in byte order. Raises ChainError (66, 65)."""
         for key in walk(Root(self.path, f"source {self.name}"), f"source {self.name}"):
             name = PurePosixPath(key)
-            if name.suffix.lower() not in PASSED_OVER and name.name.lower() != "thumbs.db":
+            if name.suffix.lower() not in PASSED_OVER and name.name.lower() not in LEFT_BY_WINDOWS:
                 yield key
 
     def record(self, key: str, label: str) -> Record:

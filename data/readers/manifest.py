@@ -43,9 +43,12 @@ class Manifest(Reader):
             key = root.key(row["path"], at)
             hashes.append(hash(key))
             if not os.path.isfile(self._root / key):  # noqa: PTH113  Path.is_file raises for a name too long
+                todo = (
+                    "write it with / in place of \\" if "\\" in key else "correct the path or `root`, or remove the row"
+                )
                 raise self._refused(
-                    at, f"names {shortened(key, 200)}, which is missing", f"no such file below {self._root}",
-                    "correct the path or `root`, or remove the row", ExitCode.MISSING,
+                    at, f"names {shortened(key, 200)}, which is missing", f"no such file below {self._root}", todo,
+                    ExitCode.MISSING,
                 )  # fmt: skip
             split = SPLITS.get(row["split"].lower())
             if split is None:

@@ -72,6 +72,11 @@ class Store(Reader):
 
         with _OPENING:
             if self._store is None:
+                if self.path.is_dir():
+                    raise ChainError(f"source {self.name}: {self.path} is a directory",
+                                     "a source of kind store is the file that holds the patches",
+                                     "of a run name its data/store/patches.h5; what `prepare` made is of kind prepared",
+                                     ExitCode.MISSING)  # fmt: skip
                 store = PatchStore(self.path)
                 try:
                     store.verify()

@@ -244,6 +244,24 @@ def test_warns_of_given_splits_whose_patients_are_not_known():
     assert not any("nothing tells" in w for w in alone.warnings)  # nothing is held out
 
 
+def test_warns_of_a_draw_that_falls_far_short():
+    # one patient has nearly all there is: whole, it would leave nothing of a class to train
+    case = Case(300, patient=["p0" if i < 290 else f"p{i}" for i in range(300)])
+    short = [w for w in case.draw(validation=0.4, test=0).warnings if "patches asked for" in w]
+    assert len(short) == 1
+    assert re.match(r"validation has \d+ of the 120 patches asked for", short[0])
+    assert not [w for w in Case(300).draw(validation=0.4, test=0.4).warnings if "patches asked for" in w]
+
+
+def test_warns_of_the_same_pixels_under_two_labels_and_names_them():
+    pixels = [0 if i in (4, 5) else i + 1 for i in range(300)]
+    said = [w for w in Case(300, pixels=pixels).draw(labels="all", validation=0, test=0).warnings if "same pixels" in w]
+    assert len(said) == 1
+    assert "different labels, for instance main:" in said[0]
+    assert "4.png" in said[0]
+    assert "5.png" in said[0]
+
+
 def test_warns_of_names_that_differ_in_case_alone():
     patient = [f"p{i % 40}" if i else "P7" for i in range(300)]
     (warning,) = Case(300, patient=patient).draw(labels=LabelCount(count=5)).warnings

@@ -25,6 +25,8 @@ def test_survives_the_way_to_a_stage():
     [
         {"validation": 1.5},
         {"test": -1},
+        {"validation": 0.5, "test": 0.5},
+        {"validation": 0.9, "test": 0.2},
         {"labels": {"count": 0}},
         {"labels": {"fraction": 0.0}},
         {"labels": {"fraction": 1.1}},

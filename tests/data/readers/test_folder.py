@@ -20,6 +20,13 @@ def test_the_first_folder_is_the_label_however_deep_the_file(folder):
     assert len(labels) == 8
 
 
+@pytest.mark.parametrize("name", ["Thumbs.db", "desktop.ini", "notes.csv", ".DS_Store"])
+def test_what_other_programs_leave_beside_images_is_passed_over(folder, name):
+    before = [record.key for record in Folder(path=folder).records()]
+    (folder / "A" / name).write_bytes(b"x")
+    assert [record.key for record in Folder(path=folder).records()] == before
+
+
 def test_an_image_outside_any_class_folder_is_refused(folder):
     (folder / "A" / "p0_0.jpg").rename(folder / "stray.jpg")
     with pytest.raises(ChainError, match=r"stray\.jpg lies in no class folder"):

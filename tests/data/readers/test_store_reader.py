@@ -40,6 +40,13 @@ def test_who_has_which_split_is_the_same_from_a_store_of_it(tmp_path, folder, co
         assert len(set(given[0])) == (len(splits) if part == "split" else 1)
 
 
+def test_a_directory_is_told_from_the_file_in_it(tmp_path, config):
+    with pytest.raises(ChainError, match="is a directory") as caught:
+        ingest(config({"kind": "store", "path": tmp_path}), tmp_path / "s.h5", tmp_path / "q.csv")
+    assert caught.value.code == 66
+    assert "data/store/patches.h5" in caught.value.todo
+
+
 def test_another_hdf5_file_is_no_store(tmp_path, config):
     import h5py
 
