@@ -80,4 +80,15 @@ def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: Networ
     parameters = f"{count / 1e6:.1f} M parameters"
     if trained < count:
         parameters += f", {trained:,} of them trained"
-    return f"{role}: {section.backbone}, {parameters}, {source}"
+    return f"{role}: {section.backbone}, {parameters}, {source}{_narrow(network, size_px)}"
+
+
+def _narrow(network: torch.nn.Module, size_px: int) -> str:
+    """What to know of patches so small that the network has one place left of them in the end; nothing of others."""
+    info, fed = getattr(network, "feature_info", None), getattr(network, "input_px", None) or size_px
+    if not info or fed > info[-1].get("reduction", 0):
+        return ""
+    return (
+        f"; of {fed} px it sees a single place in the end: patches that are enlarged (a larger data.size_px with "
+        "data.resize: true) tell it more"
+    )

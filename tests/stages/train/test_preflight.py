@@ -13,8 +13,8 @@ from stages.networks import create, network_kwargs
 from stages.predict.config import Encoder
 from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
 from stages.predict.style import width_of
-from stages.train.config import TeacherConfig
-from stages.train.preflight import check_encoder, on_paper, seen_bytes, weight_bytes
+from stages.train.config import Finetune, StudentConfig, TeacherConfig
+from stages.train.preflight import check_encoder, check_network, on_paper, seen_bytes, weight_bytes
 
 KIND = NetworkInput("rgb8", 32)
 
@@ -61,3 +61,13 @@ def test_an_encoder_is_built_for_the_size_it_is_fed(tmp_path: Path, backbone: st
     init = Init(kind="full", path=tmp_path / "w.safetensors")
     line = check_encoder(Encoder(backbone=backbone, init=init, size_px=size_px, style=True), 3, KIND)
     assert f"{embedding_width(donor) + width_of(donor):,} values a patch" in line
+
+
+@pytest.mark.parametrize(
+    ("size_px", "larger", "narrow"), [(24, None, True), (32, None, True), (33, None, False), (24, 64, False)]
+)
+def test_check_says_where_a_network_sees_a_single_place(size_px: int, larger: int | None, narrow: bool) -> None:
+    finetune = None if larger is None else Finetune(size_px=larger)
+    section = StudentConfig(backbone="test_resnet", finetune=finetune)  # halves an image five times
+    (line,) = check_network(section, 3, NetworkInput("rgb8", size_px))
+    assert ("sees a single place" in line) == narrow
