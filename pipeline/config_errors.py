@@ -120,7 +120,12 @@ def _words(first: _Finding, same: list[_Finding], types_: _Types) -> tuple[str, 
 def _unknown_key(first: _Finding, known: list[str]) -> tuple[str, str, str]:
     key, parent = first.place[-1], ".".join(first.place[:-1])
     if key in known:
-        return "does not go with the keys beside it", "these keys exclude each other", "keep one of them"
+        todo = (
+            f"keep one of them; --set '{parent}={{{key}: ...}}' takes the place of all"
+            if parent
+            else "keep one of them"
+        )
+        return "does not go with the keys beside it", "these keys exclude each other", todo
     near = difflib.get_close_matches(key, known, 1, 0.6)
     return (
         "unknown key",
