@@ -108,6 +108,8 @@ def _file_aliases(below: str, key: bytes) -> frozenset[str]:
 def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, accept: Collection[Reason]) -> Found:
     headers = sorted(group.headers, key=lambda header: keys[header.path])
     aliases = {name} if not group.part else set()
+    if group.owner:
+        name = pseudonym(key, f"{name}\x1f{group.owner}")
     if group.part:
         name = pseudonym(key, f"{name}\x1f{group.part}")
     elif len(folders := {str(PurePosixPath(keys[header.path]).parent) for header in headers} - {"."}) == 1:
@@ -125,7 +127,7 @@ def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, a
         except VolumeError as error:
             refusal = error
     # of a patient without an id the study is as near as one gets
-    patient = min((header.patient or header.study for header in headers), default="")
+    patient = max((header.patient for header in headers), default="") or headers[0].study
     paths = tuple(header.path for header in headers)
     try:
         digest = fingerprint((), (), [_ends(path) for path in paths])

@@ -108,11 +108,18 @@ class _Parts:
         self._label = _MaskFinder(label, key, "labels.masks")
 
     def check(self, found: list[Found]) -> None:
-        """Raise ChainError (65) when rows are about no volume (unless they are to be passed over), or about several."""
+        """Raise ChainError (65) when rows are about no volume (unless they are to be passed over), or about several.
+
+        A mask may be of several reconstructions, but of one patient.
+        """
         owners: dict[str, set[str]] = defaultdict(set)
+        patients: dict[str, set[str]] = defaultdict(set)
         for one in found:
             for alias in one.aliases:
                 owners[alias].add(one.pseudonym)
+                patients[alias].add(one.patient)
+        for masks_of in (self._region, self._label):
+            masks_of.check(patients)
         if self._points is not None:
             self._check(owners, self._points.lines, points.CALLED)
         if self._rows is not None:
@@ -177,6 +184,15 @@ class _MaskFinder:
         self._masks = (
             None if config is None else masks.find_masks(config.folder, config.strip, config.suffix, key, self._called)
         )
+
+    def check(self, patients: Mapping[str, set[str]]) -> None:
+        """patients: by what volumes may be called. Raises ChainError (65) when a mask may be of several."""
+        several = sum(len(patients.get(name, set()) - {""}) > 1 for name in self._masks or ())
+        if several:
+            raise ChainError(f"{self._called}: {several:,} {'mask' if several == 1 else 'masks'} may mean volumes of "
+                             "several patients", "they share a name",
+                             "keep the files of each in a folder of its own, and call its mask like that folder",
+                             ExitCode.BAD_DATA)  # fmt: skip
 
     def of(self, found: Found) -> tuple[Path, ...]:
         """() where no masks are asked for. Raises _Lacking, ChainError (65)."""

@@ -19,12 +19,14 @@ ORIENTATION_TOLERANCE = 10 * DIRECTION_TOLERANCE
 class Group(NamedTuple):
     """Headers that belong together. part: what sets them apart from the other groups of their series; "": the main.
 
-    reason: why they are no volume; None: they may be one.
+    reason: why they are no volume; None: they may be one. owner: hashes of study and patient where the series UID is
+    given to slices of several, each with a main group; "": there is one.
     """
 
     headers: list[Header]
     part: str
     reason: Reason | None
+    owner: str = ""
 
 
 def groups(headers: Iterable[Header]) -> list[Group]:
@@ -32,11 +34,29 @@ def groups(headers: Iterable[Header]) -> list[Group]:
     by_reason: dict[Reason | None, list[Header]] = defaultdict(list)
     for header in headers:
         by_reason[dicom_kind.never(header)].append(header)
-    stacks = _stacks(sorted(by_reason.pop(None, []), key=_sort_key))
+    owned = _by_owner(by_reason.pop(None, []))
+    stacks = [
+        group._replace(owner=owner if len(owned) > 1 else "")
+        for owner in sorted(owned)
+        for group in _stacks(sorted(owned[owner], key=_sort_key))
+    ]
     others = [Group(some, str(reason), reason) for reason, some in by_reason.items() if reason]
     # where a series has no slices at all, what it has keeps its name
     ordered = stacks + sorted(others, key=lambda group: (-len(group.headers), group.part))
     return [group._replace(part="" if at == 0 else group.part) for at, group in enumerate(ordered)]
+
+
+def _by_owner(headers: list[Header]) -> dict[str, list[Header]]:
+    """Careless exports give one series UID to several patients: apart by study and patient, whose splits may differ."""
+    patients: dict[str, set[str]] = defaultdict(set)
+    for header in headers:
+        patients[header.study] |= {header.patient} - {""}
+    owned: dict[str, list[Header]] = defaultdict(list)
+    for header in headers:
+        # a slice that does not say whose it is belongs to the one patient of its study
+        patient = header.patient or (min(patients[header.study]) if len(patients[header.study]) == 1 else "")
+        owned[f"{header.study}\x1f{patient}"].append(header)
+    return owned
 
 
 def _stacks(headers: list[Header]) -> list[Group]:
@@ -52,7 +72,7 @@ def _stacks(headers: list[Header]) -> list[Group]:
         return [Group(headers, "", None)]  # not sorted apart: reading names what differs
     parts = [part for some in alike for part in _by_acquisition(some)]
     parts.sort(key=len, reverse=True)  # stable: of equal length, the order of their contents
-    return [Group(some, f"stack {at}", None) for at, some in enumerate(parts)]
+    return [Group(some, f"stack {at}" if at else "", None) for at, some in enumerate(parts)]
 
 
 def _sort_key(header: Header) -> tuple[object, ...]:

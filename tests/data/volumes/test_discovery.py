@@ -107,6 +107,32 @@ def test_reformats_and_phases_under_one_uid_are_volumes_of_their_own(tmp_path: P
     assert find(tmp_path) == found
 
 
+@pytest.mark.parametrize("other", [{"PatientID": "P-2", "StudyInstanceUID": "1.2.4"}, {"PatientID": "P-2"},
+                                   {"PatientID": None, "StudyInstanceUID": "1.2.4"}], ids=str)  # fmt: skip
+def test_patients_who_share_a_series_uid_are_volumes_of_their_own(tmp_path: Path, other: dict[str, Any]) -> None:
+    one, two = body_hu((7, 16, 20)), body_hu((6, 16, 20), 1)
+    write_series(tmp_path, one)
+    write_series(tmp_path, two, np.arange(6) * 2.0 + 1, name="x{:03d}.dcm", tags=other)  # between the slices of one
+    found = find(tmp_path)
+    assert reasons(found) == []
+    read = {volume.patient: read_volume(volume).hu for volume in found}
+    np.testing.assert_array_equal(read[pseudonym(KEY, "P-1")], one)
+    np.testing.assert_array_equal(read[pseudonym(KEY, other["PatientID"] or "1.2.4")], two)
+    assert len({volume.pseudonym for volume in found}) == 2
+    assert all(pseudonym(KEY, "1.2.3.4") in volume.aliases for volume in found), "a row of that name is ambiguous"
+    write_series(tmp_path, body_hu((9, 16, 20), 2), tags=other, name="x{:03d}.dcm")
+    first = next(volume for volume in find(tmp_path) if volume.patient == pseudonym(KEY, "P-1"))
+    assert first in found, "whatever shares its UID"
+
+
+def test_a_slice_that_does_not_say_whose_it_is_belongs_to_the_patient_of_its_study(tmp_path: Path) -> None:
+    write_series(tmp_path, body_hu(), each={2: {"PatientID": None}, 4: {"PatientID": ""}})
+    found = find(tmp_path)
+    assert [(volume.pseudonym, volume.patient, len(volume.paths)) for volume in found] == [
+        (pseudonym(KEY, "1.2.3.4"), pseudonym(KEY, "P-1"), 6)
+    ]
+
+
 def test_every_slice_of_its_own_acquisition_is_still_one_volume(tmp_path: Path) -> None:
     write_series(tmp_path, body_hu(), each={k: {"AcquisitionNumber": k} for k in range(6)})
     assert len(find(tmp_path)) == 1

@@ -16,6 +16,7 @@ from data.store import PatchStore
 from data.synthetic.ct import Scans, draw_series, write_points
 from data.volumes.deid import pseudonym
 from data.volumes.preparation import Volumes
+from tests.data.volumes.ct_files import body_hu, write_series
 
 KEY = b"0123456789abcdef"
 NODULES = {"nodule": [(10.0, -20.0, 30.0), (-12.5, 4.0, 41.0)], "other": [(0.0, 14.0, 35.0)]}
@@ -193,6 +194,31 @@ def test_one_name_for_two_volumes_is_refused(scan):
     with pytest.raises(ChainError, match="lines 2, 3, 4 may mean several volumes") as caught:
         config(scan).units(KEY)
     assert "CANARY" not in "".join(caught.value.lines())
+
+
+def test_a_series_uid_of_two_patients_is_refused_where_a_row_or_a_mask_goes_by_it(tmp_path):
+    for patient in ("p1", "p2"):
+        write_series(tmp_path / "scans" / patient, body_hu((6, 20, 20)), tags={"PatientID": patient})
+    (tmp_path / "t.csv").write_text("series,patient\n1.2.3.4,CANARY\n")
+    (tmp_path / "p.csv").write_text("seriesuid,coordX,coordY,coordZ\n1.2.3.4,-4,-14,34\n")
+    write_image(tmp_path / "masks" / "1.2.3.4.mha", np.ones((6, 20, 20), np.uint8))
+    grid = {"kind": "grid", "stride_mm": 4}
+    by_mask = {**grid, "region": "mask", "masks": {"folder": tmp_path / "masks"}}
+    for keys, said in (
+        ({"where": grid, "table": tmp_path / "t.csv"}, "line 2 may mean several volumes"),
+        ({"points": {"csv": tmp_path / "p.csv"}}, "line 2 may mean several volumes"),
+        ({"where": by_mask}, "1 mask may mean volumes of several patients"),
+    ):
+        with pytest.raises(ChainError, match=said) as caught:
+            config(tmp_path, unmatched="skip", **keys).units(KEY)
+        assert caught.value.code == 65
+    (tmp_path / "t.csv").write_text("series,site\np1,north\np2,south\n")
+    section = config(tmp_path, where=grid, table=tmp_path / "t.csv", size_px=4)
+    sites = set()
+    for unit in section.units(KEY):
+        store, _ = made(section, tmp_path / unit.name, unit=unit)
+        sites |= {(store.table().patient[0], store.table().site[0])}
+    assert sites == {(pseudonym(KEY, "p1"), "north"), (pseudonym(KEY, "p2"), "south")}
 
 
 def test_only_what_concerns_a_volume_changes_its_fingerprint(scan, tmp_path):
