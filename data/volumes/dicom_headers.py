@@ -12,6 +12,7 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
+from data.table_words import LOST
 from data.volumes.deid import pseudonym
 from data.volumes.quiet import attempt
 from data.volumes.reasons import Reason
@@ -26,6 +27,8 @@ PIXEL_TAGS = ["Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation",
 # only ever as keyed hashes
 HASHED_TAGS = ["PatientID", "StudyInstanceUID", "SeriesInstanceUID"]
 ALLOWED_TAGS = GEOMETRY_TAGS + KIND_TAGS + PIXEL_TAGS + HASHED_TAGS
+# what careless de-identification writes as the PatientID of everybody
+NOBODY = LOST | {"n-a", "anon", "anonym", "anonymous", "anonymised", "anonymized"}
 
 DICOMDIR = "1.2.840.10008.1.3.10"
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -36,8 +39,9 @@ DEFLATED = "1.2.840.10008.1.2.1.99"
 class Header:
     """One file. Texts are "" and numbers None where the file does not say, or not in a form that can be read.
 
-    series, study, patient: keyed hashes ("" without a key). position_mm: (3,) of the first pixel's centre.
-    orientation: direction of a row, then of a column. pixel_mm: distance of rows (y), of columns (x).
+    series, study, patient: keyed hashes ("" without a key); a patient called "anonymous" or the like is none.
+    position_mm: (3,) of the first pixel's centre. orientation: direction of a row, then of a column.
+    pixel_mm: distance of rows (y), of columns (x).
     """
 
     path: Path
@@ -107,6 +111,8 @@ def _header(path: Path, ds: Any, key: bytes | None) -> Header:
         text = _text(ds, name)
         return pseudonym(key, text) if key is not None and text else ""
 
+    # one patient called "anonymous" would tie all of them together
+    nobody = _text(ds, "PatientID").lower() in NOBODY
     implicit, little = ds.original_encoding[:2] if ds.original_encoding[0] is not None else (True, True)
     plain = "1.2.840.10008.1.2.2" if not little else "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
     allocated = _whole(ds, "BitsAllocated") or 0
@@ -114,7 +120,7 @@ def _header(path: Path, ds: Any, key: bytes | None) -> Header:
         path=path,
         series=hashed("SeriesInstanceUID"),
         study=hashed("StudyInstanceUID"),
-        patient=hashed("PatientID"),
+        patient="" if nobody else hashed("PatientID"),
         syntax=_text(ds.file_meta, "TransferSyntaxUID") or plain,
         sop_class=_text(ds, "SOPClassUID"),
         modality=_text(ds, "Modality"),

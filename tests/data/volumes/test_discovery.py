@@ -133,6 +133,15 @@ def test_a_slice_that_does_not_say_whose_it_is_belongs_to_the_patient_of_its_stu
     ]
 
 
+@pytest.mark.parametrize("nobody", ["unknown", "Anonymous", "ANONYMIZED ", "none", "N/A", "", None])
+def test_a_patient_called_nobody_ties_no_studies_together(tmp_path: Path, nobody: str | None) -> None:
+    for number in "12":
+        tags = {"PatientID": nobody, "StudyInstanceUID": f"1.2.{number}"}
+        write_series(tmp_path / number, body_hu(seed=int(number)), series=f"1.{number}", tags=tags)
+    patients = {volume.pseudonym: volume.patient for volume in find(tmp_path)}
+    assert patients == {pseudonym(KEY, f"1.{number}"): pseudonym(KEY, f"1.2.{number}") for number in "12"}
+
+
 def test_every_slice_of_its_own_acquisition_is_still_one_volume(tmp_path: Path) -> None:
     write_series(tmp_path, body_hu(), each={k: {"AcquisitionNumber": k} for k in range(6)})
     assert len(find(tmp_path)) == 1
