@@ -16,7 +16,7 @@ from data.volumes.files import Candidate, candidates
 from data.volumes.found import Found, Kind
 from data.volumes.quiet import quiet
 from data.volumes.reasons import LEFT_OUT, Reason, VolumeError
-from data.volumes.sitk_files import SUFFIXES, declared_file, kind_of
+from data.volumes.sitk_files import SUFFIXES, declared_file, kind_of, lies_straight
 
 HEAD_BYTES, TAIL_BYTES = 1 << 14, 1 << 12  # of one slice: a series has hundreds
 UNSUPPORTED_WHY = "its voxels lie in a file of their own: only NIfTI, MHA, MHD and NRRD files are read"
@@ -80,15 +80,18 @@ def _file(candidate: Candidate, key: bytes, accept: Collection[Reason]) -> Found
     name = pseudonym(key, candidate.key)
     refusal: VolumeError | None = None
     paths: tuple[Path, ...] = (candidate.path,)
+    mended: frozenset[Reason] = frozenset()
     try:
         declared = declared_file(name, candidate.path, kind, accept)
+        if Reason.OBLIQUE in accept and not lies_straight(candidate.path, kind):
+            mended = frozenset({Reason.OBLIQUE})
         paths = tuple(dict.fromkeys((candidate.path, declared.data)))
         digest = fingerprint(paths)
     except VolumeError as error:
         refusal, digest = error, ""
     except ChainError:
         refusal, digest = VolumeError(name, [Reason.UNREADABLE], WHY[Reason.UNREADABLE]), ""
-    return Found(name, kind, paths, "", _file_aliases(candidate.key, key), digest, refusal)
+    return Found(name, kind, paths, "", _file_aliases(candidate.key, key), digest, refusal, mended)
 
 
 def _refused(candidate: Candidate, key: bytes, reason: Reason, why: str) -> Found:

@@ -19,7 +19,7 @@ from data.volumes.reasons import LEFT_OUT, Reason
 from data.volumes.series_table import SeriesRow, read_series_table
 
 # faults that headers show: accepting one changes the volumes that have it, and no other
-GEOMETRY = frozenset({Reason.GANTRY_TILT, Reason.UNEVEN_SPACING, Reason.MISSING_SLICES})
+GEOMETRY = frozenset({Reason.GANTRY_TILT, Reason.OBLIQUE, Reason.UNEVEN_SPACING, Reason.MISSING_SLICES})
 
 
 @dataclass(frozen=True)

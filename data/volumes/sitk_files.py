@@ -55,10 +55,7 @@ def read_image(shown: str, path: Path, kind: Kind, declared: Declared) -> Any:
     try:
         check_payload(declared)
         with quiet(), mute():
-            reader = SimpleITK.ImageFileReader()
-            reader.SetImageIO(IMAGE_IO[kind])
-            reader.SetFileName(str(path))
-            image = reader.Execute()
+            image = _reader(path, kind).Execute()
     except Unfit as unfit:
         reason, why = unfit.reason, unfit.why
     except (*PARSER_ERRORS, zlib.error):
@@ -72,6 +69,17 @@ def read_image(shown: str, path: Path, kind: Kind, declared: Declared) -> Any:
             return image
         why = "SimpleITK reads something else than the header declares"
     raise VolumeError(shown, [reason], why)
+
+
+def lies_straight(path: Path, kind: Kind) -> bool:
+    """Whether the axes of a file, by its header, are those of the patient; False where the header cannot be read."""
+    try:
+        with quiet(), mute():
+            reader = _reader(path, kind)
+            reader.ReadImageInformation()
+    except PARSER_ERRORS:
+        return False
+    return reader.GetDimension() == 3 and off_axis_deg(np.array(reader.GetDirection()).reshape(3, 3)) <= OBLIQUE_DEG
 
 
 def read_file(shown: str, path: Path, kind: Kind, accept: Collection[Reason]) -> Volume:
@@ -95,3 +103,10 @@ def read_file(shown: str, path: Path, kind: Kind, accept: Collection[Reason]) ->
         notes += nifti_notes(path)
     affine = direction * np.array(image.GetSpacing())
     return placed(shown, hu, affine, np.array(image.GetOrigin()), problems, notes)
+
+
+def _reader(path: Path, kind: Kind) -> Any:
+    reader = SimpleITK.ImageFileReader()
+    reader.SetImageIO(IMAGE_IO[kind])
+    reader.SetFileName(str(path))
+    return reader

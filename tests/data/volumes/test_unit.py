@@ -15,6 +15,7 @@ from data.source_labels import read_source_labels
 from data.store import PatchStore
 from data.synthetic.ct import Scans, draw_series, write_points
 from data.volumes.deid import pseudonym
+from data.volumes.listing import Listed, listed
 from data.volumes.preparation import Volumes
 from tests.data.volumes.ct_files import body_hu, write_series
 
@@ -39,8 +40,9 @@ def body() -> np.ndarray:
     return hu.astype(np.int16)
 
 
-def write_image(path: Path, values: np.ndarray) -> None:
+def write_image(path: Path, values: np.ndarray, direction: np.ndarray | None = None) -> None:
     image = sitk.GetImageFromArray(values)
+    image.SetDirection((np.eye(3) if direction is None else direction).ravel().tolist())
     image.SetSpacing(SPACING)
     image.SetOrigin(ORIGIN)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -261,6 +263,32 @@ def test_accepting_a_fault_concerns_the_volumes_that_have_it(tmp_path):
     assert mended[whole] != units("not_hu")[whole], "whether values are HU is not known before they are read"
     _, facts = made(config(tmp_path, accept=["missing_slices"], **keys), tmp_path / "out", unit=mended[lacking])
     assert [note.split(":")[0] for note in facts["notes"]] == ["missing_slices"]
+
+
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd", ".mhd", ""], ids=lambda ending: ending or "DICOM")
+def test_accepting_oblique_axes_concerns_the_volumes_that_have_them(tmp_path, ending):
+    turned = np.array([[0.8, -0.6, 0], [0.6, 0.8, 0], [0, 0, 1]])
+    for name, direction in (("straight", np.eye(3)), ("oblique", turned)):
+        folder = tmp_path / "scans" / name
+        if ending:
+            write_image(folder / f"{name}{ending}", body(), direction)
+        else:
+            write_series(folder, body_hu(), orientation=(*direction[:, 0], *direction[:, 1]), series=f"1.{len(name)}")
+    (tmp_path / "t.csv").write_text("series,site\n" + "".join(f"{n}{ending},{n}\n" for n in ("straight", "oblique")))
+    keys = {"where": {"kind": "grid", "stride_mm": 5, "region": "volume"}, "table": tmp_path / "t.csv", "size_px": 8}
+
+    def units(*accept: str):
+        return {one.row.site: one.unit for one in listed(config(tmp_path, accept=accept, **keys), KEY)
+                if isinstance(one, Listed)}  # fmt: skip
+
+    accepted = units("oblique")
+    assert accepted["straight"] == units()["straight"] == units("missing_slices")["straight"]
+    assert accepted["oblique"] != units().get("oblique"), "a file's axes are refused only when it is read"
+    assert accepted["oblique"] == units("oblique", "gantry_tilt")["oblique"]
+    section = config(tmp_path, accept=["oblique"], **keys)
+    for name, unit in accepted.items():
+        _, facts = made(section, tmp_path / name, unit=unit)
+        assert [note.split(":")[0] for note in facts["notes"]] == ["oblique"] * (name == "oblique")
 
 
 def test_a_volume_that_changed_since_it_was_listed_is_refused(scan, tmp_path):
