@@ -13,6 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
@@ -234,7 +235,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
         log = root.logs / "error.log" if root and root.begun else None
-        return _refuse(explained(error, args.name) or internal(error, args.name, log), root, error)
+        return _refuse(explained(error, args.name, _written(args)) or internal(error, args.name, log), root, error)
     return ExitCode.DONE
 
 
@@ -292,6 +293,14 @@ def _workspace(args: argparse.Namespace) -> Workspace | None:
     if args.verb is crossval:
         return CrossLayout(args.out)
     return PreparedLayout(args.out) if getattr(args, "out", None) else None
+
+
+def _written(args: argparse.Namespace) -> Path | None:
+    """Where a verb writes: `--out`, OUT, DIR or RUN; None for those that only print, wherever that goes."""
+    if args.name in ("check", "plan", "status", "inspect", "verify", "schema"):
+        return None
+    places = (getattr(args, name, None) for name in ("out", "directory", "run"))
+    return next((place for place in places if place is not None), None)
 
 
 def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | None = None) -> int:

@@ -12,14 +12,17 @@ DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def explained(error: Exception, doing: str) -> ChainError | None:
-    """The refusal that says what `error` means to a user, None when it is an internal error."""
+def explained(error: Exception, doing: str, into: Path | None = None) -> ChainError | None:
+    """The refusal that says what `error` means to a user, None when it is an internal error.
+
+    into: where the work writes, for an error that does not name its file; None: not known.
+    """
     if isinstance(error, ChainError):
         return error
     if isinstance(error, OSError) and error.errno in DISK:
         return ChainError(
             f"{doing}: {error.strerror} writing {error.filename or 'a file'}",
-            f"the disk is full or failing{_free(error.filename)}; what was committed before is unchanged",
+            f"the disk is full or failing{_free(error.filename, into)}; what was committed before is unchanged",
             "free some space, then run the same command again",
             ExitCode.IO,
         )
@@ -41,10 +44,14 @@ def explained(error: Exception, doing: str) -> ChainError | None:
     return None
 
 
-def _free(path: object) -> str:
+def _free(path: object, into: Path | None) -> str:
+    # HDF5 and others do not say which file it was: the working directory may lie on another disk
+    written = Path(os.fsdecode(path)).parent if isinstance(path, str | bytes) else into
+    if written is None:
+        return ""
     try:
-        place = Path(os.fsdecode(path)).parent if isinstance(path, str | bytes) else Path.cwd()
-        return f" ({gigabytes(shutil.disk_usage(place).free)} free in {place})"
+        there = next(place for place in (written, *written.absolute().parents) if place.is_dir())
+        return f" ({gigabytes(shutil.disk_usage(there).free)} free in {there})"
     except OSError:
         return ""
 

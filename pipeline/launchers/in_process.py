@@ -33,7 +33,7 @@ class InProcess:
             except SystemExit as error:  # a library's way out is no finished stage
                 raise internal(RuntimeError(f"exit {error.code}"), job.address, job.log / self.log) from error
             except Exception as error:
-                known = explained(error, job.address)
+                known = explained(error, job.address, job.out)
                 if known is None:
                     LOG.debug("traceback", exc_info=True)
                     raise internal(error, job.address, job.log / self.log) from error

@@ -1,0 +1,62 @@
+"""What a full disk says: the space of the disk that is written to, or nothing."""
+
+import errno
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+import run_chain
+from pipeline.failures import explained
+
+FULL = "No space left on device"
+
+
+@pytest.fixture
+def free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every folder has as many MB free as its name has letters."""
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: SimpleNamespace(free=len(Path(place).name) * 1e6))
+
+
+@pytest.mark.usefixtures("free")
+@pytest.mark.parametrize("named", [True, False])
+def test_a_full_disk_tells_the_space_of_the_disk_that_is_written_to(tmp_path: Path, named: bool) -> None:
+    (tmp_path / "seven77").mkdir()
+    file = tmp_path / "seven77" / "gone" / "scores.h5"  # staging, which is removed by then
+    error = OSError(errno.ENOSPC, FULL, str(file)) if named else OSError(errno.ENOSPC, FULL)
+    known = explained(error, "rounds/00/predict", tmp_path / "other" if named else file.parent)
+    assert known is not None
+    assert f"(7.0 MB free in {tmp_path / 'seven77'})" in known.why
+    assert known.code == 74
+
+
+def test_a_full_disk_that_is_not_known_is_not_said_to_have_space() -> None:
+    known = explained(OSError(errno.ENOSPC, FULL), "status")
+    assert known is not None
+    assert known.lines()[0] == f"error: status: {FULL} writing a file"
+    assert known.why == "the disk is full or failing; what was committed before is unchanged"
+
+
+@pytest.mark.usefixtures("free")
+@pytest.mark.parametrize(
+    ("words", "module", "verb", "says"),
+    [
+        ("resume four", "run_chain", "_session", "4.0 MB free in"),
+        ("prepare c.yaml four", "pipeline.config", "load_preparation", "4.0 MB free in"),
+        ("report RUN --out four/page.html", "pipeline.report.build", "write_report", "4.0 MB free in"),
+        ("status four", "pipeline.status", "status", "failing; what"),
+    ],
+)
+def test_each_verb_knows_where_it_writes(
+    words: str, module: str, verb: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, FULL)
+
+    monkeypatch.chdir(tmp_path)
+    Path("four").mkdir()
+    monkeypatch.setattr(f"{module}.{verb}", full)
+    assert run_chain.main(words.split()) == 74
+    assert says in capsys.readouterr().err
