@@ -14,7 +14,7 @@ from stages.select.figures import Beliefs, alarms, figures
 from stages.select.guards import guard_alarms, guards
 from stages.select.negatives import Negatives
 from stages.select.rule import Rule
-from stages.select.wording import not_as_labelled
+from stages.select.wording import limit_said, not_as_labelled
 
 
 def record(
@@ -40,11 +40,7 @@ def record(
     now = guards(beliefs)
     found = alarms(beliefs, shares) + guard_alarms(now, guards_before, unit) + rule.remarks(evidence)
     if belief.temperature in (LOWEST, HIGHEST):
-        found.append(
-            f"the temperature is at its limit of {belief.temperature:g}: "
-            f"{'validation says' if told is None else 'the given labels say'} that this teacher's "
-            "confidence has little to do with being right"
-        )
+        found.append(limit_said(belief.temperature, belief.temperature == LOWEST, told is None))
     if shares is not None:
         among = beliefs.labels / beliefs.labels.sum()
         found.append(not_as_labelled(beliefs.classes, shares.tolist(), among.tolist()))

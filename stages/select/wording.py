@@ -12,6 +12,20 @@ def temperature_said(temperature: float, by_class: Sequence[float] | None) -> st
     return f"{min(by_class):.2f} to {max(by_class):.2f} by class"
 
 
+def limit_said(temperature: float, lowest: bool, validated: bool) -> str:
+    """That the temperature is as low or as high as it goes. validated: validation says so, not the given labels."""
+    who = "validation says" if validated else "the given labels say"
+    if lowest:
+        return (
+            f"the temperature is as low as it goes, {temperature:g}: {who} that this teacher is right far more often "
+            "than it claims to be sure"
+        )
+    return (
+        f"the temperature is at its limit of {temperature:g}: {who} that this teacher's confidence has little to do "
+        "with being right"
+    )
+
+
 def licences_said(licences: Iterable[Mapping[str, str | None]]) -> str:
     """Those of quality.json: `apache-2.0 (timm/resnet50.a1_in1k), not stated (sha256:0123456789ab)`."""
     found = []

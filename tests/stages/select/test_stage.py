@@ -162,6 +162,24 @@ def test_second_round_remembers_and_compares(world):
     assert total["kept_churn"] == pytest.approx(1 - wanted.count(0) / (360 - wanted.count(0)), abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("right", "sharp", "limit", "says"),
+    [
+        (20.0, 0.01, 0.05, "is right far more often than"),
+        (-4.0, 3.0, 20.0, "confidence has little to do with being right"),
+    ],
+    ids=["modest", "wrong"],
+)
+def test_a_temperature_at_its_limit_says_which_way_confidence_is_wrong(world, right, sharp, limit, says):
+    one = job(world, predict(world, "predict", right=right, sharp=sharp), "select")
+    stage.run(one)
+    found = quality(one.out)
+    assert found["temperature"] == limit
+    (said,) = [alarm for alarm in found["alarms"] if alarm.startswith("the temperature is")]
+    assert f"{limit:g}: validation says that this teacher" in said
+    assert says in said
+
+
 def test_uncalibrated_means_temperature_one(world):
     one = job(world, predict(world, "predict"), "select", rule="threshold", calibrate=False)
     stage.run(one)
