@@ -6,17 +6,21 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.modes import MAX_SIZE_PX
+from data.modes import MAX_DEPTH, MAX_SIZE_PX
 
 
 def check_images(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int:
-    """Bytes of one image of an array (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or uint16. Else ChainError (65)."""
-    right = len(shape) == 3 or (len(shape) == 4 and shape[3] in (1, 3))
-    if not right or dtype.str[1:] not in ("u1", "u2") or not all(1 <= side <= MAX_SIZE_PX for side in shape[1:3]):
+    """Bytes of one image of an array (N, H, W), (N, H, W, 1) or (N, H, W, 3), uint8 or uint16, or in HU:
+    (N, H, W) or (N, H, W, slices), int16. Else ChainError (65).
+    """
+    hu = dtype.str[1:] == "i2"
+    layers = range(1, MAX_DEPTH + 1) if hu else (1, 3)
+    right = len(shape) == 3 or (len(shape) == 4 and shape[3] in layers)
+    if not right or not (hu or dtype.str[1:] in ("u1", "u2")) or not all(1 <= n <= MAX_SIZE_PX for n in shape[1:3]):
         raise ChainError(
             f"{path}: {name!r} is no array of patches: {dtype} {shape}",
-            "patches are (N, H, W), (N, H, W, 1) or (N, H, W, 3), 8 or 16 bits without sign, "
-            f"of 1 to {MAX_SIZE_PX} px a side",
+            "patches are (N, H, W), (N, H, W, 1) or (N, H, W, 3), 8 or 16 bits without sign, or in HU (N, H, W) or "
+            f"(N, H, W, slices), int16, of 1 to {MAX_SIZE_PX} px a side and up to {MAX_DEPTH} slices",
             "write them so",
             ExitCode.BAD_DATA,
         )

@@ -3,6 +3,7 @@ import hashlib
 import math
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
@@ -54,6 +55,28 @@ def test_a_truncated_jpeg_among_good_ones_is_quarantined_and_the_rest_stored(fol
     assert (source, key) == ("main", "A/p1_1.jpg")
     assert "damaged JPEG" in reason
     assert (result.sources["main"].listed, result.sources["main"].quarantined) == (8, 1)
+
+
+@pytest.mark.parametrize("order", ["<i2", ">i2"])
+@pytest.mark.parametrize("kind", ["hdf5", "npz"])
+@pytest.mark.parametrize("slices", [(), (1,), (5,)])
+def test_int16_arrays_are_patches_in_hu(out, config, kind, slices, order):
+    hu = np.random.default_rng(0).integers(-1024, 3000, (6, 16, 16, *slices)).astype(order)
+    path = out / f"x.{kind}"
+    if kind == "npz":
+        np.savez(path, train_images=hu, train_labels=np.arange(6) % 2)
+    else:
+        with h5py.File(path, "w") as file:
+            file["x"], file["y"] = hu, np.arange(6) % 2
+    depth = slices[0] if slices else 1
+    keys = {"size_px": 16, "mode": "hu16", "windows": ["lung"]}
+    result, store = _ingest(config({"kind": kind, "path": path}, depth=depth, **keys), out)
+    assert (store.mode, store.depth, result.classes) == ("hu16", depth, ("0", "1"))
+    for row in range(6):
+        assert np.array_equal(store.pixels(row), hu[row].reshape(16, 16, depth))
+    with pytest.raises(ChainError, match="no patch could be used") as caught:
+        _ingest(config({"kind": kind, "path": path}, depth=9, quarantine_limit=1.0, **keys), out)
+    assert f"{depth} slices, the store holds 9: set data.depth: {depth}" in caught.value.why
 
 
 def test_what_is_quarantined_leaves_no_trace_in_the_store(folder, out, config):

@@ -61,7 +61,20 @@ def test_labels_that_do_not_fit_are_refused_by_name(camelyon, name, values, gist
     assert name in " ".join(caught.value.lines())
 
 
-@pytest.mark.parametrize("values", [np.zeros((3, 8, 8), "f4"), np.zeros((3, 8, 8, 4), "u1"), np.zeros((8, 8), "u1")])
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.zeros((3, 8, 8), "f4"),
+        np.zeros((3, 8, 8), "i1"),
+        np.zeros((3, 8, 8), "i4"),
+        np.zeros((3, 8, 8, 4), "u1"),
+        np.zeros((3, 8, 8, 5), "u2"),
+        np.zeros((3, 8, 8, 257), "i2"),
+        np.zeros((3, 8, 8, 0), "i2"),
+        np.zeros((8, 8), "u1"),
+    ],
+    ids=lambda values: f"{values.dtype} {values.shape}",
+)
 def test_arrays_that_are_no_patches_are_refused(tmp_path, values):
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["x"] = values
