@@ -1,22 +1,30 @@
 """Commands, code and tables of README and of the pages it leads to, and every shipped configuration, are executed."""
 
+import json
 import re
 import shlex
 import shutil
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
 import timm
+import torch
 from safetensors.torch import save_file
 
 import run_chain
 from data.errors import ExitCode
+from data.network_input import NetworkInput
 from data.readers import READERS
 from data.readers.synthetic import Synthetic
+from data.windows import windows_of
 from pipeline.config import load_config
 from pipeline.plan import plan
+from stages.networks import first_network, network_kwargs, save_weights
+from stages.train.config import TeacherConfig
+from stages.volume_networks import NAMES as VOLUME_NETWORKS
 from tests.tiny import SHRINK
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -140,6 +148,22 @@ def test_python_of_the_readme(block: str, at_desk: Path) -> None:
         kept = rule.select(Evidence(np.array([4, 5, 6], np.uint64), probs))
         assert kept.ids.tolist() == [5, 6]
         assert kept.label.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("backbone", VOLUME_NETWORKS)
+@pytest.mark.parametrize("names", [["lung"], ["lung", "bone"], ["lung", "bone", "liver"]], ids=len)
+def test_a_3d_network_is_torchvisions_by_the_lines_of_the_page(backbone: str, names: list[str], tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    kind, section = NetworkInput("hu16", 16, 4, windows_of(names)), TeacherConfig(backbone=backbone)
+    network = first_network(section, 3, kind, "teacher").eval()
+    save_weights(network, tmp_path / "model.safetensors")
+    card = {"name": backbone, "timm_kwargs": network_kwargs(section, 3, kind)}
+    (tmp_path / "model.json").write_text(json.dumps(card))
+    found: dict[str, Any] = {"__name__": "readme"}
+    exec(next(block for block in PYTHON if "volume_network" in block), found)  # our own text
+    images = torch.rand(2, 4 * len(names), 16, 16)
+    with torch.inference_mode():
+        assert torch.equal(found["volume_network"](tmp_path)(images), network(images))
 
 
 def test_the_yaml_of_the_readme_is_a_configuration(tmp_path: Path) -> None:
