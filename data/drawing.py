@@ -141,7 +141,10 @@ def _refuse_one_class(classes: Sequence[str]) -> None:
         raise ChainError(
             f"only one class: {shortened(classes[0])}" if classes else "no patch has a label",
             "a network learns to tell classes apart: it needs two or more",
-            "add patches of another class" if classes else "add patches with labels (kind: folder or manifest)",
+            "add patches of another class"
+            if classes
+            else "give the source labels; prepared patches get theirs by prepare.annotations, prepare.labels or "
+            "prepare.table, and are prepared again",
             ExitCode.BAD_DATA,
         )
 

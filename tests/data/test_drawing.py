@@ -298,6 +298,7 @@ def test_fewer_than_two_classes_are_refused(classes, what):
             draw(case.table, case.label, case.split, case.part, classes, SplitsConfig(validation=share))
         assert refusal.value.code == ExitCode.BAD_DATA
         assert refusal.value.what == what
+        assert ("prepare.labels" in refusal.value.todo) == (not classes), "no source is taken for the only one"
 
 
 def _nothing_free(case, **config):
