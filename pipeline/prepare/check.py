@@ -13,7 +13,7 @@ SHOWN = 20
 
 
 def check(preparation: Preparation) -> Iterator[str]:
-    """Lines "ok ..." and "warning ...". Raises ChainError: 65 when more would fail than may, 66 without any input."""
+    """Lines "ok ..." and "warning ...". Raises ChainError: 65 when all or more than may would fail, 66 without input."""
     # names under a key of this moment: the directory that holds the lasting one is not named here
     listed = list_units(preparation, preparation.secret() or secrets.token_bytes(32))
     refused = [one for one in listed if isinstance(one, Refusal)]
@@ -28,12 +28,13 @@ def check(preparation: Preparation) -> Iterator[str]:
         yield f"warning  {reason}; {refusal.error.todo}"
     if len(refused) > SHOWN:
         yield f"warning  and {len(refused) - SHOWN:,} more {several} that would be refused"
-    if len(refused) > preparation.failure_limit * len(listed):
+    over = len(refused) > preparation.failure_limit * len(listed)
+    if refused and (over or not good):
         first = refused[0]
         raise ChainError(
-            f"{len(refused):,} of {len(listed):,} {several} would be refused; prepare.failure_limit is "
-            f"{preparation.failure_limit:.3g}",
+            f"{len(refused):,} of {len(listed):,} {one if len(listed) == 1 else several} would be refused; "
+            + (f"prepare.failure_limit is {preparation.failure_limit:.3g}" if over else "none is left"),
             named(first.shown, reason_of(first.shown, first.error)),
-            f"{first.error.todo}; or raise prepare.failure_limit, so that the others count",
+            first.error.todo + ("; or raise prepare.failure_limit, so that the others count" if good else ""),
             ExitCode.BAD_DATA,
         )

@@ -199,10 +199,11 @@ class _Session:
         first = "; ".join(named(row.shown, row.reason) for row in failed[:3])
         kept = f"the other {len(good):,} {'stands' if len(good) == 1 else 'stand'}; " if good else ""
         limit = self.preparation.failure_limit
+        over = len(failed) > limit * units
         back = f" (their files: python -m pipeline.prepare.which CONFIG {self.layout.root} NAME)"
         return ChainError(
             f"{len(failed):,} of {units:,} {one if units == 1 else several} could not be prepared; "
-            f"prepare.failure_limit is {limit:.3g}",
+            + (f"prepare.failure_limit is {limit:.3g}" if over else "none is left"),
             first,
             f"{kept}see {self.layout.table}: mend or remove these"
             + back * self.preparation.keyed

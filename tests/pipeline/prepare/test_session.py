@@ -241,7 +241,11 @@ def test_an_index_is_gone_from_the_first_change_until_all_is_well_again(done: Pa
 
 def test_when_nothing_could_be_prepared_no_limit_helps(tmp_path: Path) -> None:
     source = inputs(tmp_path / "in", a="refused")
-    assert refused(lambda: run(tmp_path / "out", source, failure_limit=1.0)).code == ExitCode.BAD_DATA
+    error = refused(lambda: run(tmp_path / "out", source, failure_limit=1.0))
+    assert error.code == ExitCode.BAD_DATA
+    assert error.what == "1 of 1 slide could not be prepared; none is left"
+    assert "failure_limit" not in error.todo
+    assert refused(lambda: run(tmp_path / "out", source)).what.endswith("prepare.failure_limit is 0")
 
 
 def test_a_refused_first_start_leaves_nothing(tmp_path: Path) -> None:

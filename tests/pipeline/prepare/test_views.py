@@ -94,6 +94,15 @@ def test_check_lists_refusals_before_anything_is_made(tmp_path: Path) -> None:
     ]
 
 
+def test_check_finds_that_nothing_would_be_left_whatever_may_fail(tmp_path: Path) -> None:
+    source = inputs(tmp_path / "in", b="no mpp")
+    for limit, what in ((1.0, "none is left"), (0.0, "prepare.failure_limit is 0")):
+        with pytest.raises(ChainError) as caught:
+            list(check(FakePreparation(path=source, failure_limit=limit)))
+        assert caught.value.what == f"1 of 1 slide would be refused; {what}"
+        assert caught.value.todo == "state it"
+
+
 def test_the_verbs_know_a_prepared_directory(layout: PreparedLayout, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_chain.main(["status", str(layout.root)]) == 0
     assert "finished" in capsys.readouterr().out
