@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from data.atomic import write_json
-from data.errors import ChainError
+from data.errors import ChainError, ExitCode
 from data.keys import seed_of
 from pipeline import ledger
 from pipeline.chain_config import ChainConfig
@@ -74,7 +74,11 @@ class CrossValidation:
             with self.open_session(run) as session:
                 return session.run(config)
         except ChainError as error:
-            raise ChainError(f"{name}: {error.what}", error.why, error.todo, error.code) from error
+            todo = error.todo
+            if error.code == ExitCode.MISMATCH and run.config.exists():
+                # what a single run may keep or take anew all of these have to have alike
+                todo = f"restore what has changed, or name another OUT than {self.layout.root} (or remove it)"
+            raise ChainError(f"{name}: {error.what}", error.why, todo, error.code) from error
         except Ended as ended:
             ended.at = f"{name}/{ended.at}"
             raise

@@ -13,7 +13,7 @@ SHOWN = 20
 
 
 def check(preparation: Preparation) -> Iterator[str]:
-    """Lines "ok ..." and "warning ...". Raises ChainError: 65 when all, or more than may, would fail; 66 without input."""
+    """Lines "ok ..." and "warning ...". Raises ChainError: 65 when all fail, or more than may; 66 without any input."""
     # names under a key of this moment: the directory that holds the lasting one is not named here
     listed = list_units(preparation, preparation.secret() or secrets.token_bytes(32))
     refused = [one for one in listed if isinstance(one, Refusal)]

@@ -272,6 +272,9 @@ def test_other_settings_are_refused_by_the_run_they_are_not_of(tmp_path: Path, c
     changed = config_in(tmp_path, TWO.replace("tau: 0.8", "tau: 0.7"))
     error = refused(lambda: crossval(tmp_path / "cv", Stages()).run(changed, 2))
     assert error.what.startswith("fold-0: rounds/00/select was made by a different recipe (select.tau: 0.8 -> 0.7)")
+    assert "rerun" not in error.todo  # of one fold, which would leave the others as they were
+    assert "restore what has changed" in error.todo
+    assert str(tmp_path / "cv") in error.todo
 
 
 def test_a_refused_first_start_leaves_nothing(tmp_path: Path, config: ChainConfig) -> None:
