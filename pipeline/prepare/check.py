@@ -15,7 +15,8 @@ SHOWN = 20
 def check(preparation: Preparation) -> Iterator[str]:
     """Lines "ok ..." and "warning ...". Raises ChainError: 65 when all fail, or more than may; 66 without any input."""
     # names under a key of this moment: the directory that holds the lasting one is not named here
-    listed = list_units(preparation, preparation.secret() or secrets.token_bytes(32))
+    lasting = preparation.secret()
+    listed = list_units(preparation, lasting or secrets.token_bytes(32))
     refused = [one for one in listed if isinstance(one, Refusal)]
     one, several = preparation.noun
     good = len(listed) - len(refused)
@@ -28,6 +29,11 @@ def check(preparation: Preparation) -> Iterator[str]:
         yield f"warning  {reason}; {refusal.error.todo}"
     if len(refused) > SHOWN:
         yield f"warning  and {len(refused) - SHOWN:,} more {several} that would be refused"
+    if refused and preparation.keyed and lasting is None:
+        yield (
+            f"warning  {several} are named here under a key of this moment, which leads back to no file: the names in the "
+            "table that `prepare` writes do, and these where prepare.id_key is set (docs/prepare.md)"
+        )
     over = len(refused) > preparation.failure_limit * len(listed)
     if refused and (over or not good):
         first = refused[0]

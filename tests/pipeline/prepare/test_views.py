@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -92,6 +93,22 @@ def test_check_lists_refusals_before_anything_is_made(tmp_path: Path) -> None:
         "ok       prepare: 1 slide to be cut into patches of 8 px at 0.5 um/px",
         "warning  b.txt: has no mpp: it is not stated; state it",
     ]
+
+
+def test_check_says_that_its_names_lead_nowhere_unless_their_key_lasts(tmp_path: Path) -> None:
+    class Keyed(FakePreparation):
+        keyed: ClassVar[bool] = True
+        key: bytes | None = None
+
+        def secret(self) -> bytes | None:
+            return self.key
+
+    source = inputs(tmp_path / "in", a="ok 3", b="no mpp")
+    for key, said in ((None, 1), (b"0123456789abcdef", 0)):
+        lines = list(check(Keyed(path=source, failure_limit=0.5, key=key)))
+        assert sum("a key of this moment" in line for line in lines) == said
+    good = inputs(tmp_path / "good", a="ok 3")
+    assert not any("a key of this moment" in line for line in check(Keyed(path=good)))
 
 
 def test_check_finds_that_nothing_would_be_left_whatever_may_fail(tmp_path: Path) -> None:
