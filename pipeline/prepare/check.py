@@ -31,8 +31,8 @@ def check(preparation: Preparation) -> Iterator[str]:
         yield f"warning  and {len(refused) - SHOWN:,} more {several} that would be refused"
     if refused and preparation.keyed and lasting is None:
         yield (
-            f"warning  {several} are named here under a key of this moment, which leads back to no file: the names in the "
-            "table that `prepare` writes do, and these where prepare.id_key is set (docs/prepare.md)"
+            f"warning  {several} are named here under a key of this moment, which leads back to no file: the names in "
+            "the table that `prepare` writes do, and these where prepare.id_key is set"
         )
     over = len(refused) > preparation.failure_limit * len(listed)
     if refused and (over or not good):
