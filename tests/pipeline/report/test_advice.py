@@ -1,7 +1,7 @@
 """An alarm that every round raises is told once, with what to do about it."""
 
 from pipeline.report.advice import OTHERWISE, advice, alarms_of
-from stages.select.wording import UNTOLD, of_few_groups
+from stages.select.wording import UNTOLD, limit_said, of_few_groups
 
 
 def test_an_alarm_is_told_once_for_all_rounds_that_raised_it_and_the_newest_stand_last() -> None:
@@ -14,3 +14,9 @@ def test_labels_of_few_patients_have_advice_of_their_own() -> None:
     assert "other patients or slides" in advice(of_few_groups("patient", 2, 0.9))
     assert "a second patch of each class" in advice(UNTOLD)
     assert advice("something else") == OTHERWISE
+
+
+def test_a_temperature_at_either_limit_has_its_own() -> None:
+    low, high = (advice(limit_said(0.05, lowest, validated=True)) for lowest in (True, False))
+    assert "all of them told right" in low
+    assert "says little" in high
