@@ -19,8 +19,8 @@ ADVICE = (
      "select.k lower, or leave the slides out."),
     ("the predicted class of", "More than half of the pool changed sides. Look at the flip table: two classes that "
      "swap are often one class under two names."),
-    ("the temperature is as low as it goes", "Few labels, all of them told right: nobody knows yet how sure one may be. "
-     "More labels that validate would tell."),
+    ("the temperature is as low as it goes", "All of the few labels were told right: how sure one may be nobody "
+     "knows yet. More labels that validate would tell."),
     ("the temperature is at its limit", "Confidence says little here. Add validation labels, or train the teacher "
      "for fewer steps or with more noise."),
 )  # fmt: skip
