@@ -199,11 +199,13 @@ class _World:
 
     def promote(self, step: Step) -> None:
         out = _place(self.layout, step.address)
-        winner = self.layout.place(step.inputs["student"])
+        trained = "student" in step.inputs  # of a chain without rounds the first teacher is the result
+        winner = self.layout.place(step.inputs["student" if trained else "teacher"])
         for name in ("model.safetensors", "model.json", "metrics.json", "validation.h5"):
             write_bytes(out / name, (winner / name).read_bytes())
         teacher, student = (self.judged(step.round - 1 + k) for k in (0, 1))
-        write_json(out / "promotion.json", decide(PromoteConfig(), teacher, student, self.shape.seed))
+        decision = decide(PromoteConfig(), teacher, student, self.shape.seed) if trained else {"winner": "teacher"}
+        write_json(out / "promotion.json", decision)
         _seal(self.layout, step.address, step.kind)
 
     def predict(self, step: Step) -> None:

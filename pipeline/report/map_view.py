@@ -73,18 +73,21 @@ def _by_split(found: Likeness) -> Colouring:
 
 
 def _by_round(run: Run, found: Likeness, last: Round) -> list[Colouring]:
-    at = np.minimum(np.searchsorted(last.pool.ids, found.ids), max(len(last.pool) - 1, 0))
-    there = last.pool.ids[at] == found.ids
-    label = np.where(there, last.predicted[at], found.label)
+    there = np.isin(found.ids, last.pool.ids)  # of an empty pool, none
+    at = np.searchsorted(last.pool.ids, found.ids[there])
+    label = found.label.copy()
+    label[there] = last.predicted[at]
     names = [said(name, 40) for name in run.classes]
     by_class = [(colour_class(code), np.flatnonzero(label == code)) for code in range(len(names))]
     key = [(colour_class(code), name) for code, name in enumerate(names)]
-    confidence = np.where(there, last.confidence[at], np.nan)
+    confidence = np.full(len(there), np.nan)
+    confidence[there] = last.confidence[at]
     edges = np.array([0.0, 0.5, 0.7, 0.9, 0.97, 1.01])
     bins = np.digitize(confidence, edges) - 1
     shades = [(f"q{k}", np.flatnonzero(there & (bins == k))) for k in range(len(STEPS))]
     sure = [(f"q{k}", w) for k, w in enumerate(("under 50 %", "50 to 70 %", "70 to 90 %", "90 to 97 %", "over 97 %"))]
-    first = np.where(there, last.first_round[at], -1)
+    first = np.full(len(there), -1)
+    first[there] = last.first_round[at]
     groups = [("soft", np.flatnonzero(there & (first < 0)))]
     entered: Key = [("soft", "not kept")]
     rounds = list(range(last.number + 1))

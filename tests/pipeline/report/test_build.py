@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 import run_chain
+from benchmarks.fake_run import Shape, fake_run
 from data.errors import ChainError, ExitCode
+from data.splits import LABELLED, TEST, VALIDATION
 from data.store import PatchStore
 from pipeline.layout import Layout
 from pipeline.report.build import Options, build_page, write_report
@@ -190,6 +192,14 @@ def test_a_chain_half_way_has_a_page_of_what_stands(slides_run: Layout, tmp_path
     assert "labels only" in found.text
     assert "after round 0" in found.text
     assert [own["id"] for tag, own in found.tags if str(own.get("id")).startswith("round-")] == ["round-0"]
+
+
+@pytest.mark.parametrize(("pool", "rounds"), [(0, 1), (30, 0)])
+def test_a_chain_with_an_empty_pool_or_without_rounds_has_a_page(pool: int, rounds: int, tmp_path: Path) -> None:
+    run = fake_run(tmp_path / "run", Shape(pool, {LABELLED: 12, VALIDATION: 6, TEST: 6}, slides=3, rounds=rounds))
+    found = Page(build_page(run, Options(embed=20)))
+    assert "map" in {own.get("id") for _, own in found.tags}
+    assert ("Class: given, else predicted" in found.text) == (rounds > 0)
 
 
 def test_what_is_wrong_is_said_by_name(slides_run: Layout, tmp_path: Path) -> None:
