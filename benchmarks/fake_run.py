@@ -180,7 +180,8 @@ class _World:
         ModelCard("test_resnet", kwargs, list(self.shape.classes), kind.size_px, kind.mode, mean, mean,
                   "model.safetensors", kind.words(), kind.depth, windows).save(out / "model.json")  # fmt: skip
         write_json(out / "metrics.json", self.metrics(number, step.name == "student"))
-        write_judged(out, self.judged(number))
+        if len(self.ids(VALIDATION)):
+            write_judged(out, self.judged(number))
         _seal(self.layout, step.address, step.kind)
         return out
 
@@ -188,7 +189,8 @@ class _World:
         found: dict[str, Any] = {}
         for name, code in (("validation", VALIDATION), ("test", TEST)):
             label = self.drawn.label[self.drawn.split == code]
-            found[name] = quality.evaluate(self.log_probs(code, number), label, self.shape.classes)
+            said = self.log_probs(code, number)
+            found[name] = quality.evaluate(said, label, self.shape.classes) if len(label) else None
         per_class = dict.fromkeys(self.shape.classes, 0.05)
         found["disagreement"] = {"n": 100, "total": 0.05, "per_class": per_class} if student else None
         found["history"] = [
@@ -201,9 +203,11 @@ class _World:
         out = _place(self.layout, step.address)
         trained = "student" in step.inputs  # of a chain without rounds the first teacher is the result
         winner = self.layout.place(step.inputs["student" if trained else "teacher"])
-        for name in ("model.safetensors", "model.json", "metrics.json", "validation.h5"):
-            write_bytes(out / name, (winner / name).read_bytes())
-        teacher, student = (self.judged(step.round - 1 + k) for k in (0, 1))
+        for path in (winner / name for name in ("model.safetensors", "model.json", "metrics.json", "validation.h5")):
+            if path.is_file():
+                write_bytes(out / path.name, path.read_bytes())
+        judges = len(self.ids(VALIDATION)) > 0
+        teacher, student = (self.judged(step.round - 1 + k) if judges else None for k in (0, 1))
         decision = decide(PromoteConfig(), teacher, student, self.shape.seed) if trained else {"winner": "teacher"}
         write_json(out / "promotion.json", decision)
         _seal(self.layout, step.address, step.kind)

@@ -26,6 +26,11 @@ CLASS_FIGURES = (
     "share_kept", "share_labels", "churn", "kept_churn", "top5_share",
 )  # fmt: skip
 
+MODELS = ("model", "address", "rounds", "split", "metric", "value", "low", "high", "accuracy", "auroc")
+CLASSES = ("round", "class", *CLASS_FIGURES, "disagreement", "audit_precision", "audit_recall")
+PLACES = ("round", "kind", "name", "pool", "kept", "outlier")
+SUSPECTS = ("split", "id", "given", "looks_like", "p_given", "p_looks_like", "slide", "patient", "place")
+
 
 def write_tables(
     run: Run,
@@ -40,11 +45,11 @@ def write_tables(
     """Write what there is; returns (name in the folder, what it holds). shown: rounds that the page shows."""
     found: list[tuple[str, str]] = []
     if judged.models:
-        _csv(folder / "models.csv", _models(judged))
+        _csv(folder / "models.csv", MODELS, _models(judged))
         found.append(("models.csv", "every model on validation and test, with intervals"))
     if last is not None:
-        _csv(folder / "classes.csv", _classes(run))
-        _csv(folder / "places.csv", _places(run, last))
+        _csv(folder / "classes.csv", CLASSES, _classes(run))
+        _csv(folder / "places.csv", PLACES, _places(run, last))
         _pool(run, last, folder / "pool.parquet")
         found += [
             ("classes.csv", "every round and class: the figures above"),
@@ -52,7 +57,7 @@ def write_tables(
             ("pool.parquet", f"every pool patch in round {last.number}: class, confidence, kept or not, since when"),
         ]
     if doubted:
-        _csv(folder / "suspects.csv", _suspects(run, doubted))
+        _csv(folder / "suspects.csv", SUSPECTS, _suspects(run, doubted))
         found.append(("suspects.csv", "given labels that look wrong, all of them"))
     if seen is not None:
         _map(run, seen, folder / "map.parquet")
@@ -173,13 +178,12 @@ def _parquet(path: Path, columns: dict[str, Any]) -> None:
         pq.write_table(pa.table(columns), part)
 
 
-def _csv(path: Path, rows: Iterable[dict[str, Any]]) -> None:
+def _csv(path: Path, columns: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+    """A header always: a table without rows is a table, and opens as one."""
     out = io.StringIO(newline="")
-    writer: csv.DictWriter[str] | None = None
+    writer = csv.DictWriter(out, columns, lineterminator="\n")
+    writer.writeheader()
     for row in rows:
-        if writer is None:
-            writer = csv.DictWriter(out, list(row), lineterminator="\n")
-            writer.writeheader()
         # people open these in a spreadsheet
         writer.writerow({name: harmless(value) if isinstance(value, str) else value for name, value in row.items()})
     write_bytes(path, out.getvalue().encode("utf-8", "backslashreplace"))

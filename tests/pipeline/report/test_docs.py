@@ -7,8 +7,11 @@ import pandas as pd
 import pytest
 
 import run_chain
+from benchmarks.fake_run import Shape, fake_run
 from data.slides.geojson import read_geojson
+from data.splits import LABELLED
 from pipeline.layout import Layout
+from pipeline.report.build import Options, write_report
 from pipeline.report.frames import pseudo_labels
 from stages.select.selection import read_selection
 
@@ -41,6 +44,18 @@ def test_every_file_has_the_columns_that_are_written(slides_run: Layout) -> None
         assert list(found.columns) == [
             word for word in re.findall(r"`([^`]+)`", columns) if word != "inspect --json"
         ], name
+
+
+def test_of_a_run_that_nothing_judges_the_python_runs_too_and_the_columns_are_the_same(
+    slides_run: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = fake_run(tmp_path / "runs" / "demo", Shape(30, {LABELLED: 12}, slides=3, rounds=1))
+    write_report(run, options=Options(embed=20))
+    for path in (run.root / "report").glob("*.csv"):
+        assert list(pd.read_csv(path).columns) == list(pd.read_csv(slides_run.root / "report" / path.name).columns)
+    assert len(pd.read_csv(run.root / "report" / "models.csv")) == 0
+    monkeypatch.chdir(tmp_path)
+    exec(compile(re.findall(r"```python\n(.*?)```", DOCS, flags=re.S)[1], "report.md", "exec"), {})  # our own text
 
 
 def test_the_data_frame_is_the_selection_with_names(slides_run: Layout) -> None:
