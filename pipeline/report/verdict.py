@@ -1,5 +1,6 @@
 """Did it work? Every model of the chain on validation and test, with intervals, and the answer in one sentence."""
 
+import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -68,13 +69,17 @@ def _metric(run: Run) -> str:
 
 
 def _models(run: Run, metric: str) -> list[Model]:
-    addresses = [at(number, "teacher") for number in range(int(run.config["rounds"]) + 1)]
-    standing = [address for address in addresses if run.layout.stands(address)]
-    places = [(address, int(address.split("/")[1])) for address in standing]
-    if run.layout.stands(FINAL):
-        places.append((FINAL, len(standing)))
-    elif standing and run.layout.stands(last := standing[-1].replace("teacher", "student")):
-        places.append((last, len(standing)))
+    """Every model once: where a teacher stayed, its copy in the next round, or in final, is no further model."""
+    rounds = int(run.config["rounds"])
+    standing = [number for number in range(rounds + 1) if run.layout.stands(at(number, "teacher"))]
+    places = [(at(n, "teacher"), n) for n in standing if n == 0 or _won(run, at(n, "teacher"))]
+    if run.layout.stands(FINAL) and standing:
+        if _won(run, FINAL):
+            places.append((FINAL, standing[-1] + 1))
+        elif len(places) > 1:  # the newest of those that won is the result
+            places[-1] = (FINAL, places[-1][1])
+    elif standing and run.layout.stands(last := at(standing[-1], "student")):
+        places.append((last, standing[-1] + 1))
     found: list[Model] = []
     spread: tuple[float, float] | None = None
     for address, after in places:
@@ -83,6 +88,13 @@ def _models(run: Run, metric: str) -> list[Model]:
         figures = {"validation": _validation(run, address, metric, metrics), "test": _test(metric, metrics, spread)}
         found.append(Model(_name(address, after), after, address, figures, metrics))
     return found
+
+
+def _won(run: Run, address: str) -> bool:
+    """Whether what is promoted there is a student: a new model."""
+    path = run.layout.place(address) / "promotion.json"
+    promotion: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
+    return promotion.get("winner") != "teacher"
 
 
 def _name(address: str, after: int) -> str:
@@ -116,6 +128,10 @@ def _test_spread(run: Run, number: int, metric: str) -> tuple[float, float] | No
     return low - point, high - point
 
 
+def _trained(run: Run) -> bool:
+    return any(run.layout.stands(at(number, "student")) for number in range(int(run.config["rounds"])))
+
+
 def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
     words = metric.replace("_", " ")
     if not models:
@@ -126,6 +142,11 @@ def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
         on_test = f" On test it is {percent(value)}"
         alone = first.figures["test"].value
         on_test += f", with labels only {percent(alone)}." if last is not first and alone is not None else "."
+    if last is first and run.layout.stands(FINAL):
+        passed = "no student passed" if _trained(run) else "no student was trained"
+        value = last.figures["validation"].value
+        known = "" if value is None else f": validation {words} {percent(value)}"
+        return "none", f"The first teacher is the model, since {passed}{known}.{on_test}"
     if last.figures["validation"].value is None:
         return "open", f"There are no validation labels, so nothing here can say whether the rounds helped.{on_test}"
     if last is first:
