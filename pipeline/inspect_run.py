@@ -31,9 +31,10 @@ SHARES = {
 LEGEND = (
     "coverage: share of the predicted that is kept; worst 10 %: confidence that nine of ten kept patches reach;",
     "cal. error: confidence against accuracy on validation; of kept, of labels: the class's share; churn: pool",
-    "patches whose class changed, kept churn: kept patches that changed since the round before; disagrees: kept",
-    "patches that the finished student sees otherwise, at most 200 of a class looked at; top 5: share of the five",
-    "largest {unit}; (audit): against hidden truth, never used by the chain",
+    "patches whose class changed since the round before; kept churn: of the pairs of patch and label kept in this",
+    "round or the one before, those not in both (a changed label makes two); disagrees: kept patches that the",
+    "finished student sees otherwise, at most 200 of a class looked at; top 5: share of the five largest",
+    "{unit}; (audit): against hidden truth, never used by the chain",
 )
 
 

@@ -74,7 +74,10 @@ def churn(before: np.ndarray, after: np.ndarray) -> float:
 
 
 def kept_churn(before: np.ndarray, after: np.ndarray) -> float:
-    """1 - Jaccard index of two sets given as (M,) arrays of unique keys; 0 when both are empty."""
+    """1 - Jaccard index of two sets given as (M,) arrays of unique keys; 0 when both are empty.
+
+    A key is a pair of patch and label: a changed label is a pair that went and one that came.
+    """
     common = len(np.intersect1d(before, after, assume_unique=True))
     either = len(before) + len(after) - common
     return 1.0 - common / either if either else 0.0

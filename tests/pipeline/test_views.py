@@ -5,11 +5,12 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import binomtest
 
 from data.errors import ChainError, ExitCode
-from pipeline.inspect_run import findings, text, wilson
+from pipeline.inspect_run import LEGEND, findings, text, wilson
 from pipeline.layout import Layout
 from pipeline.plan_view import plan_view
 from pipeline.record import Stop
@@ -17,6 +18,8 @@ from pipeline.status import status
 from pipeline.summary import summary
 from pipeline.verify import verify
 from stages.job import Job
+from stages.quality import kept_churn
+from stages.select.figures import Kept
 from tests.fake_stages import CONFIG, FakeLauncher, config_in, everything, session
 
 FIGURES: dict[str, Any] = {
@@ -95,6 +98,12 @@ def test_status_names_why_the_chain_ended(done: Layout, tmp_path: Path) -> None:
     lines = status(Layout(root))
     assert lines[-1] == "stopped: nothing_selected (as told)"
     assert not any("student" in line for line in lines)
+
+
+def test_a_changed_label_is_two_pairs_in_kept_churn_as_the_legend_says() -> None:
+    before, after = (Kept(np.arange(2), np.array(label), np.ones(2)).keys(2) for label in ([0, 0], [0, 1]))
+    assert kept_churn(before, after) == pytest.approx(2 / 3)  # one of two patches changed its label: 3 pairs, 1 in both
+    assert "of the pairs of patch and label kept in this round or the one before, those not in both" in " ".join(LEGEND)
 
 
 def test_status_shows_a_step_that_will_be_refused(done: Layout) -> None:
