@@ -27,6 +27,7 @@ from pipeline.review.sheet import Row, check_of, read_sheet, reject_word, words
 
 LONGEST_NAME = 80
 MOST_NAMED = 3  # faults of a sheet in one message
+Fault = tuple[Row, str]  # the label refused, and why
 
 
 @dataclass(frozen=True)
@@ -108,24 +109,21 @@ def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Review
     for row in filled:
         code = known.get(row.label.strip(), known.get(row.label.strip().casefold()))
         if code is None:
-            faults.append(_unknown(row, splits.classes))
+            faults.append((row, _unknown(row, splits.classes)))
             continue
         other = said.setdefault(row.id, (row, code))
         if other[1] != code:
-            faults.append(
-                f"{row.where}: {id_text(row.id)} is {row.label!r} here and {other[0].label!r} in {other[0].where}"
-            )
+            faults.append((row, f"{id_text(row.id)} is {row.label!r} here and {other[0].label!r} in {other[0].where}"))
     earlier = dict(zip(before.ids.tolist(), before.label.tolist(), strict=True))
     changed = [one for one, (_, code) in said.items() if earlier.get(one, code) != code]
     if not revise:
         names = [*splits.classes, reject_word(splits.classes)]
-        faults += [
-            f"{said[one][0].where}: {id_text(one)} was reviewed as {names[earlier[one]]!r} before" for one in changed
-        ]
+        faults += [(said[one][0], f"{id_text(one)} was reviewed as {names[earlier[one]]!r} before") for one in changed]
     if faults:
+        refused = {row for row, _ in faults}  # a label may be wrong in several ways
         raise ChainError(
-            "; ".join(printable(fault) for fault in faults[:MOST_NAMED]),
-            f"{len(faults):,} of {len(filled):,} labels are refused, so none was taken",
+            "; ".join(printable(f"{row.where}: {why}") for row, why in faults[:MOST_NAMED]),
+            f"{len(refused):,} of {len(filled):,} labels are refused, so none was taken",
             "correct the sheet and import it again"
             + ("; --revise changes earlier reviews" if changed and not revise else ""),
             ExitCode.BAD_DATA,
@@ -151,39 +149,36 @@ def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Review
     )
 
 
-def _binding(layout: Layout, rows: Sequence[Row]) -> list[str]:
+def _binding(layout: Layout, rows: Sequence[Row]) -> list[Fault]:
     """Rows that are not of this run's patches, or whose columns were torn apart."""
     store = PatchStore(layout.place(STORE) / "patches.h5")
     table = store.table()
     ids = np.array([row.id for row in rows], np.uint64)
     order = np.argsort(table.ids, kind="stable")
     found = order[np.minimum(np.searchsorted(table.ids, ids, sorter=order), len(order) - 1)]
-    faults = []
+    faults: list[Fault] = []
     for row, at_row in zip(rows, found.tolist(), strict=True):
         if int(table.ids[at_row]) != row.id:
-            faults.append(f"{row.where}: patch {id_text(row.id)} is not of this run")
+            faults.append((row, f"patch {id_text(row.id)} is not of this run"))
             continue
         first, second = map(int, table.pixels[at_row])
         if check_of(row.round, id_text(row.id), (first, second), row.suggested) != row.check:
-            faults.append(
-                f"{row.where}: its check is of another patch or suggestion: were columns sorted apart, "
-                "or is the export of another run?"
-            )
+            why = "were columns sorted apart, or is the export of another run?"
+            faults.append((row, f"its check is of another patch or suggestion: {why}"))
     return faults
 
 
-def _places(splits: Splits, rows: Sequence[Row]) -> list[str]:
+def _places(splits: Splits, rows: Sequence[Row]) -> list[Fault]:
     held = {"validation": splits.validation.ids, "test": splits.test.ids}
     ids = np.array([row.id for row in rows], np.uint64)
     faults = [
-        f"{rows[i].where}: patch {id_text(rows[i].id)} belongs to {name}, which never teaches"
+        (rows[i], f"patch {id_text(rows[i].id)} belongs to {name}, which never teaches")
         for name, theirs in held.items()
         for i in np.flatnonzero(np.isin(ids, theirs)).tolist()
     ]
     elsewhere = ~np.isin(ids, np.concatenate([splits.pool, splits.labelled.ids, *held.values()]))
     return faults + [
-        f"{rows[i].where}: patch {id_text(rows[i].id)} is in no split of this run"
-        for i in np.flatnonzero(elsewhere).tolist()
+        (rows[i], f"patch {id_text(rows[i].id)} is in no split of this run") for i in np.flatnonzero(elsewhere).tolist()
     ]
 
 
@@ -191,7 +186,7 @@ def _unknown(row: Row, classes: Sequence[str]) -> str:
     choices = [*classes, reject_word(classes)]
     near = difflib.get_close_matches(row.label, choices, 1, 0.5)
     hint = f"did you mean {near[0]!r}?" if near else f"the words are {', '.join(map(shortened, choices[:12]))}"
-    return f"{row.where}: unknown class {shortened(row.label)!r}: {hint}"
+    return f"unknown class {shortened(row.label)!r}: {hint}"
 
 
 def _refuse_emptying(splits: Splits, reviewed: Reviewed) -> None:

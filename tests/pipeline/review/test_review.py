@@ -211,6 +211,17 @@ def test_a_sheet_with_anything_wrong_is_refused_whole(
     assert all(len(line) <= 400 for line in error.lines())
 
 
+def test_the_sheet_of_another_run_has_as_many_labels_refused_as_it_has(
+    finished: Path, truth: dict[str, str], fill: Fill, tmp_path: Path
+) -> None:
+    sheet = fill(export(Layout(finished), 1, 4, tmp_path / "out") / "review.csv", dict(truth))
+    rows = rows_of(sheet)
+    for row in rows:
+        row["id"] = row["id"][::-1]  # of no patch here, so in no split either
+    rewrite(sheet, rows)
+    assert refused(finished, sheet).why.startswith("4 of 4 labels are refused")
+
+
 def test_what_spreadsheets_do_to_a_sheet_is_undone(run: Path, truth: dict[str, str], fill: Fill) -> None:
     sheet = fill(export(Layout(run), 1, 8, None) / "review.csv", dict(truth))
     rows = rows_of(sheet)
@@ -218,6 +229,7 @@ def test_what_spreadsheets_do_to_a_sheet_is_undone(run: Path, truth: dict[str, s
     rows[0]["id"] = "1.2345E+15"  # an id of digits and one e
     rows[1]["label"] = f"  {rows[1]['label'].upper()} "
     rows.append(dict(rows[2]))  # the same once more
+    rows.insert(3, dict.fromkeys(rows[0], ""))  # a blank row, which is saved as commas
     rewrite(sheet, list(reversed(rows)))
     sheet.write_bytes(b"\xef\xbb\xbf" + sheet.read_bytes())
     import_review(Layout(run), sheet, "Ana")
