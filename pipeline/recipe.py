@@ -12,8 +12,15 @@ if TYPE_CHECKING:  # `status` needs the names here and not what sections are mad
     from data.section import Section
 
 Recipe = dict[str, Any]
-_ABSENT = object()
 _WORD = re.compile(r"[A-Za-z_/][\w./-]*")
+
+
+class _Absent:
+    def __str__(self) -> str:
+        return "absent"
+
+
+_ABSENT = _Absent()
 
 
 class Science(Protocol):
@@ -43,13 +50,16 @@ def recipe(step: Step, config: Science, digests: Mapping[str, str]) -> Recipe:
 
 
 def differences(before: Recipe, after: Recipe, section: str) -> dict[str, tuple[Any, Any]]:
-    """Dotted key -> (before, after), keys named as in the configuration: `select.tau`. A key not there is None."""
+    """Dotted key -> (before, after), keys named as in the configuration: `select.tau`. A key not there is `absent`.
+
+    A key that is null on one side and absent on the other is left out, for both mean the same, unless nothing else
+    differs: recipes that are not equal have a difference.
+    """
     old, new = flat(_named(before, section)), flat(_named(after, section))
-    return {
-        key: (old.get(key), new.get(key))
-        for key in sorted({*old, *new})
-        if (key in old, old.get(key)) != (key in new, new.get(key))
-    }
+    pairs = {key: (old.get(key, _ABSENT), new.get(key, _ABSENT)) for key in sorted({*old, *new})}
+    found = {key: (was, now) for key, (was, now) in pairs.items() if was != now}
+    told = {key: pair for key, pair in found.items() if not all(value in (None, _ABSENT) for value in pair)}
+    return told or found
 
 
 def shown(changes: Mapping[str, tuple[Any, Any]], most: int = 3) -> str:

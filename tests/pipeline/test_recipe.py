@@ -33,6 +33,16 @@ def test_equal_recipes_have_no_differences_and_others_have() -> None:
         assert differences(recipe, recipe | change, "select")
 
 
+def test_a_key_that_is_absent_is_said_to_be_and_one_that_is_null_or_absent_has_not_changed() -> None:
+    before: dict[str, Any] = {"kind": "slides", "seed": 0, "section": {"quality": None, "limit": None}, "inputs": {}}
+    after = before | {"section": {"quality": {"blur": 0.5}}}
+    told = shown(differences(before, after, "prepare"))
+    assert told == "prepare.quality.blur: absent -> 0.5"
+    assert shown(differences(after, before, "prepare")) == "prepare.quality.blur: 0.5 -> absent"
+    only = before | {"section": {"quality": None}}  # not equal, so it has a difference
+    assert shown(differences(before, only, "prepare")) == "prepare.limit: nothing -> absent"
+
+
 @given(configs, configs)
 def test_settings_turn_one_configuration_into_the_other(before: dict[str, Any], after: dict[str, Any]) -> None:
     complete = before | after  # resolved configurations hold every top-level key
