@@ -18,7 +18,7 @@ from data.table import PatchTable
 from pipeline.inspect_run import findings
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, SPLITS, STORE, at
-from pipeline.record import read_record
+from pipeline.record import damaged, read_record
 from pipeline.report.owners import Owners, owners
 from pipeline.review.holding import addresses
 from pipeline.status import rounds_of
@@ -107,7 +107,7 @@ class Run:
             yield self.round(number)
 
     def round(self, number: int) -> "Round":
-        """Raises ChainError: 66 where the round has no selection, 76 where a file of it cannot be read."""
+        """Raises ChainError: 66 where the round has no selection, 76 where a file of it is gone or cannot be read."""
         if number not in self.numbers:
             raise ChainError(
                 f"{self.layout.root}: round {number} has no selection",
@@ -116,6 +116,9 @@ class Run:
                 ExitCode.MISSING,
             )
         predict, select = (self.layout.place(at(number, name)) for name in ("predict", "select"))
+        for step, name in (("predict", "scores.h5"), ("select", "selection.parquet")):
+            if not (self.layout.place(at(number, step)) / name).is_file():
+                raise damaged(self.layout, at(number, step), f"{at(number, step)}/{name} is missing")
         pool = scores_of(select, predict, "pool")
         pool = pool.without(self._honoured_by(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)

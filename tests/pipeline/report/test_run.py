@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from data.errors import ChainError, ExitCode
 from pipeline.layout import Layout
 from pipeline.report.run import Run
 from stages.scores import Scores, read_scores, write_scores
@@ -33,3 +34,15 @@ def test_where_labels_are_propagated_the_teacher_is_read_without_their_temperatu
     write_scores(select / FILE, {name: turned[name] for name in ("pool", "validation")})
     assert read("validation") == pytest.approx(Belief(3.0).of(turned["validation"]), abs=1e-6)
     assert read("test") == pytest.approx(Belief(1.0).of(teacher["test"]), abs=1e-6)
+
+
+@pytest.mark.parametrize(("step", "name"), [("predict", "scores.h5"), ("select", "selection.parquet")])
+def test_what_is_gone_of_a_round_is_named_with_the_command_that_makes_it_again(
+    slides_run: Layout, tmp_path: Path, step: str, name: str
+) -> None:
+    run = Layout(Path(shutil.copytree(slides_run.root, tmp_path / "run")))
+    (run.place(f"rounds/00/{step}") / name).unlink()
+    with pytest.raises(ChainError, match=f"rounds/00/{step}/{name} is missing") as caught:
+        Run.open(run).round(0)
+    assert run.rerun(f"rounds/00/{step}") in caught.value.todo
+    assert caught.value.code == ExitCode.DAMAGED
