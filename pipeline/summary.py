@@ -8,7 +8,9 @@ from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, at
 from pipeline.record import Stop
 from pipeline.text_table import count, percent, table
+from pipeline.yaml_text import read_yaml
 
+METRIC = "balanced_accuracy"
 HEAD = (
     "round",
     "teacher validation",
@@ -21,7 +23,8 @@ HEAD = (
 
 
 def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
-    """Lines for people. Accuracies are the share of right patches; unknown figures are a dash."""
+    """Lines for people. Models are judged by the metric of the gate, which is named; unknown figures are a dash."""
+    metric = (dict(read_yaml(layout.config).value).get("promote") or {}).get("metric", METRIC)
     rows = []
     for number in range(max(rounds, 1)):
         if not layout.stands(at(number, "teacher")):
@@ -30,15 +33,15 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
         rows.append(
             [
                 f"{number:02d}",
-                *_accuracies(layout, at(number, "teacher")),
-                *_accuracies(layout, at(number, "student")),
+                *_figures(layout, at(number, "teacher"), metric),
+                *_figures(layout, at(number, "student"), metric),
                 count(total.get("kept")),
                 percent((total.get("audit") or {}).get("precision")),
             ]
         )
     promotion = _read(layout, FINAL, "promotion.json")
-    rows.append(["final", *_accuracies(layout, FINAL), "", "", "", ""])
-    lines = table(HEAD, rows)
+    rows.append(["final", *_figures(layout, FINAL, metric), "", "", "", ""])
+    lines = [f"{metric.replace('_', ' ')} of each model on validation and test:", *table(HEAD, rows)]
     lines.append(f"ended: {stop.reason} ({printable(stop.detail)})")
     if promotion:
         lines.append(f"final: the {promotion['winner']} of the last round ({printable(str(promotion['reason']))})")
@@ -48,9 +51,9 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
     return lines
 
 
-def _accuracies(layout: Layout, address: str) -> list[str]:
+def _figures(layout: Layout, address: str, metric: str) -> list[str]:
     metrics = _read(layout, address, "metrics.json")
-    return [percent((metrics.get(split) or {}).get("accuracy")) for split in ("validation", "test")]
+    return [percent((metrics.get(split) or {}).get(metric)) for split in ("validation", "test")]
 
 
 def _read(layout: Layout, address: str, name: str) -> dict[str, Any]:

@@ -209,9 +209,18 @@ def test_inspect_of_a_round_after_the_end_says_why_the_chain_ended(tmp_path: Pat
 
 def test_the_summary_has_a_row_a_round_and_says_where_things_lie(done: Layout) -> None:
     lines = summary(done, 1, Stop("max_rounds", "all"))
-    assert lines[1].split() == ["00", "50.0", "%", "-", "50.0", "%", "-", "4", "75.0", "%"]
+    assert lines[2].split() == ["00", "45.0", "%", "-", "45.0", "%", "-", "4", "75.0", "%"]
     assert any(str(done.root / "final") in line for line in lines)
     assert "ended: max_rounds (all)" in lines
+
+
+@pytest.mark.parametrize(("metric", "shown"), [("balanced_accuracy", "45.0"), ("accuracy", "50.0")])
+def test_the_summary_judges_by_the_metric_of_the_gate_and_names_it(tmp_path: Path, metric: str, shown: str) -> None:
+    root = tmp_path / "run"
+    session(root, FakeLauncher(before=measured)).run(config_in(tmp_path, CONFIG, f"promote.metric={metric}"))
+    lines = summary(Layout(root), 1, Stop("max_rounds", "all"))
+    assert lines[0].startswith(f"{metric.replace('_', ' ')} of each model")
+    assert [line.split()[1] for line in lines[2:4]] == [shown, shown]
 
 
 def test_plan_tells_what_would_run_what_is_done_and_what_is_refused(half: Layout, tmp_path: Path) -> None:
