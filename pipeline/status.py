@@ -4,9 +4,11 @@ from dataclasses import dataclass
 
 from data.errors import ChainError, ExitCode
 from pipeline import ledger, lock
+from pipeline.crossval.layout import CrossLayout
 from pipeline.how_far import how_far
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, Step, course
+from pipeline.prepare.layout import PreparedLayout
 from pipeline.record import Stop, read_record, stop_of
 from pipeline.text_table import duration
 from pipeline.yaml_text import read_yaml
@@ -22,12 +24,12 @@ class Rounds:
 def rounds_of(layout: Layout) -> Rounds:
     """From the run's config.yaml. Raises ChainError (66, 78) when this is no run directory."""
     if not layout.config.is_file():
+        if not layout.standing():
+            raise ChainError(f"{layout.root} is not a run directory", *_instead(layout), ExitCode.MISSING)
         raise ChainError(
-            f"{layout.root} is not a run directory" if not layout.standing() else f"{layout.config} is missing",
-            "it holds no config.yaml" if not layout.standing() else "finished steps stand beside where it was",
-            "check the path"
-            if not layout.standing()
-            else f"run the same configuration again: {PROGRAM} run CONFIG {layout.root}",
+            f"{layout.config} is missing",
+            "finished steps stand beside where it was",
+            f"run the same configuration again: {PROGRAM} run CONFIG {layout.root}",
             ExitCode.MISSING,
         )
     value = read_yaml(layout.config).value
@@ -40,6 +42,18 @@ def rounds_of(layout: Layout) -> Rounds:
             ExitCode.MISMATCH,
         )
     return Rounds(rounds)
+
+
+def _instead(layout: Layout) -> tuple[str, str]:
+    """What a directory is that is no run directory, and what to do: those that are filled by other verbs are told."""
+    cross = CrossLayout(layout.root)
+    runs = [path.parent for path in sorted(layout.root.glob("fold-*/config.yaml"))]
+    runs += [cross.chain.root] if cross.chain.begun else []
+    if runs:
+        return "it holds the runs of a cross-validation", f"look at one of them: {', '.join(map(str, runs))}"
+    if PreparedLayout(layout.root).begun:
+        return "it is a prepared directory, whose patches a chain reads", f"see {PROGRAM} status {layout.root}"
+    return "it holds no config.yaml", "check the path"
 
 
 def stopped_at(layout: Layout) -> Stop | None:

@@ -119,6 +119,22 @@ def test_what_is_no_run_is_said_to_be_none(look: Any, tmp_path: Path) -> None:
         assert caught.value.code == ExitCode.MISSING
 
 
+@pytest.mark.parametrize("look", [status, findings, lambda layout: list(verify(layout))])
+def test_what_another_verb_filled_is_said_to_be_that(look: Any, done: Layout, tmp_path: Path) -> None:
+    cross, prepared = tmp_path / "cross", tmp_path / "prepared"
+    for name in ("fold-0", "fold-1", "chain"):
+        shutil.copytree(done.root, cross / name)
+    prepared.mkdir()
+    (prepared / "prepare.yaml").write_text("")
+    with pytest.raises(ChainError, match="not a run directory") as caught:
+        look(Layout(cross))
+    assert "cross-validation" in caught.value.why
+    assert all(str(cross / name) in caught.value.todo for name in ("fold-0", "fold-1", "chain"))
+    with pytest.raises(ChainError, match="not a run directory") as caught:
+        look(Layout(prepared))
+    assert "prepared directory" in caught.value.why
+
+
 def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -> None:
     lines = text(findings(done))
     head = next(line for line in lines if line.strip().startswith("class"))
