@@ -15,6 +15,7 @@ import run_chain
 from data.errors import ExitCode
 from data.splits import load_splits
 from pipeline.config import load_config
+from pipeline.crossval.session import ADVICE
 from pipeline.plan import at, plan
 from stages.judged import read_judged
 from stages.quality import balanced_accuracy, confusion
@@ -32,11 +33,16 @@ def main(*words: object) -> int:
 
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished cross-validation; what it printed is in `said`."""
+    """A finished cross-validation; what it printed is in `said`, what it logged on the screen in `logged`."""
     folder = tmp_path_factory.mktemp("crossval")
     (folder / "tiny.yaml").write_text(NO_VALIDATION)
-    with pytest.MonkeyPatch.context() as patch, (folder / "said").open("w") as said:
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        (folder / "said").open("w") as said,
+        (folder / "logged").open("w") as logged,
+    ):
         patch.setattr("sys.stdout", said)
+        patch.setattr("sys.stderr", logged)
         assert main("crossval", folder / "tiny.yaml", folder / "cv", "--folds", FOLDS, "--threads", 1) == 0
     return folder / "cv"
 
@@ -72,6 +78,13 @@ def test_the_figures_are_those_of_the_files(done: Path) -> None:
     assert f"chosen: {found['chosen']} round" in said
     assert "3 chains of up to 1 round and 2 trainings: at most 6 trainings" in said
     assert str(done / "chain" / "final") in said
+
+
+def test_the_last_chain_does_not_advise_the_verb_that_runs_it(done: Path) -> None:
+    assert ADVICE in (done / "chain" / "logs" / "data" / "splits" / "stage.log").read_text()  # it has none
+    logged = (done.parent / "logged").read_text()
+    assert "chain: " in logged
+    assert ADVICE not in logged
 
 
 def test_what_a_fold_says_changes_nothing_its_chain_learns(

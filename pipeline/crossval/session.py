@@ -3,7 +3,7 @@
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +27,7 @@ from stages.signals import Ended
 from stages.worth import choose
 
 LOG = logging.getLogger("patchchain")
+ADVICE = "there is no validation:"  # how the splits warn, and name this very verb as the way out
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class CrossValidation:
         if not self.layout.result.is_file() or json.loads(self.layout.result.read_bytes()) != found:
             write_json(self.layout.result, found)
         self.say(result_table(found))
-        return self._advance(self.layout.chain, last_config(config, found["chosen"]))
+        with _unsaid(ADVICE):
+            return self._advance(self.layout.chain, last_config(config, found["chosen"]))
 
     def _advance(self, run: Layout, config: ChainConfig) -> Stop:
         name = run.root.name
@@ -87,6 +89,23 @@ class CrossValidation:
         spent = sum(ledger.seconds(run.ledger).values())
         if not self.layout.chain.stands(FINAL):
             LOG.info(f"{run.root.name}: done in {duration(spent)}; {left} chain{'s' * (left > 1)} of this kind to go")
+
+
+@contextlib.contextmanager
+def _unsaid(beginning: str) -> Iterator[None]:
+    """Keep lines that begin so from the screen, not from the log of a step."""
+
+    def told(record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith(beginning)
+
+    handlers = list(LOG.handlers)
+    for handler in handlers:
+        handler.addFilter(told)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(told)
 
 
 def _together(config: ChainConfig, folds: Sequence[Fold]) -> dict[str, Any]:
