@@ -9,6 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.names import shortened
 from pipeline.inspect_run import SHARES, findings
 from pipeline.layout import PROGRAM, Layout
+from pipeline.plan import FINAL
 from pipeline.report.advice import advice, alarms_of, meaning
 from pipeline.report.cards import Cards, said
 from pipeline.report.charts import rounds_chart
@@ -26,6 +27,7 @@ from pipeline.report.suspects import Suspects, suspects
 from pipeline.report.tables import write_tables
 from pipeline.report.verdict import Model, Verdict, verdict
 from pipeline.review.holding import reviews
+from pipeline.status import rounds_of
 from pipeline.text_table import count, percent, size
 from pipeline.web_page import file_bytes, rendered
 from stages.select.wording import licences_said
@@ -125,7 +127,7 @@ def build_page(layout: Layout, options: Options | None = None) -> str:
 def gathered(layout: Layout, options: Options) -> Findings:
     """Read, and look once at the patches that the map is made of."""
     run = Run.open(layout)
-    top = Layout(options.all_labels) if options.all_labels else None
+    top = _finished(Layout(options.all_labels)) if options.all_labels else None
     if not run.drawn:
         return Findings(
             run, Verdict("", [], "none", "Nothing to show yet: no patch is stored.", {}), None, [], None, None
@@ -134,6 +136,18 @@ def gathered(layout: Layout, options: Options) -> Findings:
     seen = likeness(run, options.embed, options.seconds)
     last = run.round(run.numbers[-1]) if run.numbers else None
     return Findings(run, judged, seen, suspects(run, seen), places(run.store, run.table), last)
+
+
+def _finished(layout: Layout) -> Layout:
+    rounds_of(layout)
+    if not layout.stands(FINAL):
+        raise ChainError(
+            f"--all-labels {layout.root}: this run is not finished",
+            "its final model is what this one is compared with, and it has none yet",
+            f"finish it first: {PROGRAM} resume {layout.root}",
+            ExitCode.MISSING,
+        )
+    return layout
 
 
 def page_of(found: Findings, files: list[tuple[str, str]], folder: str) -> str:

@@ -215,6 +215,16 @@ def test_what_is_wrong_is_said_by_name(slides_run: Layout, tmp_path: Path) -> No
     assert caught.value.code == ExitCode.NOT_WRITABLE
 
 
+def test_a_run_on_all_labels_that_is_not_finished_is_refused_by_name(volume_run: Layout, tmp_path: Path) -> None:
+    other = Layout(Path(shutil.copytree(volume_run.root, tmp_path / "other")))
+    shutil.rmtree(other.place("final"))
+    with pytest.raises(ChainError, match="not finished") as caught:
+        write_report(volume_run, tmp_path / "page.html", Options(embed=0, all_labels=other.root))
+    assert str(other.root) in caught.value.what
+    assert caught.value.code == ExitCode.MISSING
+    assert not (tmp_path / "page.html").exists()
+
+
 def test_the_verb_writes_the_page_and_the_logs(
     volume_run: Layout, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
