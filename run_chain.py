@@ -100,6 +100,7 @@ def crossval(args: argparse.Namespace) -> None:
     """Find how many rounds are worth it, each fold of the labels judging once, then run a chain on all labels."""
     from pipeline.config import load_config
     from pipeline.crossval.session import CrossValidation
+    from pipeline.hardware import refuse_absent
     from pipeline.launchers.choose import launcher, resolved
     from pipeline.session import Session
     from pipeline.status import rounds_of
@@ -113,6 +114,7 @@ def crossval(args: argparse.Namespace) -> None:
             "use --launcher torchrun or slurm",
             ExitCode.USAGE,
         )
+    refuse_absent(hardware, name)
     layout = CrossLayout(args.out)
     with watched(args.grace) as watch:
 
@@ -240,6 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> None:
+    from pipeline.hardware import refuse_absent
     from pipeline.launchers.choose import launcher, resolved
     from pipeline.launchers.external import follow, place
     from pipeline.session import Session
@@ -252,6 +255,7 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
         with watched(args.grace):
             follow(layout.root, rank)
         return
+    refuse_absent(hardware, name)
     with watched(args.grace) as watch, launcher(name, hardware, layout.root) as chosen:
         stop = verb(Session(layout, chosen, hardware, watch))
     if not args.quiet:
