@@ -3,7 +3,7 @@
 from data.errors import ChainError
 from pipeline import ledger
 from pipeline.layout import Layout
-from pipeline.plan import Step, course, plan
+from pipeline.plan import STORE, Step, course, plan
 from pipeline.recipe import Science
 from pipeline.rundir import RunDir
 from pipeline.text_table import duration, size, table
@@ -12,7 +12,7 @@ ENDS = ("select", "promote")  # kinds after which a chain may end early
 
 
 def plan_view(config: Science, layout: Layout | None) -> list[str]:
-    """Lines for people; `layout` is the run directory to compare with, if one is named."""
+    """Lines for people; `layout` is the run directory to compare with, if one is named. Reads no source."""
     if layout is None:
         steps, rundir = plan(config), None
     else:
@@ -40,6 +40,8 @@ def plan_view(config: Science, layout: Layout | None) -> list[str]:
         ]
     if any(row[-1].startswith("would run") for row in rows) and left:
         lines.append(f"about {duration(left)} to go" + (", and what is not known yet" if unknown else ""))
+    if layout is not None and layout.stands(STORE):  # listing a large pool takes minutes, which a plan should not
+        lines.append(f"whether the sources changed since {STORE} was made is not looked at here; `run` refuses if so")
     return lines
 
 

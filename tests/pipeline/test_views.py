@@ -254,6 +254,9 @@ def test_plan_tells_what_would_run_what_is_done_and_what_is_refused(half: Layout
     assert everything(half.root) == before
     assert all("would run" in line for line in states(Layout(tmp_path / "new")).values())
     assert not (tmp_path / "new").exists()
+    said = "whether the sources changed since data/store was made is not looked at here"
+    assert plan_view(config_in(tmp_path), half)[-1].startswith(said)
+    assert not any(said in line for line in plan_view(config_in(tmp_path), Layout(tmp_path / "new")))
 
 
 def test_verify_reads_every_byte_and_names_the_first_step_to_make_again(done: Layout) -> None:
