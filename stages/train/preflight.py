@@ -25,13 +25,10 @@ def check_network(section: TeacherConfig | StudentConfig, num_classes: int, kind
         return [_line(section, num_classes, kind, "student")]
     each = section.each()
     several = section.members and len(each) > 1
-    lines = [
-        _line(one, num_classes, kind, f"teacher.members.{i}" if several else "teacher")
-        for i, one in enumerate(each if several else each[:1])
-    ]
-    if section.seeds > 1:
-        lines[0] += f", from {section.seeds} seeds"
-    return lines
+    if several:
+        return [_line(one, num_classes, kind, f"teacher.members.{i}") for i, one in enumerate(each)]
+    seeds = f", from {section.seeds} seeds" if section.seeds > 1 else ""
+    return [_line(each[0], num_classes, kind, "teacher", seeds)]
 
 
 def on_paper(section: TrainConfig, num_classes: int, kind: NetworkInput) -> torch.nn.Module:
@@ -61,7 +58,9 @@ def check_encoder(encoder: Encoder, num_classes: int, kind: NetworkInput) -> str
     return f"predict.encoder: {encoder.backbone}, {width:,} values a patch, {source}"
 
 
-def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str) -> str:
+def _line(
+    section: TeacherConfig | StudentConfig, num_classes: int, kind: NetworkInput, role: str, seeds: str = ""
+) -> str:
     network, source = begun_network(section, num_classes, kind, role)
     refuse_without_bias(network, section.logit_adjustment, role)
     frozen_names(network, section.frozen_stages, f"{role}.frozen_stages")
@@ -80,7 +79,7 @@ def _line(section: TeacherConfig | StudentConfig, num_classes: int, kind: Networ
     parameters = f"{count / 1e6:.1f} M parameters"
     if trained < count:
         parameters += f", {trained:,} of them trained"
-    return f"{role}: {section.backbone}, {parameters}, {source}{_narrow(network, size_px)}"
+    return f"{role}: {section.backbone}, {parameters}, {source}{seeds}{_narrow(network, size_px)}"
 
 
 def _narrow(network: torch.nn.Module, size_px: int) -> str:

@@ -78,6 +78,8 @@ def candidates(key: str, before: Any, weights: Path) -> list[list[str]]:
         return [[f"{key}={json.dumps(not before)}"]]
     if key.endswith("init.licence"):
         return [[f"{section}={{kind: full, path: {weights}, licence: mine}}"]]
+    if key.endswith(("init.mean", "init.std")):
+        return [[f"{section}={{kind: full, path: {weights}, mean: [0.5], std: [0.5]}}"]]
     if section.endswith("init"):
         return [[f"{section}={{kind: prefix, stages: 1, path: {weights}}}"]]
     if key.endswith("backbone"):

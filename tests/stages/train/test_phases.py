@@ -302,7 +302,7 @@ def test_keys_that_do_not_go_together(keys: dict[str, Any], match: str) -> None:
 def test_check_says_what_is_trained() -> None:
     from data.network_input import NetworkInput
 
-    kind = NetworkInput("rgb8", 32)
+    kind = NetworkInput("rgb8", 48)
     assert check_network(TeacherConfig(backbone="test_resnet", seeds=3), 2, kind) == [
         "teacher: test_resnet, 0.4 M parameters, random weights, from 3 seeds"
     ]
