@@ -146,11 +146,13 @@ def _each(
 
 
 def _refuse_non_finite(values: np.ndarray, address: str) -> None:
-    # a log-probability may be -inf, the largest of a patch may not
-    if not np.isfinite(values.max(axis=-1)).all():
+    # as they are kept: what float16 cannot hold would become infinite in the file, unseen
+    with np.errstate(over="ignore"):
+        kept = values.astype(np.float16)
+    if not np.isfinite(kept).all():
         raise ChainError(
             f"{address}: the teacher gives scores that are not finite",
-            "its weights or its input overflowed",
+            "its weights or its input overflowed, or what it sees is beyond 65,504, which 16 bits hold",
             "lower lr of the training before, or use --precision 32; nothing was labelled with these scores",
             ExitCode.DIVERGED,
         )

@@ -38,7 +38,9 @@ class Risk(OfBest):
     Graubard 1998; Kish), from how alike right and wrong are within a patient, else slide, over all held-out patches.
 
     Held-out labels also fit the temperature (one number, the same for all) and pass students on; both touch the
-    promise far less than the level does, and neither sees the pool.
+    promise far less than the level does, and neither sees the pool. With `propagate` patches of the pool stand in the
+    graph and those of validation do not, and given labels have a part in temperatures, one a class: the two are told
+    a little otherwise, which the promise does not cover.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"held_out"})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from data.errors import ChainError, ExitCode
 from data.splits import load_splits
 from data.store import PatchStore
 from stages.networks import load_network
@@ -120,3 +121,14 @@ def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
     stage.run(again)
     for name in (OF_TEACHER, OF_ENCODER, OF_STYLE, "scores.h5"):
         assert (again.out / name).read_bytes() == (one.out / name).read_bytes()
+
+
+@pytest.mark.parametrize(("value", "good"), [(-65_504.0, True), (1e5, False), (np.nan, False), (-np.inf, False)])
+def test_what_sixteen_bits_cannot_hold_is_refused_before_it_is_written(value: float, good: bool) -> None:
+    values = np.array([[0.5, value], [0.1, 0.2]], np.float32)
+    if good:
+        stage._refuse_non_finite(values, "rounds/00/predict")
+        return
+    with pytest.raises(ChainError, match="not finite") as caught:
+        stage._refuse_non_finite(values, "rounds/00/predict")
+    assert caught.value.code == ExitCode.DIVERGED
