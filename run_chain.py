@@ -158,8 +158,11 @@ def inspect(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> None:
     """Write what RUN believes as one HTML page, with tables beside it."""
     from pipeline.report.build import Options, log_to, write_report
+    from stages.absent import refuse_absent_logger
 
     layout = Layout(args.run)
+    for name in set(args.logger) - {"tensorboard"}:  # always there
+        refuse_absent_logger(name)
     _show([write_report(layout, args.out, Options(embed=args.embed, all_labels=args.all_labels))])
     if args.logger:
         _show([log_to(layout, tuple(args.logger))])

@@ -13,7 +13,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
 
 from data.cores import cores
-from data.errors import ChainError, ExitCode
+from stages.absent import refuse_absent_gpu
 from stages.allocator import keep_freed_memory
 from stages.distributed import local_rank, rank, world_size
 from stages.job import Hardware
@@ -33,15 +33,9 @@ def prepare(hardware: Hardware) -> dict[str, Any]:
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)  # devices and tips: not news to our users
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", module="pytorch_lightning")  # about loaders and samplers that are meant so
-    cuda = torch.cuda.is_available()
-    if hardware.device == "cuda" and not cuda:
-        raise ChainError(
-            "--device cuda: torch sees no CUDA device",
-            f"torch {torch.__version__} reports none",
-            "check the driver (nvidia-smi), or use --device cpu",
-            ExitCode.USAGE,
-        )
-    use_cuda = cuda and hardware.device != "cpu"
+    if hardware.device == "cuda":
+        refuse_absent_gpu()
+    use_cuda = torch.cuda.is_available() and hardware.device != "cpu"
     if use_cuda:
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
     else:

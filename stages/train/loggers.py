@@ -1,12 +1,11 @@
 """Curves for people: CSV and TensorBoard always, W&B and MLflow when asked for. Never read back."""
 
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from data.errors import ChainError, ExitCode
+from stages.absent import refuse_absent_logger
 
 
 def loggers(log: Path, address: str, asked: tuple[str, ...]) -> list[Logger]:
@@ -20,13 +19,7 @@ def loggers(log: Path, address: str, asked: tuple[str, ...]) -> list[Logger]:
 
 
 def _extra(name: str, log: Path, address: str) -> Logger:
-    if find_spec(name) is None:
-        raise ChainError(
-            f"--logger {name}: the package {name} is not installed",
-            "it is an extra",
-            f"pip install 'patchchain[{name}]', or leave the flag out",
-            ExitCode.USAGE,
-        )
+    refuse_absent_logger(name)
     kwargs: dict[str, Any]
     if name == "wandb":
         from pytorch_lightning.loggers import WandbLogger

@@ -15,7 +15,7 @@ from tests.tiny import CHAIN
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a GPU and without extras."""
-    monkeypatch.setattr("pipeline.hardware.find_spec", lambda name: None)
+    monkeypatch.setattr("stages.absent.find_spec", lambda name: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
@@ -29,6 +29,15 @@ def test_what_is_not_there_is_refused_before_any_stage(
     assert run_chain.main(words) == ExitCode.USAGE
     assert f"{flag} {value}" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_report_for_a_logger_that_is_not_there_is_refused_before_the_page(
+    bare: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "page.html"
+    assert run_chain.main(["report", str(tmp_path), "--out", str(page), "--logger", "wandb"]) == ExitCode.USAGE
+    assert "--logger wandb" in capsys.readouterr().err
+    assert not page.exists()
 
 
 def test_devices_of_other_machines_are_not_asked_about_here(bare: None) -> None:
