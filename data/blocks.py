@@ -21,6 +21,7 @@ class Blocks:
         self._kept = max(KEPT_LEAST, KEPT_BYTES // max(1, self._size * row_bytes))
         self._read, self._rows = read, rows
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()  # the longest unused first
+        self._next = 0  # after the highest that was read
         self._lock = threading.Lock()
 
     def row(self, row: int) -> np.ndarray:
@@ -28,8 +29,7 @@ class Blocks:
         number, inside = divmod(row, self._size)
         with self._lock:
             if number not in self._blocks:
-                start = number * self._size
-                self._blocks[number] = self._read(start, min(start + self._size, self._rows))
+                self._load(number)
             # threads run ahead of each other: the lowest block may be the one that is asked for just now
             self._blocks.move_to_end(number)
             while len(self._blocks) > self._kept:
@@ -37,3 +37,12 @@ class Blocks:
             block = self._blocks[number]
         one: np.ndarray = block[inside].copy()
         return one
+
+    def _load(self, number: int) -> None:
+        # a thread that runs ahead may ask first: what lies between will be asked for too, and an archive that is read
+        # forwards alone would have to begin again for it
+        near = 0 <= number - self._next < self._kept
+        for one in range(self._next if near else number, number + 1):
+            start = one * self._size
+            self._blocks[one] = self._read(start, min(start + self._size, self._rows))
+        self._next = max(self._next, number + 1)

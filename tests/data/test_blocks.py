@@ -47,6 +47,20 @@ def test_rows_may_be_asked_for_in_any_order(monkeypatch):
     assert [int(blocks.row(int(row))[0]) for row in order] == order.tolist()
 
 
+def test_threads_that_run_ahead_of_each_other_do_not_make_a_source_go_back(monkeypatch):
+    blocks, asked = small(monkeypatch, np.arange(50).reshape(50, 1), 80)  # ten are kept
+    ahead = [row for start in range(0, 50, 5) for row in reversed(range(start, start + 5))]
+    assert [int(blocks.row(row)[0]) for row in ahead] == ahead
+    assert asked == list(range(50))
+
+
+def test_what_is_far_ahead_is_read_alone(monkeypatch):
+    blocks, asked = small(monkeypatch, np.zeros((50, 1)), 80)
+    blocks.row(40)
+    blocks.row(7)
+    assert asked == [40, 7]
+
+
 def test_the_block_that_is_longest_unused_goes_first(monkeypatch):
     blocks, asked = small(monkeypatch, np.zeros((50, 1)), 1)
     for row in (0, 1, 2, 0, 3, 0, 1):
