@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from data.cores import cores
+
 BLOCK_BYTES = 16 << 20
-# what sixteen threads have in hand at once of large patches; where chunks are huge, those on both sides of a border
-KEPT_BYTES, KEPT_LEAST = 256 << 20, 3
+KEPT_LEAST = 3  # on both sides of a border, and the one after
+KEPT_MOST = 16  # of BLOCK_BYTES, one a thread: so many patches have these in hand at once where patches are large
 
 
 class Blocks:
@@ -18,7 +20,8 @@ class Blocks:
         """`multiple`: the rows of one chunk in the file, so that no chunk is unpacked twice."""
         wanted = max(1, BLOCK_BYTES // max(1, row_bytes))
         self._size = max(multiple, wanted // multiple * multiple)
-        self._kept = max(KEPT_LEAST, KEPT_BYTES // max(1, self._size * row_bytes))
+        together = min(KEPT_MOST, cores()) * BLOCK_BYTES
+        self._kept = max(KEPT_LEAST, together // max(1, self._size * row_bytes))
         self._read, self._rows = read, rows
         self._blocks: OrderedDict[int, np.ndarray] = OrderedDict()  # the longest unused first
         self._next = 0  # after the highest that was read

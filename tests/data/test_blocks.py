@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from data.blocks import KEPT_LEAST, Blocks
+from data.blocks import KEPT_LEAST, KEPT_MOST, Blocks
 
 
 @pytest.mark.parametrize("multiple", [1, 3, 7, 100])
@@ -19,10 +19,10 @@ def test_every_row_is_itself_and_read_once_when_read_in_order(monkeypatch, multi
     assert all(start % multiple == 0 for start, _ in asked)
 
 
-def small(monkeypatch, values, kept_bytes):
-    # a row is a block, and of 8 bytes
-    monkeypatch.setattr("data.blocks.BLOCK_BYTES", 1)
-    monkeypatch.setattr("data.blocks.KEPT_BYTES", kept_bytes)
+def small(monkeypatch, values, threads):
+    # a row is a block
+    monkeypatch.setattr("data.blocks.BLOCK_BYTES", 8)
+    monkeypatch.setattr("data.blocks.cores", lambda: threads)
     asked = []
 
     def read(start, stop):
@@ -32,9 +32,9 @@ def small(monkeypatch, values, kept_bytes):
     return Blocks(read, len(values), row_bytes=8), asked
 
 
-@pytest.mark.parametrize(("kept_bytes", "kept"), [(1, KEPT_LEAST), (80, 10)])
-def test_few_blocks_are_kept(monkeypatch, kept_bytes, kept):
-    blocks, _ = small(monkeypatch, np.zeros((50, 1)), kept_bytes)
+@pytest.mark.parametrize(("threads", "kept"), [(1, KEPT_LEAST), (10, 10), (64, KEPT_MOST)])
+def test_few_blocks_are_kept(monkeypatch, threads, kept):
+    blocks, _ = small(monkeypatch, np.zeros((50, 1)), threads)
     for row in range(50):
         blocks.row(row)
     assert len(blocks._blocks) == kept
@@ -48,14 +48,14 @@ def test_rows_may_be_asked_for_in_any_order(monkeypatch):
 
 
 def test_threads_that_run_ahead_of_each_other_do_not_make_a_source_go_back(monkeypatch):
-    blocks, asked = small(monkeypatch, np.arange(50).reshape(50, 1), 80)  # ten are kept
+    blocks, asked = small(monkeypatch, np.arange(50).reshape(50, 1), 10)  # ten are kept
     ahead = [row for start in range(0, 50, 5) for row in reversed(range(start, start + 5))]
     assert [int(blocks.row(row)[0]) for row in ahead] == ahead
     assert asked == list(range(50))
 
 
 def test_what_is_far_ahead_is_read_alone(monkeypatch):
-    blocks, asked = small(monkeypatch, np.zeros((50, 1)), 80)
+    blocks, asked = small(monkeypatch, np.zeros((50, 1)), 10)
     blocks.row(40)
     blocks.row(7)
     assert asked == [40, 7]
