@@ -103,14 +103,14 @@ def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], w
     training, held_out = np.isin(codes, (LABELLED, POOL)), np.isin(codes, _HELD_OUT)
     if not training.any() or not held_out.any():
         return
-    for which, lacking, other in ((2, "no patient and no slide", "slides"), (1, "no patient", "patients")):
+    for which, lacking, other in ((2, "no patient and no slide", "slide"), (1, "no patient", "patient")):
         if which in told:
             continue
         counts = np.bincount(codes[kind == which], minlength=len(SPLITS))[:UNUSED]
         if said := [f"{n:,} of {name}" for name, n in zip(SPLITS, counts.tolist(), strict=False) if n]:
             warnings.append(
                 f"patches have {lacking} ({', '.join(said)}): nothing tells whether training and what is held out are "
-                f"of the same {other}; where they are, validation and test will look better than a new one does"
+                f"of the same {other}s; where they are, validation and test will look better than a new {other} does"
             )
 
 
