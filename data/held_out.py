@@ -63,7 +63,10 @@ def draw_held_out(
         if not shares[which]:
             continue
         if not got.any():
-            drop = "" if config.duplicates == "drop" else ", or set splits.duplicates: drop"
+            # a unit of several patients, or of several patches of nobody, is one for the pixels they share
+            several = np.where(kind[rows] == 2, rows, table.patient.codes[rows])
+            tied_by_pixels = len(np.unique(np.stack([unit, several]), axis=1).T) > len(names)
+            drop = ", or set splits.duplicates: drop" if tied_by_pixels and config.duplicates != "drop" else ""
             lost = int((drawable & tied).sum())
             raise ChainError(
                 f"splits.{name}: nothing can be drawn from {len(names):,} units"

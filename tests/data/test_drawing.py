@@ -206,6 +206,9 @@ def test_shared_background_does_not_tie_patients_when_copies_are_dropped():
     with pytest.raises(ChainError, match="nothing can be drawn from 1 units") as refusal:
         case.draw()
     assert "duplicates: drop" in refusal.value.todo
+    with pytest.raises(ChainError, match="nothing can be drawn from 1 units") as refusal:
+        Case(200, patient=["p0"] * 200).draw()
+    assert "duplicates" not in refusal.value.todo  # there are none
     drawn = case.draw(duplicates="drop")
     codes = case.codes(drawn)
     assert audit(case.table, codes) == []
