@@ -161,8 +161,9 @@ def report(args: argparse.Namespace) -> None:
     from stages.absent import refuse_absent_logger
 
     layout = Layout(args.run)
-    for name in set(args.logger) - {"tensorboard"}:  # always there
-        refuse_absent_logger(name)
+    for name in args.logger:
+        if name != "tensorboard":  # always there
+            refuse_absent_logger(name)
     _show([write_report(layout, args.out, Options(embed=args.embed, all_labels=args.all_labels))])
     if args.logger:
         _show([log_to(layout, tuple(args.logger))])

@@ -4,13 +4,13 @@ import json
 from typing import Any
 
 from data.printable import printable
+from pipeline.gate_metric import gate_metric
 from pipeline.layout import PROGRAM, Layout
 from pipeline.plan import FINAL, at
 from pipeline.record import Stop
 from pipeline.text_table import count, percent, table
 from pipeline.yaml_text import read_yaml
 
-METRIC = "balanced_accuracy"
 HEAD = (
     "round",
     "teacher validation",
@@ -24,7 +24,7 @@ HEAD = (
 
 def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
     """Lines for people. Models are judged by the metric of the gate, which is named; unknown figures are a dash."""
-    metric = (dict(read_yaml(layout.config).value).get("promote") or {}).get("metric", METRIC)
+    metric = gate_metric(dict(read_yaml(layout.config).value))
     rows = []
     for number in range(max(rounds, 1)):
         if not layout.stands(at(number, "teacher")):

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pipeline.gate_metric import gate_metric
 from pipeline.layout import Layout
 from pipeline.plan import FINAL, at
 from pipeline.report.run import Run
@@ -17,7 +18,6 @@ from stages.paired import METRICS, compare
 from stages.quality import confusion
 
 SPLITS = ("validation", "test")
-METRIC = "balanced_accuracy"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Verdict:
 
 def verdict(run: Run, all_labels: Layout | None) -> Verdict:
     """Read the models that stand and judge them. all_labels: a finished run on all labels, for comparison."""
-    metric = _metric(run)
+    metric = gate_metric(run.config)
     models = _models(run, metric)
     ceiling: dict[str, float | None] = {}
     if all_labels is not None:
@@ -61,11 +61,6 @@ def verdict(run: Run, all_labels: Layout | None) -> Verdict:
         ceiling = {split: (top.get(split) or {}).get(metric) for split in SPLITS}
     kind, sentence = _sentence(run, models, metric)
     return Verdict(metric, models, kind, sentence, ceiling)
-
-
-def _metric(run: Run) -> str:
-    asked = (run.config.get("promote") or {}).get("metric", METRIC)
-    return asked if asked in METRICS else METRIC
 
 
 def _models(run: Run, metric: str) -> list[Model]:

@@ -72,8 +72,7 @@ def read_sheet(path: Path) -> list[Row]:
     for where, cells in table_rows(path, ("id", "image", "suggested", "check", "label")):
         if len(found) == LONGEST:
             raise _refused(f"{path} has more than {LONGEST:,} rows", "no person filled this in", "divide it")
-        if any(cells.values()):  # a blank row of a spreadsheet is a row of commas
-            found.append(_row(path, where, cells))
+        found.append(_row(path, where, cells))
     if not found:
         raise _refused(f"{path} has no rows", "it holds nothing but its header", f"name the {SHEET} of an export")
     return found

@@ -129,9 +129,8 @@ def _each(
         def keep(index: np.ndarray, found: dict[str, np.ndarray]) -> None:
             if fault.poisoned("predict.scores"):
                 found["log_probs"][:] = np.nan
-            for values in found.values():
-                _refuse_non_finite(values, job.address)
-            if shards.add(index, found) and signals.asked():
+            kept = {name: _finite(values, job.address) for name, values in found.items()}
+            if shards.add(index, kept) and signals.asked():
                 raise signals.Ended(signals.code(), "saved after a shard")
             bar.advance(len(index) * left / left_own)  # the other ranks are taken to be as fast
 
@@ -145,8 +144,8 @@ def _each(
     return shards
 
 
-def _refuse_non_finite(values: np.ndarray, address: str) -> None:
-    # as they are kept: what float16 cannot hold would become infinite in the file, unseen
+def _finite(values: np.ndarray, address: str) -> np.ndarray:
+    """As they are kept, float16. What that cannot hold would become infinite in the file, unseen: ChainError (3)."""
     with np.errstate(over="ignore"):
         kept = values.astype(np.float16)
     if not np.isfinite(kept).all():
@@ -156,3 +155,4 @@ def _refuse_non_finite(values: np.ndarray, address: str) -> None:
             "lower lr of the training before, or use --precision 32; nothing was labelled with these scores",
             ExitCode.DIVERGED,
         )
+    return kept

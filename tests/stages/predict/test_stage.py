@@ -127,8 +127,8 @@ def test_embeddings_are_what_the_classifier_reads_and_the_encoder_never_learns(
 def test_what_sixteen_bits_cannot_hold_is_refused_before_it_is_written(value: float, good: bool) -> None:
     values = np.array([[0.5, value], [0.1, 0.2]], np.float32)
     if good:
-        stage._refuse_non_finite(values, "rounds/00/predict")
+        assert stage._finite(values, "rounds/00/predict").dtype == np.float16
         return
     with pytest.raises(ChainError, match="not finite") as caught:
-        stage._refuse_non_finite(values, "rounds/00/predict")
+        stage._finite(values, "rounds/00/predict")
     assert caught.value.code == ExitCode.DIVERGED
