@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING
 from data.errors import ChainError, ExitCode
 from data.printable import printable, printable_lines
 from pipeline.command_line import command_line
-from pipeline.crossval.layout import CrossLayout
+from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.layout import Layout
+from pipeline.directory.prepared import PreparedLayout
+from pipeline.directory.workspace import Workspace
 from pipeline.failures import explained, internal
 from pipeline.garbage import none_collected
-from pipeline.layout import Layout
-from pipeline.prepare.layout import PreparedLayout
 from pipeline.screen import log_to_screen
-from pipeline.workspace import Workspace
-from stages.signals import Ended, watched
+from stages.process.signals import Ended, watched
 
 if TYPE_CHECKING:
-    from pipeline.record import Stop
+    from pipeline.directory.record import Stop
     from pipeline.session import Session
     from stages.job import Hardware
 
@@ -47,9 +47,9 @@ def example(args: argparse.Namespace) -> None:
 
 def check(args: argparse.Namespace) -> None:
     """Find what would stop a run or `prepare`, before hours are spent."""
-    from pipeline.chain_config import ChainConfig
     from pipeline.check import check as of_chain
-    from pipeline.config import load_either
+    from pipeline.config.chain import ChainConfig
+    from pipeline.config.reading import load_either
     from pipeline.prepare.check import check as of_inputs
 
     config = load_either(args.config, args.set)
@@ -63,7 +63,7 @@ def check(args: argparse.Namespace) -> None:
 
 def prepare(args: argparse.Namespace) -> None:
     """Cut slides or CT volumes into patches, into OUT, or go on with it."""
-    from pipeline.config import load_preparation
+    from pipeline.config.reading import load_preparation
     from pipeline.prepare.session import Options
     from pipeline.prepare.session import prepare as into
 
@@ -77,15 +77,15 @@ def prepare(args: argparse.Namespace) -> None:
 def plan(args: argparse.Namespace) -> None:
     """Show every step, and whether it would run."""
     with none_collected():
-        from pipeline.config import load_config
-        from pipeline.plan_view import plan_view
+        from pipeline.config.reading import load_config
+        from pipeline.views.plan import plan_view
 
     _show(plan_view(load_config(args.config, args.set), Layout(args.run) if args.run else None))
 
 
 def run(args: argparse.Namespace) -> None:
     """Run a chain into RUN, or go on with it."""
-    from pipeline.config import load_config
+    from pipeline.config.reading import load_config
 
     config = load_config(args.config, args.set)  # also by a rank that only follows: what cannot run ends all of them
     _session(args, lambda session: session.run(config))
@@ -98,13 +98,13 @@ def resume(args: argparse.Namespace) -> None:
 
 def crossval(args: argparse.Namespace) -> None:
     """Find how many rounds are worth it, each fold of the labels judging once, then run a chain on all labels."""
-    from pipeline.config import load_config
+    from pipeline.config.reading import load_config
     from pipeline.crossval.session import CrossValidation
     from pipeline.hardware import refuse_absent
     from pipeline.launchers.choose import launcher, resolved
     from pipeline.session import Session
-    from pipeline.status import rounds_of
-    from pipeline.summary import summary
+    from pipeline.views.status import rounds_of
+    from pipeline.views.summary import summary
 
     hardware = _hardware(args)
     if (name := resolved(args.launcher, hardware, os.environ)) == "external":
@@ -142,14 +142,14 @@ def status(args: argparse.Namespace) -> None:
 
         _show(of_prepared(prepared))
         return
-    from pipeline.status import status as lines
+    from pipeline.views.status import status as lines
 
     _show(lines(Layout(args.run)))
 
 
 def inspect(args: argparse.Namespace) -> None:
     """The quality of the pseudo-labels, by round and class."""
-    from pipeline.inspect_run import findings, text
+    from pipeline.views.inspection import findings, text
 
     found = findings(Layout(args.run), args.round)
     _show(json.dumps(found, indent=1).splitlines() if args.json else text(found))
@@ -158,7 +158,7 @@ def inspect(args: argparse.Namespace) -> None:
 def report(args: argparse.Namespace) -> None:
     """Write what RUN believes as one HTML page, with tables beside it."""
     from pipeline.report.build import Options, log_to, write_report
-    from stages.absent import refuse_absent_logger
+    from stages.process.absent import refuse_absent_logger
 
     layout = Layout(args.run)
     for name in args.logger:
@@ -207,7 +207,7 @@ def serve(args: argparse.Namespace) -> None:
 
 def unlock(args: argparse.Namespace) -> None:
     """Take RUN from a process that hangs or cannot be seen; it will commit nothing more."""
-    from pipeline.lock import unlock as take
+    from pipeline.directory.lock import unlock as take
 
     if not args.run.is_dir():
         raise ChainError(
@@ -218,7 +218,7 @@ def unlock(args: argparse.Namespace) -> None:
 
 def schema(args: argparse.Namespace) -> None:
     """Print the JSON schema of a configuration, for editors."""
-    from pipeline.config import schema as document
+    from pipeline.config.reading import schema as document
 
     _show(json.dumps(document(), indent=1).splitlines())
 
@@ -250,8 +250,8 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
     from pipeline.launchers.choose import launcher, resolved
     from pipeline.launchers.external import follow, place
     from pipeline.session import Session
-    from pipeline.status import rounds_of
-    from pipeline.summary import summary
+    from pipeline.views.status import rounds_of
+    from pipeline.views.summary import summary
 
     layout, hardware = Layout(args.run), _hardware(args)
     name = resolved(args.launcher, hardware, os.environ)

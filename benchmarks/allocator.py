@@ -45,7 +45,7 @@ def _patches_a_second(kept: bool, work: str) -> float:
     import timm
     import torch
 
-    from stages.allocator import keep_freed_memory
+    from stages.process.allocator import keep_freed_memory
 
     if kept:
         assert keep_freed_memory(), "this C library is not glibc"

@@ -19,15 +19,15 @@ import torch
 
 from data.images import Images
 from data.ingest import ingest
-from data.splits import load_audit, load_splits
+from data.splits.written import load_audit, load_splits
 from data.stain_normaliser import load_normaliser
-from data.store import PatchStore
-from pipeline.config import load_config
-from pipeline.layout import Layout
+from data.store.patch_store import PatchStore
+from pipeline.config.reading import load_config
+from pipeline.directory.layout import Layout
 from pipeline.plan import at
-from stages import quality
 from stages.job import Hardware
-from stages.networks import load_network
+from stages.measures import quality
+from stages.networks.create import load_network
 from stages.predict.scoring import score_all
 
 COLUMNS = ("pool", "test")

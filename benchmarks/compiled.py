@@ -20,11 +20,11 @@ os.environ.setdefault("TORCHINDUCTOR_FORCE_DISABLE_CACHES", "1")  # a chain's fi
 import torch
 
 from benchmarks.throughput import CLASSES, spread
-from data.network_input import NetworkInput
-from stages.device import prepare
+from data.pixels.network_input import NetworkInput
 from stages.job import Hardware
-from stages.networks import first_network
+from stages.networks.create import first_network
 from stages.predict.folding import folded
+from stages.process.device import prepare
 from stages.train.config import TeacherConfig
 from stages.train.optimizer import parameter_groups
 

@@ -15,26 +15,27 @@ import simplejpeg
 import torch
 from scipy.special import log_softmax
 
-from data.atomic import write_bytes, write_json
-from data.decode import pixel_digest
+from data.files.atomic import write_bytes, write_json
 from data.ingest import patch_id
 from data.keys import generator
-from data.network_input import NetworkInput
-from data.readers.base import Record
-from data.splits import LABELLED, POOL, TEST, VALIDATION, Assignment, write_splits
-from data.store import PatchStore
-from data.store_writer import writing_store
-from data.windows import windows_of
-from pipeline.layout import Layout
+from data.patches.record import Record
+from data.pixels.decode import pixel_digest
+from data.pixels.network_input import NetworkInput
+from data.pixels.windows import windows_of
+from data.splits.written import LABELLED, POOL, TEST, VALIDATION, Assignment, write_splits
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import seal
 from pipeline.plan import SPLITS, STORE, Step, plan
-from pipeline.record import seal
-from stages import licences, quality
 from stages.job import Job
-from stages.judged import Judged, groups_of, write_judged
-from stages.model_card import ModelCard
-from stages.networks import create, save_weights
-from stages.promote import decide
-from stages.promote_config import PromoteConfig
+from stages.measures import quality
+from stages.measures.judged import Judged, groups_of, write_judged
+from stages.networks import licences
+from stages.networks.create import create, save_weights
+from stages.networks.model_card import ModelCard
+from stages.promote.config import PromoteConfig
+from stages.promote.stage import decide
 from stages.scores import Scores, write_scores
 from stages.select import stage as select
 

@@ -41,8 +41,8 @@ import numpy as np
 
 import run_chain
 from benchmarks.large_pool import memory_mib
-from data.atomic import replacing, write_json
-from pipeline.ledger import seconds
+from data.files.atomic import replacing, write_json
+from pipeline.directory.ledger import seconds
 
 EACH_PATIENT, BLOCK, LOOK_S, MIB = 50, 256, 0.05, 1024
 HELD_OUT = {"labelled": 320, "validation": 320, "test": 320}  # patches, over all classes

@@ -61,7 +61,7 @@ def fork_killed(words: list[str | Path], after_s: float) -> bool:
 def warm(words: list[str | Path], run: Path) -> float:
     """Do it, and import what it imported; the seconds that its stages took."""
     from benchmarks.fault_sweep import warm_up
-    from pipeline import ledger
+    from pipeline.directory import ledger
 
     warm_up([[*map(str, words), "--quiet"]])
     return sum(ledger.seconds(run / "ledger.jsonl").values())

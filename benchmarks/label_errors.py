@@ -5,9 +5,9 @@
 
 By each seed so many patches are given labels, and a share of these is made wrong: the class that a frozen encoder's
 logistic regression, fitted to all true labels, holds for second best, which is how people err. Then the probabilities
-are those of the report (`stages.label_errors.out_of_fold`, by patient or slide where there are any). Prints, mean of
-the seeds: precision and recall of the suspects, and precision among as many of the first as there are errors, beside
-what a list in random order would have.
+are those of the report (`stages.measures.label_errors.out_of_fold`, by patient or slide where there are any).
+Prints, mean of the seeds: precision and recall of the suspects, and precision among as many of the first as there are
+errors, beside what a list in random order would have.
 """
 
 import argparse
@@ -23,7 +23,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency.listing import Listing
-from stages.label_errors import out_of_fold, suspected
+from stages.measures.label_errors import out_of_fold, suspected
 
 ROOT = Path(__file__).resolve().parents[1]
 Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]

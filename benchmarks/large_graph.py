@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.large_pool import memory_mib, watched
-from data.labels import GivenLabels
-from data.splits import Splits
+from data.patches.labels import GivenLabels
+from data.splits.written import Splits
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, lay_out_embeddings
 

@@ -110,7 +110,7 @@ def draw(path: Path, size: int, classes: int, more: Set[str] = frozenset()) -> N
     Classes are uneven: each is predicted 0.8 times as often as the one before. Ids rise, at random distances. more:
     `deviation`, of which a class in two is below what UPS allows, and `opinions`, of one earlier state.
     """
-    from data.atomic import replacing
+    from data.files.atomic import replacing
     from stages.blocks import let_go
     from stages.scores import lay_out_scores
 
@@ -143,7 +143,7 @@ def _log_softmax(logits: np.ndarray) -> np.ndarray:
 
 def measured(folder: Path, section: dict[str, Any]) -> dict[str, Any]:
     """One selection in this process."""
-    from data.labels import GivenLabels
+    from data.patches.labels import GivenLabels
     from stages.scores import read_scores
     from stages.select.belief import Believed, fit_belief
     from stages.select.config import parse_rule
@@ -200,7 +200,7 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
-    from data.atomic import replacing
+    from data.files.atomic import replacing
 
     figure, (seconds, memory) = pyplot.subplots(1, 2, figsize=(10, 4))
     for rule in dict.fromkeys(row["rule"] for row in rows):

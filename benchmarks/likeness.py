@@ -22,10 +22,10 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency import holdout
 from benchmarks.label_efficiency.features import batches, encoder
-from data.atomic import write_bytes
-from data.splits import LABELLED, POOL, TEST
-from stages.allocator import keep_freed_memory
+from data.files.atomic import write_bytes
+from data.splits.written import LABELLED, POOL, TEST
 from stages.predict.style import styled
+from stages.process.allocator import keep_freed_memory
 from stages.select.propagate import Axes, Likeness, Propagate, together, units
 
 ROOT = Path(__file__).resolve().parents[1]

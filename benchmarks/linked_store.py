@@ -19,13 +19,13 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.store import RUNS, own_memory, rate
-from data.decode import pixel_digest
 from data.keys import generator
-from data.link import Link
-from data.readers.base import Record
-from data.reference import Reference
-from data.store import PatchStore
-from data.store_writer import StoreWriter, writing_store
+from data.patches.link import Link
+from data.patches.record import Record
+from data.patches.reference import Reference
+from data.pixels.decode import pixel_digest
+from data.store.patch_store import PatchStore
+from data.store.writer import StoreWriter, writing_store
 
 SIZE_PX, EACH, READS, LOOK_EVERY = 32, 4, 20_000, 200
 

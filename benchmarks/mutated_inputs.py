@@ -31,7 +31,7 @@ from data.readers.prepared import Prepared
 from data.slides.preparation import Slides
 from data.synthetic.slides import SlideSpec, write_slide
 from data.volumes.preparation import Volumes
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.views import verify
 
 ROOT = Path(__file__).resolve().parent.parent

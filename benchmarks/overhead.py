@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from benchmarks.fault_sweep import CONFIG, start, warm_up
-from pipeline.ledger import seconds
+from pipeline.directory.ledger import seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 HARDWARE = ["--threads", "1", "--device", "cpu", "--quiet"]

@@ -23,7 +23,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from data.splits import load_audit, load_splits  # noqa: E402
+from data.splits.written import load_audit, load_splits  # noqa: E402
 
 PICKS = ("informative", "random")
 RESULT = "review_gain.json"  # in a copy whose chain has been made again to its end

@@ -27,9 +27,9 @@ from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency.chains import EndedError
 from benchmarks.label_efficiency.listing import Listing
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
-from data.atomic import replacing, write_bytes
 from data.errors import ChainError, ExitCode
-from pipeline.config import load_config
+from data.files.atomic import replacing, write_bytes
+from pipeline.config.reading import load_config
 
 ROOT = Path(__file__).resolve().parents[1]
 UNITS = ("patch", "slide")

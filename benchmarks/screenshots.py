@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from benchmarks.browser import browser
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.report.build import write_report
 
 OPEN = "for (const one of document.querySelectorAll('details')) one.open = {};"

@@ -36,12 +36,12 @@ import shapely
 from data.in_order import in_order
 from data.preparation import Unit
 from data.slides.grid import lay
-from data.slides.handles import Handles
-from data.slides.plan import ReadPlan, plan_reading
 from data.slides.preparation import Slides
-from data.slides.reading import SlideReader
-from data.slides.slide import SlideInfo, inspect
 from data.synthetic.slides import SlideSpec, write_slide
+from data.wsi.handles import Handles
+from data.wsi.plan import ReadPlan, plan_reading
+from data.wsi.reading import SlideReader
+from data.wsi.slide import SlideInfo, inspect
 
 MOST_PATCHES = 1500
 GRIDS = {

@@ -112,10 +112,10 @@ def parts(store: Path) -> dict[str, Spent]:
 
     done("imports: Lightning, timm and the rest")
     from data.images import Images
-    from data.network_input import NetworkInput
-    from data.store import PatchStore
+    from data.pixels.network_input import NetworkInput
+    from data.store.patch_store import PatchStore
     from stages.loading import PlainPatches
-    from stages.networks import first_network
+    from stages.networks.create import first_network
     from stages.train.batches import Examples
     from stages.train.config import StudentConfig
     from stages.train.phases import phases_of

@@ -20,9 +20,9 @@ import numpy as np
 import simplejpeg
 from PIL import Image
 
-from data.readers.base import Record
-from data.store import PatchStore
-from data.store_writer import writing_store
+from data.patches.record import Record
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
 
 RUNS = 5
 

@@ -15,10 +15,11 @@ normalisations, scores and writes shards. Bare is the network as written, the sa
 lies ready. They take turns in one process; printed are patches/s of both, the median of --repeats with its quartiles,
 the ratio of the medians, and the same ratio in seconds of the processor, which says more on a machine that does other
 things as well (loader processes are not in it). --plain: a third side, bare in a process of its own, whose freed memory
-glibc gives back as it always does, where the two others keep it (stages/allocator.py). --profile: where the time of a
-training's step goes, by Lightning's clock. --operations: what of PyTorch's takes longer in ours than in bare, by
-PyTorch's profiler, each way --repeats times in turns; time that an operation spends in others is theirs. --batches: how
-long a training's batch takes to make while nothing computes, read by one thread and by as many as torch has.
+glibc gives back as it always does, where the two others keep it (stages/process/allocator.py). --profile: where the
+time of a training's step goes, by Lightning's clock. --operations: what of PyTorch's takes longer in ours than in
+bare, by PyTorch's profiler, each way --repeats times in turns; time that an operation spends in others is theirs.
+--batches: how long a training's batch takes to make while nothing computes, read by one thread and by as many as torch
+has.
 """
 
 import argparse
@@ -43,14 +44,14 @@ from pytorch_lightning.profilers import SimpleProfiler
 
 from benchmarks.store import drawn_store
 from data.images import Images
-from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import in_batches
-from stages.networks import first_network
+from stages.networks.create import first_network
 from stages.predict.folding import folded
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
-from stages.progress import StageProgress
+from stages.process.device import loader_workers, prepare
+from stages.process.progress import StageProgress
 from stages.train import batches
 from stages.train.batches import Batch, Examples
 from stages.train.config import StudentConfig, TeacherConfig, TrainConfig
@@ -342,7 +343,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         images = Images(drawn_store(Path(folder) / "patches.h5", args.patches, args.size_px, jpeg=True))
         if args.alone:
-            with mock.patch("stages.device.keep_freed_memory"):
+            with mock.patch("stages.process.device.keep_freed_memory"):
                 print(bare(settings(args)[0], images).clock_s)
             return
         table = not (args.profile or args.operations or args.batches)

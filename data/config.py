@@ -4,11 +4,11 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.modes import MAX_DEPTH, MAX_SIZE_PX, Mode
-from data.network_input import NetworkInput
+from data.pixels.modes import MAX_DEPTH, MAX_SIZE_PX, Mode
+from data.pixels.network_input import NetworkInput
+from data.pixels.windows import WindowSetting
 from data.readers import SourceConfig
 from data.section import Section
-from data.windows import WindowSetting
 
 
 class DataConfig(Section):

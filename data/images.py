@@ -7,10 +7,10 @@ import numpy as np
 
 from data.augment.drawn import Drawn
 from data.augment.noise import Noise, felt
-from data.network_input import NetworkInput
+from data.pixels.network_input import NetworkInput
+from data.pixels.windows import apply
 from data.stain_normaliser import StainNormaliser
-from data.store import PatchStore
-from data.windows import apply
+from data.store.patch_store import PatchStore
 
 R = TypeVar("R")
 

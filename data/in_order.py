@@ -6,7 +6,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
 
-from data.bad_patch import BadPatch
+from data.pixels.bad_patch import BadPatch
 
 CHUNK = 16  # items a task, unless told: fewer would cost more in hand-over than in work
 AHEAD = 4  # tasks a thread that may be done before their results are taken

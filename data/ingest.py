@@ -13,28 +13,30 @@ from typing import NamedTuple
 import numpy as np
 
 from data import fault
-from data.bad_patch import BadPatch
 from data.config import DataConfig
 from data.cores import cores
-from data.decode import decode, pixel_digest, strict_pillow
-from data.disk import refuse_if_short
 from data.errors import ChainError, ExitCode
-from data.fit import check_depth, check_mode, to_size
+from data.files.disk import refuse_if_short
 from data.in_order import CHUNK, in_order
-from data.listing import Listing
-from data.modes import mode_of, with_channels
-from data.names import check_names, shortened
-from data.quarantine import Quarantined, check_limit, write_quarantine
-from data.readers.base import Reader, Record
-from data.reference import Reference
-from data.source_labels import SourceLabels
-from data.store_writer import writing_store
-from data.table import PatchTable
-from data.table_builder import TableBuilder
+from data.patches.listing import Listing
+from data.patches.names import check_names
+from data.patches.quarantine import Quarantined, check_limit, write_quarantine
+from data.patches.record import Record
+from data.patches.reference import Reference
+from data.patches.table import PatchTable
+from data.pixels.bad_patch import BadPatch
+from data.pixels.decode import decode, pixel_digest, strict_pillow
+from data.pixels.fit import check_depth, check_mode, to_size
+from data.pixels.modes import mode_of, with_channels
+from data.printable import shortened
+from data.readers.base import Reader
+from data.store.source_labels import SourceLabels
+from data.store.table_builder import TableBuilder
+from data.store.writer import writing_store
 
 Progress = Callable[[int, int], None]
 MOST_THREADS = 16
-SEPARATOR = "\x1f"  # of a listing's fields: no name holds it (data.names)
+SEPARATOR = "\x1f"  # of a listing's fields: no name holds it (data.patches.names)
 SPLITS = {"", "train", "labelled", "pool", "validation", "test"}
 # once over the limit it is certain that the command fails: go on only until the table is of use
 ENOUGH_BAD = 1000

@@ -32,7 +32,7 @@ class Unit:
     inputs may name a person it is a keyed hash, never a file name.
     shown: what tables and messages call it (slides: the path below the folder; volumes: the same keyed hash).
     paths: its input files, absolute. fingerprint: of everything its result depends on besides the settings
-    (see `data.fingerprint`).
+    (see `data.files.fingerprint`).
     """
 
     name: str

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
-from data.sealed import content_digest, misfits, sealed_files
+from data.files.atomic import write_json
+from data.files.sealed import content_digest, misfits, sealed_files
 
 INDEX, UNITS, SETTINGS = "prepared.json", "units", "prepare.yaml"
 # files of a unit
@@ -19,7 +19,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Listed:
-    """A unit of the index. digest: over all its files (see `data.sealed`)."""
+    """A unit of the index. digest: over all its files (see `data.files.sealed`)."""
 
     name: str
     digest: str

@@ -26,6 +26,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(map(printable, text.splitlines()))
 
 
+def shortened(text: str, length: int = 80) -> str:
+    """A text of a user's as messages show it: of a long one the beginning and the end."""
+    return text if len(text) <= length else f"{text[: length - 30]}...{text[-27:]}"
+
+
 class PrintableFormatter(logging.Formatter):
     """Lines of a log: a message is one line whatever it quotes, so none can pass for another's."""
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from data.atomic import sha256_file
 from data.errors import ChainError, ExitCode
+from data.files.atomic import sha256_file
 
 
 class Digested:

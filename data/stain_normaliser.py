@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import write_json
 from data.augment.macenko import Stains, fit, normalised, stained_pixels, transfer
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from data.keys import uniform
-from data.store import PatchStore
-from data.units import slides
+from data.splits.units import slides
+from data.store.patch_store import PatchStore
 
 SLIDE_PATCHES = 64  # looked at of one slide
 LOOSE_PATCHES = 500  # looked at where no slide is known

@@ -5,16 +5,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pipeline import ledger
-from pipeline.chain_config import ChainConfig
-from pipeline.disk_need import refuse_short_disk
+from pipeline.config.chain import ChainConfig
+from pipeline.directory import ledger
+from pipeline.directory.disk_need import refuse_short_disk
+from pipeline.directory.record import Stop, stop_of
+from pipeline.directory.rundir import RunDir, Staging
 from pipeline.launchers.base import Launcher
 from pipeline.plan import Step, course
-from pipeline.record import Stop, stop_of
-from pipeline.rundir import RunDir, Staging
-from pipeline.status import all_rounds
+from pipeline.views.status import all_rounds
 from stages.job import Hardware, Job
-from stages.signals import Ended
+from stages.process.signals import Ended
 
 LOG = logging.getLogger("patchchain")
 

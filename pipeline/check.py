@@ -9,11 +9,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
-from pipeline.chain_config import ChainConfig
-from pipeline.disk_need import disk_need
+from pipeline.config.chain import ChainConfig
+from pipeline.config.without_validation import refuse_what_needs_validation
+from pipeline.directory.disk_need import disk_need
 from pipeline.plan import plan
-from pipeline.text_table import count, size
-from pipeline.without_validation import refuse_what_needs_validation
+from pipeline.views.text_table import count, size
 from stages.train.config import TeacherConfig, TrainConfig
 
 if TYPE_CHECKING:
@@ -76,8 +76,8 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
 
 
 def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
-    from data.drawing import draw_without_leaks
-    from data.splits import POOL, SPLITS, TEST, VALIDATION
+    from data.splits.drawing import draw_without_leaks
+    from data.splits.written import POOL, SPLITS, TEST, VALIDATION
 
     @functools.cache  # only a refusal asks, and then for several patches
     def places() -> dict[int, str]:

@@ -21,10 +21,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from data.atomic import fsync_dir, write_json
 from data.errors import ChainError, ExitCode
-from pipeline.lock import held
-from stages.end_with_parent import end_with_parent
+from data.files.atomic import fsync_dir, write_json
+from pipeline.directory.lock import held
+from stages.process.end_with_parent import end_with_parent
 
 LOG = logging.getLogger("patchchain")
 ExampleKind = Literal["slides", "ct"]
@@ -117,7 +117,7 @@ def _begin(what: Example, work: Path) -> None:
 
 
 def _draw_all(what: Example, work: Path, processes: int) -> None:
-    from stages.progress import StageProgress
+    from stages.process.progress import StageProgress
 
     context = multiprocessing.get_context("spawn")
     workers = min(processes, what.count)

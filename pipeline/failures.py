@@ -5,8 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
-from data.disk import gigabytes
 from data.errors import ChainError, ExitCode
+from data.files.disk import gigabytes
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}

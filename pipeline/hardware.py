@@ -1,7 +1,7 @@
 """What the command line asks of this machine and it has not: refused before anything is run."""
 
-from stages.absent import refuse_absent_gpu, refuse_absent_logger
 from stages.job import Hardware
+from stages.process.absent import refuse_absent_gpu, refuse_absent_logger
 
 HERE = ("in_process", "torchrun")  # others start the stages on machines whose devices are not known here
 

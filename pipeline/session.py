@@ -8,24 +8,24 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from data.atomic import refuse_if_lost, write_bytes
 from data.errors import ChainError, ExitCode
-from pipeline import ledger
+from data.files.atomic import refuse_if_lost, write_bytes
 from pipeline.chain import Chain
-from pipeline.chain_config import ChainConfig
-from pipeline.changed_sources import refuse_changed
-from pipeline.config import dump, load_config
-from pipeline.config_seal import sealed_text
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import dump, load_config
+from pipeline.config.seal import sealed_text
+from pipeline.directory import ledger
+from pipeline.directory.changed_sources import refuse_changed
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.lock import held
+from pipeline.directory.recipe import differences, flat, recipe, settings, shown
+from pipeline.directory.record import Stop
+from pipeline.directory.reviews import hold_from
+from pipeline.directory.rundir import RunDir
 from pipeline.launchers.base import Launcher
-from pipeline.layout import PROGRAM, Layout
-from pipeline.lock import held
 from pipeline.plan import SPLITS, STORE, Step, course, plan, running_order
-from pipeline.recipe import differences, flat, recipe, settings, shown
-from pipeline.record import Stop
-from pipeline.review.holding import hold_from
-from pipeline.rundir import RunDir
 from stages.job import Hardware
-from stages.signals import Ended, Watch
+from stages.process.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
 OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}

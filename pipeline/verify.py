@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 
 from data.errors import ChainError, ExitCode
-from data.review_words import ROLE
-from pipeline.config_seal import seal_holds
-from pipeline.layout import PROGRAM, Layout
+from data.splits.review_words import ROLE
+from pipeline.config.seal import seal_holds
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.record import Record, damaged, faults, read_record
+from pipeline.directory.reviews import addresses, digest_of, inputs_at
 from pipeline.plan import Step, course
-from pipeline.record import Record, damaged, faults, read_record
-from pipeline.review.holding import addresses, digest_of, inputs_at
-from pipeline.status import rounds_of, stop_at
-from pipeline.text_table import size
+from pipeline.views.status import rounds_of, stop_at
+from pipeline.views.text_table import size
 
 
 def verify(layout: Layout) -> Iterator[str]:

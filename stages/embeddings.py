@@ -7,12 +7,12 @@ import numpy as np
 import torch
 
 from data.images import Images
-from data.splits import load_splits
+from data.splits.written import load_splits
 from data.stain_normaliser import load_normaliser
-from data.store import PatchStore
-from stages.ensemble import Ensemble
+from data.store.patch_store import PatchStore
 from stages.loading import in_batches, to_tensor
-from stages.networks import load_network
+from stages.networks.create import load_network
+from stages.networks.ensemble import Ensemble
 from stages.predict.embedding import Tap
 from stages.predict.scoring import normalise
 

@@ -4,11 +4,11 @@ import dataclasses
 import json
 import time
 
-from data.atomic import write_json
 from data.config import DataConfig
+from data.files.atomic import write_json
 from data.ingest import ingest
 from stages.job import Job
-from stages.progress import StageProgress
+from stages.process.progress import StageProgress
 
 
 def run(job: Job) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.atomic import write_json
+from data.files.atomic import write_json
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from data.images import Images
-from stages.end_with_parent import end_with_parent
+from stages.process.end_with_parent import end_with_parent
 
 MOST_THREADS, FEWEST_EACH = 4, 8
 T = TypeVar("T")

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from data.files.atomic import replacing
 from stages.blocks import blocks
 
 REQUIRED, MORE = ("ids", "log_probs"), ("deviation", "opinions")
@@ -108,7 +108,7 @@ def write_scores(path: Path, parts: Mapping[str, Scores]) -> None:
 
     The last two only where there are any. Equal scores are equal bytes.
     """
-    from data.hdf5 import h5py
+    from data.files.hdf5 import h5py
 
     with replacing(path) as part, h5py.File(part, "w") as file:
         for name in sorted(parts):
@@ -134,7 +134,7 @@ def lay_out_scores(
     parts: ids, ascending; columns: shape a patch of `log_probs` and of what else there is. Every view is (N, ...),
     that of `opinions` (N, K, C), whatever the order in the file. Raises OSError where there is no room for the file.
     """
-    from data.hdf5 import h5py, laid_out, writable
+    from data.files.hdf5 import h5py, laid_out, writable
 
     names = [name for name in ("log_probs", *MORE) if name in columns]
     places = []
@@ -156,7 +156,7 @@ def read_scores(path: Path, part: str, mapped: bool = False) -> Scores:
 
     mapped: its arrays are views of the file, of which a large pool is read in blocks.
     """
-    from data.hdf5 import read_arrays
+    from data.files.hdf5 import read_arrays
 
     if not path.is_file():
         raise ChainError(

@@ -6,15 +6,15 @@ import logging
 import numpy as np
 
 from data import fault
-from data.drawing import draw_without_leaks
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import uniform
-from data.source_labels import read_source_labels
-from data.splits import LABELLED, POOL, SPLITS, write_splits
-from data.splits_config import SplitsConfig
+from data.splits.config import SplitsConfig
+from data.splits.drawing import draw_without_leaks
+from data.splits.written import LABELLED, POOL, SPLITS, write_splits
 from data.stain_normaliser import find_stains
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
 from stages.job import Job
 
 LOG = logging.getLogger("patchchain")

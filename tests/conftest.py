@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stages.signals import PREEMPTIONS
+from stages.process.signals import PREEMPTIONS
 from tests.tiny import TINY
 
 gc.disable()  # until all is imported and collected: what is looked through again and again till then is there to stay
@@ -48,7 +48,7 @@ def _no_waiting_for_the_disk() -> Iterator[None]:
 @pytest.fixture(autouse=True, scope="session")
 def _a_few_steps_show_themselves_as_many_would() -> Iterator[None]:
     # what is written every few seconds of long work is written at every step of the short work of tests
-    from stages import progress
+    from stages.process import progress
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(progress, "FILE_EVERY_S", -1.0)
@@ -70,7 +70,7 @@ def order(kind: str, address: str, where: Path, section: dict[str, Any], inputs:
 def patches(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The stages `ingest` and `split` done: 5 classes of drawn tissue, 8 patients, 4 labels a class."""
     from data.config import DataConfig
-    from data.splits_config import LabelCount, SplitsConfig
+    from data.splits.config import LabelCount, SplitsConfig
     from stages import ingest, split
 
     where = tmp_path_factory.mktemp("patches")

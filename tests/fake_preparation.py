@@ -17,18 +17,18 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 from PIL import Image
 
-from data.atomic import sha256_file, write_json
-from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
-from data.fingerprint import fingerprint
+from data.files.atomic import sha256_file, write_json
+from data.files.fingerprint import fingerprint
+from data.files.sealed import durable_files
 from data.ingest import patch_id
 from data.keys import generator
+from data.patches.quarantine import Quarantined, check_limit, write_quarantine
+from data.patches.record import Record
+from data.pixels.decode import pixel_digest
 from data.preparation import EMPTY, FACTS, Preparation, Progress, Refusal, Unit
 from data.prepared import INDEX, Listed, write_index
-from data.quarantine import Quarantined, check_limit, write_quarantine
-from data.readers.base import Record
-from data.sealed import durable_files
-from data.store_writer import writing_store
+from data.store.writer import writing_store
 from data.volumes.deid import pseudonym
 from pipeline.prepare.pool import Begun, Event, Failed, Made
 
@@ -161,7 +161,7 @@ def inputs(folder: Path, **texts: str) -> Path:
 
 def prepared_in(folder: Path, **texts: str) -> Path:
     """A finished prepared directory with the units of the fake slides, made without a worker; returns it."""
-    from pipeline.prepare.layout import PreparedLayout
+    from pipeline.directory.prepared import PreparedLayout
     from pipeline.prepare.prepdir import PrepDir
 
     preparation = FakePreparation(path=inputs(folder / "slides", **(texts or {"one": "ok 4", "two": "ok 3"})))
@@ -181,10 +181,10 @@ def prepared_in(folder: Path, **texts: str) -> Path:
 
 def main() -> None:
     """Prepare INPUT into OUT as the command line would: a process of its own, to be killed."""
+    from pipeline.directory.prepared import PreparedLayout
     from pipeline.failures import explained
-    from pipeline.prepare.layout import PreparedLayout
     from pipeline.prepare.session import Options, prepare
-    from stages.signals import Ended, watched
+    from stages.process.signals import Ended, watched
     from tests import fake_preparation  # workers import the class by its module, which is not __main__
 
     source, out, pause_s, workers = sys.argv[1:5]

@@ -7,11 +7,11 @@ import time
 import types
 from pathlib import Path
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from pipeline.launchers import rank
-from stages import heartbeat, signals
 from stages.job import Job
+from stages.process import heartbeat, signals
 from stages.registry import KINDS
 
 STEP_S = 0.05

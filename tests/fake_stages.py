@@ -9,14 +9,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data.atomic import canonical_json, write_bytes, write_json
-from data.atomic import sha256_file as digest
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
-from pipeline.layout import Layout
+from data.files.atomic import canonical_json, write_bytes, write_json
+from data.files.atomic import sha256_file as digest
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
+from pipeline.directory.layout import Layout
 from pipeline.session import Session
 from stages.job import Hardware, Job
-from stages.signals import Watch
+from stages.process.signals import Watch
 
 CONFIG = """
 seed: 0

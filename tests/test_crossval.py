@@ -13,12 +13,12 @@ import pytest
 
 import run_chain
 from data.errors import ExitCode
-from data.splits import load_splits
-from pipeline.config import load_config
+from data.splits.written import load_splits
+from pipeline.config.reading import load_config
 from pipeline.crossval.session import ADVICE
 from pipeline.plan import at, plan
-from stages.judged import read_judged
-from stages.quality import balanced_accuracy, confusion
+from stages.measures.judged import read_judged
+from stages.measures.quality import balanced_accuracy, confusion
 from stages.select.selection import read_selection
 from tests.tiny import CHAIN
 

@@ -9,11 +9,11 @@ import torch
 
 import run_chain
 from data.images import Images
-from data.readers.base import Record
+from data.patches.record import Record
 from data.stain_normaliser import load_normaliser
-from data.store import PatchStore
-from data.store_writer import writing_store
-from stages.networks import load_network
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
+from stages.networks.create import load_network
 from stages.predict.scoring import log_probs, normalise
 from stages.scores import read_scores
 from tests.test_chain import committed

@@ -1,7 +1,8 @@
-"""Imports go one way: data <- stages <- pipeline <- run_chain.py; torch stays where tensors are."""
+"""Imports go one way: data <- stages <- pipeline <- run_chain.py, within each too; torch stays where tensors are."""
 
 import ast
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ def imports(path: Path) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: imports are absolute"
             yield node.module or ""
+            yield from (f"{node.module}.{name.name}" for name in node.names)  # a name may be a module
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)
@@ -28,6 +30,24 @@ def test_no_layer_imports_upwards(path: Path) -> None:
     for module in imports(path):
         top = module.partition(".")[0]
         assert top not in LAYERS or LAYERS.index(top) <= own, f"{path} imports {module}"
+
+
+def room(module: str) -> str:
+    """The folder of a layer, or the file that stands beside its folders: data.files, data.errors."""
+    return ".".join(module.split(".")[:2])
+
+
+@pytest.mark.parametrize("layer", LAYERS[:-1])
+def test_the_rooms_of_a_layer_import_one_way(layer: str) -> None:
+    modules = {".".join(path.with_suffix("").parts): path for path in FILES if path.parts[0] == layer}
+    below: dict[str, set[str]] = {}
+    for module, path in modules.items():
+        # sections of the configuration are values without behaviour: any room may read them
+        named = {name for name in imports(path) if name in modules and not name.endswith("config")}
+        below.setdefault(room(module), set()).update(map(room, named))
+    for own, others in below.items():
+        others.discard(own)
+    TopologicalSorter(below).prepare()  # raises CycleError, with the rooms of the circle
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] != "stages"], ids=str)

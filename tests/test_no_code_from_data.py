@@ -40,10 +40,10 @@ def _imports(node: ast.Import | ast.ImportFrom, path: Path) -> Iterator[str]:
     for module in own:
         if module.partition(".")[0] in PICKLES:
             yield f"{module} turns files into code"
-        # HDF5 reads its environment once: nothing may bring it up before data.hdf5 has switched plugins off
-        ours = path.parts[0] in ("data", "stages", "pipeline") and path != Path("data/hdf5.py")
+        # HDF5 reads its environment once: nothing may bring it up before data.files.hdf5 has switched plugins off
+        ours = path.parts[0] in ("data", "stages", "pipeline") and path != Path("data/files/hdf5.py")
         if ours and module.partition(".")[0] == "h5py" and not _for_types_alone(node):
-            yield "h5py comes from data.hdf5"
+            yield "h5py comes from data.files.hdf5"
     if isinstance(node, ast.ImportFrom):
         for name in node.names:
             whole = f"{node.module}.{name.name}"

@@ -10,7 +10,7 @@ import run_chain
 from data.errors import ExitCode
 from data.prepared import read_index
 from data.synthetic.tiled_tiff import write_tiled_tiff
-from pipeline.config import dump, load_config, load_either, load_preparation
+from pipeline.config.reading import dump, load_config, load_either, load_preparation
 from tests.fake_stages import CONFIG, everything
 
 PREPARE = """
@@ -142,8 +142,8 @@ def test_prepare_is_no_part_of_any_recipe_and_survives_the_resolved_configuratio
     assert str(desk / "slides") in dump(config)
     (desk / "again.yaml").write_text(dump(config))
     assert load_either(desk / "again.yaml") == config
+    from pipeline.directory.recipe import recipe
     from pipeline.plan import plan
-    from pipeline.recipe import recipe
 
     (desk / "plain.yaml").write_text(CONFIG)
     plain = load_config(desk / "plain.yaml")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import run_chain
-from stages.judged import read_judged
+from stages.measures.judged import read_judged
 from tests.tiny import CHAIN
 
 CPU = ["--device", "cpu", "--threads", "1"]

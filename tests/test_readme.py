@@ -16,15 +16,15 @@ from safetensors.torch import save_file
 
 import run_chain
 from data.errors import ExitCode
-from data.network_input import NetworkInput
+from data.pixels.network_input import NetworkInput
+from data.pixels.windows import windows_of
 from data.readers import READERS
 from data.readers.synthetic import Synthetic
-from data.windows import windows_of
-from pipeline.config import load_config
+from pipeline.config.reading import load_config
 from pipeline.plan import plan
-from stages.networks import first_network, network_kwargs, save_weights
+from stages.networks.create import first_network, network_kwargs, save_weights
+from stages.networks.volume import NAMES as VOLUME_NETWORKS
 from stages.train.config import TeacherConfig
-from stages.volume_networks import NAMES as VOLUME_NETWORKS
 from tests.tiny import SHRINK
 
 ROOT = Path(__file__).resolve().parent.parent

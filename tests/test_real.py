@@ -9,14 +9,14 @@ import pytest
 import timm
 
 from data.config import DataConfig
-from data.drawing import draw_without_leaks
 from data.errors import ChainError, ExitCode
 from data.ingest import Survey, survey
-from data.splits import LABELLED, POOL, TEST, VALIDATION, Assignment
-from data.splits_config import LabelFraction, SplitsConfig
-from stages.init.begin import begin
-from stages.init.config import Init
-from stages.init.donor import donor_from_file
+from data.splits.config import LabelFraction, SplitsConfig
+from data.splits.drawing import draw_without_leaks
+from data.splits.written import LABELLED, POOL, TEST, VALIDATION, Assignment
+from stages.networks.init.begin import begin
+from stages.networks.init.config import Init
+from stages.networks.init.donor import donor_from_file
 
 DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[2] / "shared" / "data"))
 pytestmark = [

@@ -180,7 +180,7 @@ def test_a_reader_that_closes_the_pipe_is_no_error(done: Path) -> None:
 def test_an_internal_error_is_three_lines_and_its_traceback_is_in_the_log(
     done: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline import status
+    from pipeline.views import status
 
     def broken(layout: object) -> None:
         raise ZeroDivisionError("ours")

@@ -12,8 +12,8 @@ import pandas as pd
 import pytest
 
 import run_chain
-from data import link
-from data.recent import Recent
+from data.files.recent import Recent
+from data.patches import link
 
 SIZE = 24
 REST = """

@@ -49,7 +49,7 @@ def images(folder: Path, paths: Sequence[str], mean: Sequence[float], std: Seque
 
 def chain_says(folder: Path, rows: Rows, final: Path) -> np.ndarray:
     """(N,) codes of the test patches, by the model a chain hands over."""
-    from stages.networks import load_network
+    from stages.networks.create import load_network
 
     model, card = load_network(final)
     return _said(model, folder, rows, card.mean, card.std)

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.beside_others.setting import Setting
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 from data.readers.synthetic import Synthetic
 
 DRAWN = "drawn"  # the set that needs no data

@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.beside_others.sides import Desk, command, says
 from benchmarks.beside_others.watch import Spent, watched
 from benchmarks.beside_others.wilds_set import balanced_accuracy
-from data.atomic import write_json
+from data.files.atomic import write_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.beside_others.patches import Rows, read
-from stages import quality
+from stages.measures import quality
 
 NAME, METRIC = "patches", "balanced_accuracy"
 SPLITS = {"train": 0, "validation": 1, "test": 2}

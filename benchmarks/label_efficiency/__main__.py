@@ -29,9 +29,9 @@ from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency import docs, plot, study, summary, tables
 from benchmarks.label_efficiency.chains import EndedError, Machine
 from benchmarks.label_efficiency.sizes import SIZES
-from data.atomic import write_bytes, write_json
 from data.errors import ChainError, ExitCode
-from pipeline.lock import held
+from data.files.atomic import write_bytes, write_json
+from pipeline.directory.lock import held
 
 ROOT = Path(__file__).resolve().parents[2]
 

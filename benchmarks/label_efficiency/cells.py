@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.label_efficiency.intervals import Tallies
-from data.atomic import canonical_json, write_bytes, write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import canonical_json, write_bytes, write_json
 
 FORMAT = 2
 Counted = dict[str, Tallies]  # by round/column

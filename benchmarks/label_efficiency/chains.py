@@ -13,12 +13,12 @@ import run_chain
 from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.intervals import Predictions, judged
 from benchmarks.label_efficiency.listing import Listing
-from data.atomic import sha256_file, write_bytes
 from data.errors import ExitCode
-from data.splits import load_audit, load_splits
-from pipeline import ledger
-from pipeline.config import load_config
-from pipeline.layout import Layout
+from data.files.atomic import sha256_file, write_bytes
+from data.splits.written import load_audit, load_splits
+from pipeline.config.reading import load_config
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
 from pipeline.plan import at
 from stages.job import Hardware, Job
 from stages.scores import read_scores

@@ -13,8 +13,8 @@ from benchmarks.label_efficiency.clusters import grouped
 from benchmarks.label_efficiency.features import frozen_features
 from benchmarks.label_efficiency.listing import Listing, listed
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
-from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 
 Say = Callable[[str], None]
 GROUP = "group-"

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 from benchmarks.label_efficiency.cells import RESULT, TALLIES
-from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 
 
 def marks(name: str) -> tuple[str, str]:

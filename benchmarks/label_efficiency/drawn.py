@@ -6,7 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 from data.readers.synthetic import Synthetic
 
 DRAWN = "drawn"

@@ -12,9 +12,9 @@ import torch
 
 from benchmarks.label_efficiency.clusters import colours
 from benchmarks.label_efficiency.listing import Listing
-from data.atomic import sha256_file, write_bytes, write_json
-from data.decode import decode, strict_pillow
 from data.errors import ChainError, ExitCode
+from data.files.atomic import sha256_file, write_bytes, write_json
+from data.pixels.decode import decode, strict_pillow
 
 ENCODER = "tf_efficientnet_lite0"
 BATCH = 128

@@ -14,10 +14,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchmarks.label_efficiency.listing import Listing
-from data.drawing import draw_without_leaks
 from data.keys import uniform
-from data.splits import LABELLED, POOL, TEST, UNUSED, VALIDATION
-from data.splits_config import SplitsConfig
+from data.splits.config import SplitsConfig
+from data.splits.drawing import draw_without_leaks
+from data.splits.written import LABELLED, POOL, TEST, UNUSED, VALIDATION
 
 TEST_SHARE, VALIDATION_SHARE = 0.25, 0.1
 HEADER = ("path", "label", "patient", "slide", "split")

@@ -70,7 +70,7 @@ def tallies(said: Predictions) -> Tallies:
 def figures(confusion: np.ndarray, bins: np.ndarray) -> np.ndarray:
     """METRICS of summed tallies. confusion: (..., C, C); bins: (..., BINS, 3) -> (..., 4); NaN where not defined.
 
-    A class without a patch counts in no mean, as in `stages.quality`.
+    A class without a patch counts in no mean, as in `stages.measures.quality`.
     """
     hit = np.diagonal(confusion, axis1=-2, axis2=-1)
     of_label, of_predicted, n = confusion.sum(-1), confusion.sum(-2), confusion.sum((-2, -1))

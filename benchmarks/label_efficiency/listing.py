@@ -12,18 +12,19 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.label_efficiency.drawn import DRAWN, drawn
-from data.atomic import write_bytes
 from data.config import DataConfig
-from data.decode import decode, strict_pillow
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 from data.ingest import patch_id, survey
 from data.keys import uniform
-from data.modes import Mode
-from data.readers.base import Reader, Record
+from data.patches.record import Record
+from data.patches.table import Column, PatchTable
+from data.pixels.decode import decode, strict_pillow
+from data.pixels.modes import Mode
+from data.readers.base import Reader
 from data.readers.folder import Folder
 from data.readers.manifest import Manifest
-from data.source_labels import SourceLabels
-from data.table import Column, PatchTable
+from data.store.source_labels import SourceLabels
 
 SOURCE = "main"
 KNOWN = ("crc5", "crchisto27", "luna50")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.label_efficiency.summary import BASE
-from data.atomic import replacing
+from data.files.atomic import replacing
 
 TITLES = {"pool": "the pool itself", "unseen": "slides never seen"}
 LINES: dict[str, tuple[str, Any]] = {

@@ -16,7 +16,7 @@ from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.intervals import Predictions, judged
 from benchmarks.label_efficiency.listing import Listing
 from data.keys import generator
-from data.splits import load_audit, load_splits
+from data.splits.written import load_audit, load_splits
 
 STRENGTHS = (0.001, 0.01, 0.1, 1.0)  # C of the logistic regression
 FOLDS = 3

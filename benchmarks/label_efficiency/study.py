@@ -18,7 +18,7 @@ from benchmarks.label_efficiency.listing import Listing
 from benchmarks.label_efficiency.probes import PROBE, probe_cell
 from benchmarks.label_efficiency.sizes import SIZES
 from benchmarks.label_efficiency.summary import Found
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 
 ALL = 1.0
 Work = Callable[[], tuple[dict[str, Any], Counted]]

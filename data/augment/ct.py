@@ -16,7 +16,7 @@ from data.augment import grain
 from data.augment.drawn import Drawn, performed
 from data.augment.noise import Noise
 from data.augment.warp import warped
-from data.windows import Window, apply
+from data.pixels.windows import Window, apply
 
 AIR_HU = -1000.0
 OFTEN = 0.8  # how often an operation with a magnitude is drawn, as for colour patches

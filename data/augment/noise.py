@@ -14,7 +14,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
-from data.modes import Mode
+from data.pixels.modes import Mode
 from data.section import Section
 
 Share = Annotated[float, Field(ge=0, le=1)]

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.modes import MAX_DEPTH, MAX_SIZE_PX
+from data.pixels.modes import MAX_DEPTH, MAX_SIZE_PX
 
 
 def check_images(path: Path, name: str, shape: tuple[int, ...], dtype: np.dtype) -> int:

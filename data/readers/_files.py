@@ -9,11 +9,12 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from data.bad_patch import BadPatch
-from data.containment import Root, walk
 from data.errors import ChainError, ExitCode
-from data.held import held_sha256
-from data.readers.base import Reader, Record
+from data.files.containment import Root, walk
+from data.files.held import held_sha256
+from data.patches.record import Record
+from data.pixels.bad_patch import BadPatch
+from data.readers.base import Reader
 
 IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"}
 # lie beside images for good reasons; anything else that is no image is counted and quarantined

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
-from data.names import shortened
+from data.printable import shortened
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -1,35 +1,17 @@
 """The protocol of every reader: list records cheaply, then give one patch's content at a time."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field, StringConstraints
 
-from data.reference import Reference
+from data.patches.record import Record
+from data.patches.reference import Reference
 from data.section import Section
 
 Part = Literal["split", "labelled", "pool", "validation", "test"]
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """One patch as its source lists it. Empty strings mean unknown.
-
-    `key` is the patch's place in the source (a relative POSIX path, or a row as text); with the
-    source's name it makes the patch id. `split` is what the source itself says ("" if nothing).
-    `numbers`: what was measured of it, e.g. its place in the slide (x_px, y_px) or its share of tissue.
-    """
-
-    key: str
-    label: str = ""
-    patient: str = ""
-    slide: str = ""
-    site: str = ""
-    split: str = ""
-    numbers: Mapping[str, float] = field(default_factory=dict)
 
 
 class Reader(Section):

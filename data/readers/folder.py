@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from typing import Literal
 
-from data.containment import hidden
 from data.errors import ChainError, ExitCode
+from data.files.containment import hidden
+from data.patches.record import Record
 from data.readers._files import TreeReader, is_image
-from data.readers.base import Record
 
 
 class Folder(TreeReader):

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from data.blocks import Blocks
 from data.errors import ChainError, ExitCode
-from data.held import ALONE_BYTES, held_sha256
+from data.files.blocks import Blocks
+from data.files.held import ALONE_BYTES, held_sha256
+from data.patches.record import Record
 from data.readers._arrays import check_images, check_labels, label_texts
-from data.readers.base import Reader, Record
+from data.readers.base import Reader
 
 if TYPE_CHECKING:
     import h5py
@@ -36,7 +37,7 @@ class Hdf5(Reader):
 
     def records(self) -> Iterator[Record]:
         """Rows in order; the key is the row's number. Raises ChainError (65, 66) naming file and dataset."""
-        from data.hdf5 import dataset, open_file, read, read_texts
+        from data.files.hdf5 import dataset, open_file, read, read_texts
 
         with open_file(self.path) as file:
             images = dataset(file, self.x)
@@ -67,7 +68,7 @@ class Hdf5(Reader):
         return held_sha256([self.path], ALONE_BYTES)
 
     def _open(self) -> Blocks:
-        from data.hdf5 import dataset, open_handle, read
+        from data.files.hdf5 import dataset, open_handle, read
 
         with _OPENING:
             if self._blocks is None:
@@ -78,7 +79,7 @@ class Hdf5(Reader):
             return self._blocks
 
     def _one_each(self, path: Path, name: str, data: "h5py.Dataset", n: int) -> list[str]:
-        from data.hdf5 import read_texts
+        from data.files.hdf5 import read_texts
 
         rows = data.shape[0] if data.shape else 0
         if rows != n:

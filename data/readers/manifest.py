@@ -9,14 +9,16 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from data.containment import Root
 from data.errors import ChainError, ExitCode
-from data.held import held_sha256
-from data.names import check_names, shortened
+from data.files.containment import Root
+from data.files.held import held_sha256
+from data.patches.names import check_names
+from data.patches.record import Record
+from data.patches.table_words import LOST, SPLITS
+from data.printable import shortened
 from data.readers._files import read_image_file
 from data.readers._rows import table_rows
-from data.readers.base import Reader, Record
-from data.table_words import LOST, SPLITS
+from data.readers.base import Reader
 
 COLUMNS = ("path", "label", "patient", "slide", "site", "split")
 

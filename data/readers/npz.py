@@ -9,11 +9,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field, PrivateAttr
 
-from data.blocks import Blocks
-from data.held import ALONE_BYTES, held_sha256
-from data.npy import NpyMember, open_members
+from data.files.blocks import Blocks
+from data.files.held import ALONE_BYTES, held_sha256
+from data.files.npy import NpyMember, open_members
+from data.patches.record import Record
 from data.readers._arrays import check_images, check_labels, label_texts
-from data.readers.base import Reader, Record
+from data.readers.base import Reader
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 _OPENING = threading.Lock()

@@ -10,15 +10,16 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.errors import ChainError, ExitCode
+from data.files.recent import Recent
 from data.number_range import NumberRange
+from data.patches.record import Record
+from data.patches.reference import Reference
 from data.prepared import STORE, UNITS, read_index
-from data.readers.base import Reader, Record
-from data.recent import Recent
-from data.reference import Reference
-from data.row_numbers import RowNumbers
+from data.readers.base import Reader
+from data.store.row_numbers import RowNumbers
 
 if TYPE_CHECKING:
-    from data.store import PatchStore
+    from data.store.patch_store import PatchStore
 
 MOST_OPEN = 16  # stores at once, however many slides there are
 
@@ -67,8 +68,8 @@ class Prepared(Reader):
         return self._units.place(record)
 
     def _records(self, unit: str) -> Iterator[Record]:
-        from data.source_labels import read_source_labels
-        from data.store import PatchStore
+        from data.store.patch_store import PatchStore
+        from data.store.source_labels import read_source_labels
 
         path = self.path / UNITS / unit / STORE
         store = PatchStore(path)
@@ -119,7 +120,7 @@ class _Units:
         return store, rows[key]
 
     def _opened(self, unit: str) -> "tuple[PatchStore, dict[str, int]]":
-        from data.store import PatchStore
+        from data.store.patch_store import PatchStore
 
         store = PatchStore(self._root / UNITS / unit / STORE)
         if unit not in self._verified:

@@ -9,13 +9,14 @@ import numpy as np
 from pydantic import Field, PrivateAttr
 
 from data.errors import ChainError, ExitCode
-from data.held import ALONE_BYTES, held_sha256
-from data.readers.base import Reader, Record
-from data.reference import Reference
-from data.row_numbers import RowNumbers
+from data.files.held import ALONE_BYTES, held_sha256
+from data.patches.record import Record
+from data.patches.reference import Reference
+from data.readers.base import Reader
+from data.store.row_numbers import RowNumbers
 
 if TYPE_CHECKING:
-    from data.store import PatchStore
+    from data.store.patch_store import PatchStore
 
 _OPENING = threading.Lock()
 
@@ -32,13 +33,13 @@ class Store(Reader):
 
     def records(self) -> Iterator[Record]:
         """Patches in the store's order; the key is `SOURCE/KEY`. Raises ChainError (65, 66)."""
-        from data.source_labels import read_source_labels
+        from data.store.source_labels import read_source_labels
 
         store = self._open()
         table, labels, numbers = store.table(), read_source_labels(self.path), store.numbers
         for row in range(len(store)):
             key = f"{table.source[row]}/{store.key(row)}"
-            part = labels.part[row]  # as in data/given.py: it decides for a whole source
+            part = labels.part[row]  # as in data/patches/given.py: it decides for a whole source
             self._rows[key] = row
             yield Record(
                 key,
@@ -68,7 +69,7 @@ class Store(Reader):
         return self._rows[record.key]
 
     def _open(self) -> "PatchStore":
-        from data.store import PatchStore
+        from data.store.patch_store import PatchStore
 
         with _OPENING:
             if self._store is None:

@@ -10,7 +10,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator, Field
 
-from data.readers.base import Reader, Record
+from data.patches.record import Record
+from data.readers.base import Reader
 from data.synthetic.tissue_names import TISSUES, Tissue
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Literal
 
+from data.patches.record import Record
 from data.readers._files import TreeReader
-from data.readers.base import Part, Record
+from data.readers.base import Part
 
 
 class Tree(TreeReader):

@@ -12,9 +12,9 @@ from typing import Any
 
 import shapely
 
-from data.containment import hidden
 from data.errors import ChainError, ExitCode
-from data.names import shortened
+from data.files.containment import hidden
+from data.printable import shortened
 from data.slides.annotations_config import AnnotationsConfig as AnnotationsConfig
 from data.slides.beside import file_of, refuse_shared
 from data.slides.geojson import read_geojson

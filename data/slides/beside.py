@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
-from data.containment import Root, outside
 from data.errors import ChainError, ExitCode
+from data.files.containment import Root, outside
 
 
 def file_of(folder: Path, slide: str, endings: Sequence[str], key: str) -> Path | None:

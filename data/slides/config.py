@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from data.modes import MAX_SIZE_PX
+from data.pixels.modes import MAX_SIZE_PX
 from data.preparation import Preparation
 from data.readers._files import Pattern
 from data.slides.annotations_config import AnnotationsConfig

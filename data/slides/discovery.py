@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
-from data.containment import Root, walk
 from data.errors import ChainError, ExitCode
+from data.files.containment import Root, walk
 
 # every ending that OpenSlide opens: Aperio, Hamamatsu, Leica, MIRAX, Philips, Sakura, Trestle, Ventana, Zeiss, DICOM
 SUFFIXES = frozenset(

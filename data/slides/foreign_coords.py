@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.hdf5 import HDF5_ERRORS, damaged, dataset, h5py, numbers, open_file, read
+from data.files.hdf5 import HDF5_ERRORS, damaged, dataset, h5py, numbers, open_file, read
 from data.readers._rows import table_rows
 from data.slides.beside import file_of
 from data.slides.coordinates_config import CoordinatesConfig as CoordinatesConfig

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from data.errors import ChainError, ExitCode
-from data.names import LONGEST_LABEL, shortened
+from data.patches.names import LONGEST_LABEL
+from data.printable import shortened
 from data.slides.regions import Region, polygon
 
 MOST_BYTES = 48 << 20  # in memory up to 30 times as much

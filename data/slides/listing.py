@@ -7,19 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from data.errors import ChainError, ExitCode
-from data.fingerprint import fingerprint
-from data.names import check_names
+from data.files.fingerprint import fingerprint
+from data.patches.names import check_names
+from data.patches.record import Record
 from data.preparation import Refusal, Unit
-from data.readers.base import Record
 from data.slides.annotations import annotation_files, check_claims
 from data.slides.beside import refuse_shared
 from data.slides.config import SlidesConfig
 from data.slides.discovery import belonging, slide_files
 from data.slides.foreign_coords import ForeignCoordinates, coordinate_file, found_coordinates, read_coordinates
-from data.slides.handles import Identity, identity
-from data.slides.plan import ReadPlan, plan_reading
-from data.slides.slide import SlideInfo, inspect
 from data.slides.slides_table import SlideRow, read_slides_table
+from data.wsi.handles import Identity, identity
+from data.wsi.plan import ReadPlan, plan_reading
+from data.wsi.slide import SlideInfo, inspect
 
 _LONGEST_NAME = 110
 

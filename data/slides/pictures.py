@@ -9,7 +9,7 @@ import numpy as np
 import shapely
 from PIL import Image, ImageDraw, ImageFont
 
-from data.names import shortened
+from data.printable import shortened
 from data.slides.annotations import Annotations
 
 LONGEST_PX = 1600

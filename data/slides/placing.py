@@ -11,8 +11,8 @@ from data.slides.grid import lay, tissue_shares
 from data.slides.labelling import label_patches
 from data.slides.listing import Listed
 from data.slides.order import reading_order
-from data.slides.plan import ReadPlan
-from data.slides.thumbnail import Thumbnail
+from data.wsi.plan import ReadPlan
+from data.wsi.thumbnail import Thumbnail
 
 
 class Place(NamedTuple):

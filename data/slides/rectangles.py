@@ -8,7 +8,8 @@ from pathlib import Path
 import shapely
 
 from data.errors import ChainError, ExitCode
-from data.names import LONGEST_LABEL, shortened
+from data.patches.names import LONGEST_LABEL
+from data.printable import shortened
 from data.readers._rows import table_rows
 from data.slides.regions import FARTHEST_PX, Region
 

@@ -5,13 +5,14 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.containment import Root
 from data.errors import ChainError, ExitCode
-from data.names import check_names, shortened
+from data.files.containment import Root
+from data.patches.names import check_names
+from data.patches.record import Record
+from data.patches.table_words import LOST, SPLITS
+from data.printable import shortened
 from data.readers._rows import table_rows
-from data.readers.base import Record
-from data.slides.slide import LEAST_MPP, MOST_MPP
-from data.table_words import LOST, SPLITS
+from data.wsi.slide import LEAST_MPP, MOST_MPP
 
 COLUMNS = ("file", "patient", "site", "label", "split", "mpp")
 

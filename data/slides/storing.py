@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
 from data.in_order import CHUNK, in_order
 from data.ingest import patch_id
+from data.patches.quarantine import Quarantined, write_quarantine
+from data.pixels.bad_patch import BadPatch
 from data.preparation import QUARANTINE, STORE, Progress
-from data.quarantine import Quarantined, write_quarantine
 from data.slides.config import SlidesConfig
 from data.slides.placing import Place
 from data.slides.taking import Taker
-from data.store_writer import writing_store
+from data.store.writer import writing_store
 
 SOURCE, PART = "slides", "split"
 # once over the limit the slide is certain to fail, and each further failure may open it anew

@@ -5,14 +5,14 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg
 
-from data.decode import decode_jpeg, pixel_digest
-from data.readers.base import Record
-from data.reference import Reference
+from data.patches.record import Record
+from data.patches.reference import Reference
+from data.pixels.decode import decode_jpeg, pixel_digest
 from data.slides.config import SlidesConfig
 from data.slides.listing import Listed
 from data.slides.placing import Place
 from data.slides.quality import measure, unkept
-from data.slides.reading import SlideReader
+from data.wsi.reading import SlideReader
 
 
 class Taken(NamedTuple):

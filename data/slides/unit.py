@@ -7,19 +7,19 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 from data.preparation import EMPTY, THUMBNAIL, Progress, Unit
 from data.slides.annotations import load_annotations
 from data.slides.config import SlidesConfig
 from data.slides.listing import Listed, listed_again, plan_of
 from data.slides.pictures import picture
 from data.slides.placing import area_mm2, places_of
-from data.slides.plan import ReadPlan
-from data.slides.reading import SlideReader
 from data.slides.storing import store_patches
 from data.slides.taking import Taker
-from data.slides.thumbnail import read_thumbnail
 from data.slides.tissue import segment
+from data.wsi.plan import ReadPlan
+from data.wsi.reading import SlideReader
+from data.wsi.thumbnail import read_thumbnail
 
 PICTURE_PX = 1200  # longest side of the picture of a slide
 

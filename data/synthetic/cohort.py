@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import shapely
 
-from data.atomic import replacing, write_bytes
+from data.files.atomic import replacing, write_bytes
 from data.keys import generator, seed_of
 from data.synthetic.layout import SlideLayout
 from data.synthetic.slides import SlideSpec, write_slide

@@ -12,7 +12,7 @@ import numpy as np
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian, generate_uid
 
-from data.atomic import replacing, write_bytes
+from data.files.atomic import replacing, write_bytes
 from data.keys import generator
 from data.synthetic.chest import Chest, draw_chest
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 
 from data.errors import ChainError, ExitCode
-from data.fingerprint import fingerprint
+from data.files.fingerprint import fingerprint
 from data.volumes import series
 from data.volumes.deid import pseudonym
 from data.volumes.dicom import judged

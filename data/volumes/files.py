@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from data.containment import hidden
 from data.errors import ChainError, ExitCode
+from data.files.containment import hidden
 from data.volumes.sitk_files import kind_of
 
 Looks = Literal["file", "dicom", "unsupported", "outside", "unreadable"]

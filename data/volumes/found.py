@@ -16,8 +16,8 @@ class Found:
     paths: absolute; of a DICOM series its files in the order of their positions; of a .mhd header and data.
     patient: keyed hash of the patient's id; "" where the file knows none. aliases: keyed hashes of whatever a
     user's table may call it: series UID, file name, file name without its suffix, path below the folder.
-    fingerprint: of its files' content (`data.fingerprint`). refusal: why it cannot be read, known from headers alone.
-    mended: faults that its headers show and that are accepted.
+    fingerprint: of its files' content (`data.files.fingerprint`). refusal: why it cannot be read, known from
+    headers alone. mended: faults that its headers show and that are accepted.
     """
 
     pseudonym: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import ChainError, ExitCode
-from data.fingerprint import fingerprint
+from data.files.fingerprint import fingerprint
 from data.preparation import Refusal, Unit
 from data.volumes import masks, points, series_table
 from data.volumes.config import AtPoints, Grid, MaskFolder, MaskLabels, PointLabels, VolumeLabels, VolumesConfig

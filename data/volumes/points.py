@@ -10,9 +10,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from data.names import LONGEST_LABEL
+from data.patches.names import LONGEST_LABEL
+from data.patches.table_words import LOST
 from data.section import Section
-from data.table_words import LOST
 from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
 

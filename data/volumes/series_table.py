@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from data.names import LONGEST_LABEL
-from data.table_words import LOST, SPLITS
+from data.patches.names import LONGEST_LABEL
+from data.patches.table_words import LOST, SPLITS
 from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
 

@@ -7,16 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from data.atomic import write_bytes
-from data.bad_patch import BadPatch
-from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 from data.in_order import in_order
 from data.ingest import patch_id
+from data.patches.quarantine import Quarantined, check_limit, write_quarantine
+from data.patches.record import Record
+from data.pixels.bad_patch import BadPatch
+from data.pixels.decode import pixel_digest
 from data.preparation import QUARANTINE, STORE, THUMBNAIL, Progress, Unit
-from data.quarantine import Quarantined, check_limit, write_quarantine
-from data.readers.base import Record
-from data.store_writer import writing_store
+from data.store.writer import writing_store
 from data.volumes.config import AtPoints, Grid, VolumesConfig
 from data.volumes.labelling import Labelling, known_labels, labelling
 from data.volumes.listing import Listed, listed_again

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from data.errors import ChainError, ExitCode
-from pipeline.chain_config import ChainConfig
+from pipeline.config.chain import ChainConfig
+from pipeline.config.without_validation import refuse_what_needs_validation
 from pipeline.plan import plan
-from pipeline.without_validation import refuse_what_needs_validation
 from stages.train.config import TeacherConfig
 
 # in the folds every round must exist to be judged, and the last chain has nothing to judge by

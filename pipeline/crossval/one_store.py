@@ -4,8 +4,8 @@ import logging
 import os
 import shutil
 
-from pipeline.layout import Layout
-from pipeline.lock import held
+from pipeline.directory.layout import Layout
+from pipeline.directory.lock import held
 from pipeline.plan import STORE
 
 LOG = logging.getLogger("patchchain")

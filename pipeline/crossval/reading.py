@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import Stop, read_record
 from pipeline.plan import FINAL, STORE, at
-from pipeline.record import Stop, read_record
-from pipeline.status import rounds_of, stopped_at
-from stages.judged import FILE, Judged, read_judged
+from pipeline.views.status import rounds_of, stopped_at
+from stages.measures.judged import FILE, Judged, read_judged
 
 
 @dataclass(frozen=True)

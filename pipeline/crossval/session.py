@@ -8,23 +8,23 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from data.keys import seed_of
-from pipeline import ledger
-from pipeline.chain_config import ChainConfig
+from pipeline.config.chain import ChainConfig
 from pipeline.crossval.configs import fold_config, last_config, refuse_unfit
-from pipeline.crossval.layout import CrossLayout
 from pipeline.crossval.one_store import offer_store
 from pipeline.crossval.reading import Fold, read_fold, refuse_different_stores
 from pipeline.crossval.shown import announcement, result_table
-from pipeline.layout import Layout
+from pipeline.directory import ledger
+from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import Stop
 from pipeline.plan import FINAL
-from pipeline.record import Stop
 from pipeline.session import Session
-from pipeline.text_table import duration
-from stages.signals import Ended
-from stages.worth import choose
+from pipeline.views.text_table import duration
+from stages.process.signals import Ended
+from stages.promote.worth import choose
 
 LOG = logging.getLogger("patchchain")
 ADVICE = "there is no validation:"  # how the splits warn, and name this very verb as the way out

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from data.printable import printable
-from pipeline import ledger
-from pipeline.chain_config import ChainConfig
+from pipeline.config.chain import ChainConfig
 from pipeline.crossval.configs import trainings
-from pipeline.layout import Layout
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
 from pipeline.plan import FINAL
-from pipeline.text_table import count, duration, percent, table
+from pipeline.views.text_table import count, duration, percent, table
 
 HEAD = (
     "rounds",

@@ -16,14 +16,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from pipeline.launchers.group import Group, python, started
 from pipeline.launchers.in_process import InProcess
 from pipeline.launchers.report import Report
-from stages import signals
-from stages.heartbeat import END, ORPHANED_S, Beat, beating
 from stages.job import Job
+from stages.process import signals
+from stages.process.heartbeat import END, ORPHANED_S, Beat, beating
 from stages.registry import KINDS
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")

@@ -22,10 +22,10 @@ from data.errors import ChainError, ExitCode
 from pipeline.launchers.rank import DUMP_SIGNAL, QUIET, SHOWN, log_of, out_of, stacks_of
 from pipeline.launchers.report import Report
 from pipeline.screen import is_quiet
-from stages import signals
-from stages.end_with_parent import end_with_parent
-from stages.heartbeat import DUMP, END, EVERY_S, STOP, Beat, beating
 from stages.job import Job
+from stages.process import signals
+from stages.process.end_with_parent import end_with_parent
+from stages.process.heartbeat import DUMP, END, EVERY_S, STOP, Beat, beating
 
 LOG = logging.getLogger("patchchain")
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from data.errors import ChainError, ExitCode
+from pipeline.directory.lock import follow
 from pipeline.launchers.in_process import InProcess
 from pipeline.launchers.report import Report
-from pipeline.lock import follow
 from pipeline.screen import log_to_screen
-from stages.end_with_parent import end_with_parent
-from stages.heartbeat import Watched, beating
 from stages.job import Job
-from stages.signals import Ended, watched
+from stages.process.end_with_parent import end_with_parent
+from stages.process.heartbeat import Watched, beating
+from stages.process.signals import Ended, watched
 
 SHOWN, QUIET = "shown", "quiet"
 DUMP_SIGNAL = signal.SIGUSR2

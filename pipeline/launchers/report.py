@@ -5,8 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal
 from pipeline.prepare.opening import list_units
 from pipeline.prepare.rows import named, reason_of
-from pipeline.text_table import count
+from pipeline.views.text_table import count
 
 SHOWN = 20
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation, Refusal, Unit
-from pipeline.lock import held
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.lock import held
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.settings import refuse_another
-from stages.signals import Ended
+from stages.process.signals import Ended
 
 PATIENCE_S = 10.0  # for workers of a killed start to end
 

@@ -4,13 +4,13 @@ import base64
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 from data.prepared import THUMBNAIL
 from data.printable import printable
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.page import STYLE, TEMPLATE
 from pipeline.prepare.rows import Cell, Row, cells, columns
-from pipeline.web_page import file_bytes, rendered
+from pipeline.views.web_page import file_bytes, rendered
 
 if TYPE_CHECKING:
     from stages.prepare.previews import Previews

@@ -1,4 +1,4 @@
-"""The overview page: its style and its template, in the frame of `pipeline/web_page.py`."""
+"""The overview page: its style and its template, in the frame of `pipeline/views/web_page.py`."""
 
 STYLE = """
 ul { list-style: none; margin: 0 0 1.5rem; padding: 0; display: grid; gap: .75rem;

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from data.errors import ChainError, ExitCode
+from data.files.sealed import Files
 from data.preparation import Preparation, Unit
-from data.sealed import Files
 from pipeline.prepare.child import Child, died, signal_words, silent
 from stages.prepare.messages import Order, refusal
 

@@ -9,13 +9,13 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from data.atomic import canonical_json, fsync_dir
 from data.errors import ChainError
+from data.files.atomic import canonical_json, fsync_dir
+from data.files.sealed import RECORD, Files, misfits
 from data.preparation import FACTS, QUARANTINE, Preparation, Unit
-from data.sealed import RECORD, Files, misfits
-from pipeline.prepare.layout import PreparedLayout, address
-from pipeline.recipe import Recipe, differences, shown
-from pipeline.record import Record, faults, read_record, seal
+from pipeline.directory.prepared import PreparedLayout, address
+from pipeline.directory.recipe import Recipe, differences, shown
+from pipeline.directory.record import Record, faults, read_record, seal
 
 
 class PrepDir:

@@ -6,13 +6,13 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from data.atomic import write_bytes
 from data.cores import cores
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 from data.preparation import Preparation, Refusal, Unit
 from data.prepared import EMPTY, Listed, write_index
-from pipeline import ledger
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory import ledger
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.opening import key_of, list_units, locked
 from pipeline.prepare.overview import write_overview
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
@@ -117,7 +117,7 @@ class _Session:
             LOG.info(f"no longer in the input, left standing and not listed: {', '.join(left[:3])}{more}")
 
     def _work(self, todo: list[Unit], key: bytes) -> None:
-        from stages.progress import StageProgress
+        from stages.process.progress import StageProgress
 
         workers = min(self.options.workers or self.cores, len(todo))
         orders = ((unit, self.prepdir.begin(unit)) for unit in todo)

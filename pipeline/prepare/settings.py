@@ -5,8 +5,8 @@ from typing import Any
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation
-from pipeline.prepare.layout import PreparedLayout
-from pipeline.yaml_text import dump_yaml, read_yaml
+from pipeline.config.yaml_text import dump_yaml, read_yaml
+from pipeline.directory.prepared import PreparedLayout
 
 OURS = {"chain.lock", "ledger.jsonl", "logs", "id_key", ".staging", ".trash", ".prepare.yaml.part"}
 

@@ -5,7 +5,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from data.atomic import write_bytes
+from data.files.atomic import write_bytes
 from data.printable import harmless
 from pipeline.prepare.rows import Cell, Row, cells, columns
 

@@ -7,12 +7,12 @@ from typing import Any
 from data.errors import ChainError
 from data.prepared import FACTS, read_index
 from data.printable import printable
-from pipeline import ledger, lock
-from pipeline.how_far import how_far
-from pipeline.prepare.layout import PreparedLayout, address
+from pipeline.directory import ledger, lock
+from pipeline.directory.prepared import PreparedLayout, address
+from pipeline.directory.record import damaged, faults, read_record
 from pipeline.prepare.settings import kind_of
-from pipeline.record import damaged, faults, read_record
-from pipeline.text_table import duration, size
+from pipeline.views.how_far import how_far
+from pipeline.views.text_table import duration, size
 
 SHOWN = 20
 

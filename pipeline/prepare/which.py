@@ -13,7 +13,7 @@ from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.prepared import PreparedLayout
 
 
 def which(preparation: Preparation, layout: PreparedLayout, names: Sequence[str]) -> Iterator[str]:
@@ -45,7 +45,7 @@ def _key(preparation: Preparation, layout: PreparedLayout) -> bytes:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line; returns the exit code."""
-    from pipeline.config import load_preparation
+    from pipeline.config.reading import load_preparation
 
     parser = argparse.ArgumentParser(prog="python -m pipeline.prepare.which", description=__doc__)
     parser.add_argument("config", type=Path)

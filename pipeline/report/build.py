@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
-from data.names import shortened
-from pipeline.inspect_run import SHARES, findings
-from pipeline.layout import PROGRAM, Layout
+from data.files.atomic import write_bytes
+from data.printable import shortened
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.reviews import reviews
 from pipeline.plan import FINAL
 from pipeline.report.advice import advice, alarms_of, meaning
 from pipeline.report.cards import Cards, said
@@ -26,10 +26,10 @@ from pipeline.report.suspect_view import SuspectsView, suspects_view
 from pipeline.report.suspects import Suspects, suspects
 from pipeline.report.tables import write_tables
 from pipeline.report.verdict import Model, Verdict, verdict
-from pipeline.review.holding import reviews
-from pipeline.status import rounds_of
-from pipeline.text_table import count, percent, size
-from pipeline.web_page import file_bytes, rendered
+from pipeline.views.inspection import SHARES, findings
+from pipeline.views.status import rounds_of
+from pipeline.views.text_table import count, percent, size
+from pipeline.views.web_page import file_bytes, rendered
 from stages.select.wording import licences_said
 
 HERE = Path(__file__).parent

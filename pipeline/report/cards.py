@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.names import shortened
-from data.printable import printable
-from data.store import PatchStore
-from data.table import PatchTable, id_text
+from data.patches.table import PatchTable, id_text
+from data.printable import printable, shortened
+from data.store.patch_store import PatchStore
 from pipeline.report.patches import Pictures
 
 SHOWN_CLASSES = 5  # of the probabilities on a card, the likeliest

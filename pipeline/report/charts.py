@@ -10,7 +10,7 @@ from pipeline.report.measures import BINS, Reliability, Shares
 from pipeline.report.palette import colour_class
 from pipeline.report.svg import curve, dots, drawing, line, squares, tag, text
 from pipeline.report.verdict import Verdict
-from pipeline.text_table import count, percent
+from pipeline.views.text_table import count, percent
 
 WIDTH, HEIGHT = 340.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 18.0, 14.0, 34.0

@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from pipeline.report.cards import said
-from pipeline.text_table import area, count, percent
+from pipeline.views.text_table import area, count, percent
 
 
 def pointer(name: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
 
 if TYPE_CHECKING:

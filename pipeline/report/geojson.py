@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.atomic import replacing
+from data.files.atomic import replacing
 from pipeline.report.palette import COLOURS
 from pipeline.report.places import SLIDE, Places
 from pipeline.report.run import Run

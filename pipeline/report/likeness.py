@@ -8,8 +8,8 @@ import numpy as np
 from data.keys import uniform
 from pipeline.plan import SPLITS, STORE
 from pipeline.report.run import Run
-from stages.judged import groups_of
-from stages.label_errors import out_of_fold
+from stages.measures.judged import groups_of
+from stages.measures.label_errors import out_of_fold
 
 MOST_LABELLED = 0.4  # of the sample: enough to see where labels are, with most of it left for the pool
 FAR_QUANTILE = 0.95  # far: farther from its nearest label than this share of labelled patches is from its own

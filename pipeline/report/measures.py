@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.quality import confusion
+from stages.measures.quality import confusion
 
 BINS = 20  # of the histograms of confidence
 RELIABILITY_BINS = 15  # as of the calibration error

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.table import PatchTable
-from data.units import patients, slides
+from data.patches.table import PatchTable
+from data.splits.units import patients, slides
 
 KINDS = ("slide", "patient", "site")
 

@@ -4,8 +4,8 @@ import cv2
 import numpy as np
 
 from data.images import Images
-from data.network_input import NetworkInput
-from data.store import PatchStore
+from data.pixels.network_input import NetworkInput
+from data.store.patch_store import PatchStore
 
 SIDE_PX = 112  # of a picture on a page
 LOSSLESS_PX = 64  # patches up to this side are shown pixel by pixel

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.store import PatchStore
-from data.table import PatchTable
-from data.units import slides
+from data.patches.table import PatchTable
+from data.splits.units import slides
+from data.store.patch_store import PatchStore
 
 SLIDE, VOLUME = "slide", "volume"
 
@@ -15,9 +15,9 @@ SLIDE, VOLUME = "slide", "volume"
 class Places:
     """Patches with a place, K of them, grouped by slide. kind: slide (level-0 pixels) or volume (mm, foot to head).
 
-    row: (K,) of the store; slide: (K,) codes of `data.units.slides`; x, y: (K,) left and upper edge; z: (K,) height of
-    the middle slice, 0 on slides; side: (K,) of the square. exact: the store says the side; else it is the least step
-    between two patches of the slide, which is too little where the grid overlaps.
+    row: (K,) of the store; slide: (K,) codes of `data.splits.units.slides`; x, y: (K,) left and upper edge; z: (K,)
+    height of the middle slice, 0 on slides; side: (K,) of the square. exact: the store says the side; else it is the
+    least step between two patches of the slide, which is too little where the grid overlaps.
     """
 
     kind: str

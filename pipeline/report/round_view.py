@@ -15,7 +15,7 @@ from pipeline.report.galleries import RULES, gallery
 from pipeline.report.measures import Shares
 from pipeline.report.owners import Owners
 from pipeline.report.run import Earlier, Round, Run
-from pipeline.text_table import percent
+from pipeline.views.text_table import percent
 from stages.select.belief import Belief
 
 MOST_CLASSES = 20  # of a flip table; with more classes the commonest flips are listed

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.labels import AuditLabels, GivenLabels
-from data.review_words import FILE, ROLE
-from data.reviewed import Reviewed, honoured, read_reviews
-from data.splits import Splits, load_audit, load_splits
-from data.store import PatchStore
-from data.table import PatchTable
-from pipeline.inspect_run import findings
-from pipeline.layout import Layout
+from data.patches.labels import AuditLabels, GivenLabels
+from data.patches.table import PatchTable
+from data.splits.review_words import FILE, ROLE
+from data.splits.reviewed import Reviewed, honoured, read_reviews
+from data.splits.written import Splits, load_audit, load_splits
+from data.store.patch_store import PatchStore
+from pipeline.config.yaml_text import read_yaml
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import damaged, read_record
+from pipeline.directory.reviews import addresses
 from pipeline.plan import FINAL, SPLITS, STORE, at
-from pipeline.record import damaged, read_record
 from pipeline.report.owners import Owners, owners
-from pipeline.review.holding import addresses
-from pipeline.status import rounds_of
-from pipeline.yaml_text import read_yaml
+from pipeline.views.inspection import findings
+from pipeline.views.status import rounds_of
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
 from stages.select.graph import FILE as BELIEVED

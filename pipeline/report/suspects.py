@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.labels import GivenLabels
+from data.patches.labels import GivenLabels
 from pipeline.report.likeness import Likeness
 from pipeline.report.run import Run
-from stages.label_errors import suspected
+from stages.measures.label_errors import suspected
 
 WORDS = {
     "labelled": "logistic regression on the newest model's embeddings, fitted without the patch's own patient (else "

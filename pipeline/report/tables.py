@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import replacing, write_bytes
+from data.files.atomic import replacing, write_bytes
 from data.printable import harmless
-from data.splits import SPLITS
+from data.splits.written import SPLITS
 from pipeline.report.geojson import write_geojson
 from pipeline.report.likeness import Likeness
 from pipeline.report.measures import shares

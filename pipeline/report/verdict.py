@@ -7,15 +7,15 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.gate_metric import gate_metric
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.plan import FINAL, at
 from pipeline.report.run import Run
-from pipeline.text_table import percent
-from stages.interval import interval
-from stages.judged import Judged, groups_of, read_judged
-from stages.paired import METRICS, compare
-from stages.quality import confusion
+from pipeline.views.gate_metric import gate_metric
+from pipeline.views.text_table import percent
+from stages.measures.interval import interval
+from stages.measures.judged import Judged, groups_of, read_judged
+from stages.measures.paired import METRICS, compare
+from stages.measures.quality import confusion
 
 SPLITS = ("validation", "test")
 

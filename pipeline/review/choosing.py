@@ -9,8 +9,8 @@ import numpy as np
 from data.keys import uniform
 from pipeline.report.run import Round, Run
 from pipeline.review.doubting import doubted
-from stages.informative import CANDIDATES, spread, worth
-from stages.label_errors import suspected
+from stages.measures.informative import CANDIDATES, spread, worth
+from stages.measures.label_errors import suspected
 
 Pick = Literal["informative", "random", "suspects"]
 
@@ -28,9 +28,9 @@ class Chosen:
 def choose(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> list[Chosen]:
     """At most n patches, never one of `known` (reviewed already). A function of what is committed.
 
-    informative, random: of the pool, see `stages.informative`, or an even draw, from which the precision of a round
-    can be told; suspects: of the labels that train, see `doubting`. Raises ChainError (66) where the round has no
-    selection, (65) where labels are too few to be doubted.
+    informative, random: of the pool, see `stages.measures.informative`, or an even draw, from which the precision of a
+    round can be told; suspects: of the labels that train, see `doubting`. Raises ChainError (66) where the round has
+    no selection, (65) where labels are too few to be doubted.
     """
     if pick == "suspects":
         return _suspects(run, number, n, known)

@@ -11,11 +11,11 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.keys import uniform
-from data.labels import GivenLabels
+from data.patches.labels import GivenLabels
 from pipeline.plan import SPLITS, STORE, at
 from pipeline.report.run import Run
-from stages.judged import groups_of
-from stages.label_errors import out_of_fold, suspected
+from stages.measures.judged import groups_of
+from stages.measures.label_errors import out_of_fold, suspected
 
 MOST = 20_000  # labels judged, drawn by id: beyond that the regressions take minutes
 

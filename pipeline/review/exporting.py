@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import write_bytes, write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes, write_json
+from data.patches.table import id_text
 from data.printable import harmless
-from data.table import id_text
-from pipeline.layout import PROGRAM, Layout
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.record import read_record
 from pipeline.plan import at
-from pipeline.record import read_record
 from pipeline.report.geojson import write_geojson
 from pipeline.report.patches import Pictures
 from pipeline.report.places import places

@@ -10,18 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
-from data.names import shortened
-from data.printable import harmless, printable
-from data.review_words import FILE
-from data.reviewed import REJECTED, Reviewed, honoured, read_reviews, write_review
-from data.splits import Splits, load_splits
-from data.store import PatchStore
-from data.table import id_text
-from pipeline.layout import PROGRAM, Layout
+from data.files.atomic import write_json
+from data.patches.table import id_text
+from data.printable import harmless, printable, shortened
+from data.splits.review_words import FILE
+from data.splits.reviewed import REJECTED, Reviewed, honoured, read_reviews, write_review
+from data.splits.written import Splits, load_splits
+from data.store.patch_store import PatchStore
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.reviews import ABOUT, addresses, first_round_to_come, next_address, publish, settled
 from pipeline.plan import SPLITS, STORE, at
-from pipeline.review.holding import ABOUT, addresses, first_round_to_come, next_address, publish, settled
 from pipeline.review.later import outlook
 from pipeline.review.sheet import Row, check_of, read_sheet, reject_word, words
 

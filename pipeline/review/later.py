@@ -6,11 +6,11 @@ teacher as well, and only that teacher, made again, forgets it: everything that 
 
 from collections.abc import Sequence
 
-from pipeline import ledger
-from pipeline.layout import Layout
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
 from pipeline.plan import FINAL, Step, at, course, running_order
-from pipeline.status import rounds_of, stop_at
-from pipeline.text_table import duration
+from pipeline.views.status import rounds_of, stop_at
+from pipeline.views.text_table import duration
 
 
 def outlook(layout: Layout, start: str, rounds: Sequence[int]) -> list[str]:

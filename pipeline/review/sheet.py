@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 from data.printable import harmless
 from data.readers._rows import table_rows
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from data.network_input import NetworkInput
+from data.pixels.network_input import NetworkInput
 from data.section import Section
-from stages.init.config import Init
+from stages.networks.init.config import Init
 from stages.train.config import TrainConfig
 
 

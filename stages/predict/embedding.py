@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from data.files.atomic import replacing
 from stages.blocks import taken
 
 OF_TEACHER, OF_ENCODER, OF_STYLE = "embeddings.h5", "encoder.h5", "style.h5"
@@ -56,7 +56,7 @@ def embedding_width(network: torch.nn.Module) -> int:
 
 def write_embeddings(path: Path, found: Embeddings) -> None:
     """Write ids and values. Equal values are equal bytes."""
-    from data.hdf5 import h5py
+    from data.files.hdf5 import h5py
 
     assert bool((found.ids[1:] > found.ids[:-1]).all()), "ids not ascending"
     with replacing(path) as part, h5py.File(part, "w") as file:
@@ -66,7 +66,7 @@ def write_embeddings(path: Path, found: Embeddings) -> None:
 
 def lay_out_embeddings(path: Path, ids: np.ndarray, width: int) -> np.ndarray:
     """The file that `write_embeddings` writes, without the values: (N, D) float16, a view to write them through."""
-    from data.hdf5 import h5py, laid_out, writable
+    from data.files.hdf5 import h5py, laid_out, writable
 
     assert bool((ids[1:] > ids[:-1]).all()), "ids not ascending"
     with h5py.File(path, "w") as file:
@@ -77,7 +77,7 @@ def lay_out_embeddings(path: Path, ids: np.ndarray, width: int) -> np.ndarray:
 
 def read_embeddings(path: Path) -> Embeddings:
     """The file's own arrays, mapped: what is asked of them is read. Raises ChainError: 66 absent, 76 damaged."""
-    from data.hdf5 import read_arrays
+    from data.files.hdf5 import read_arrays
 
     return Embeddings(**read_arrays(path, ("ids", "values"), ExitCode.DAMAGED, mapped=True))
 

@@ -10,9 +10,9 @@ import torch
 
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
-from data.network_input import NetworkInput
-from stages.model_card import ModelCard
-from stages.networks import create, network_kwargs, network_of
+from data.pixels.network_input import NetworkInput
+from stages.networks.create import create, network_kwargs, network_of
+from stages.networks.model_card import ModelCard
 from stages.predict.config import PredictConfig
 from stages.train.config import TrainConfig
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.atomic import replacing
+from data.files.atomic import replacing
 from stages.blocks import let_go
 from stages.predict.embedding import lay_out_embeddings
 from stages.predict.shards import Shards

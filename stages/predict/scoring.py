@@ -12,14 +12,14 @@ import torch
 from data import fault
 from data.images import Images
 from data.keys import seed_of
-from stages import heartbeat, signals
-from stages.device import loader_workers, prepare
 from stages.job import Hardware
 from stages.loading import PlainPatches, in_batches, loader
-from stages.memory import sizes_named
 from stages.predict.embedding import Tap
 from stages.predict.mc_dropout import deviation
 from stages.predict.style import styled
+from stages.process import heartbeat, signals
+from stages.process.device import loader_workers, prepare
+from stages.process.memory import sizes_named
 
 Sink = Callable[[np.ndarray, dict[str, np.ndarray]], None]
 # of images that go through a network at once on a CPU: of more its maps leave the caches, and it waits for memory

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from data import fault
-from data.atomic import replacing
-from stages import heartbeat
+from data.files.atomic import replacing
 from stages.loading import in_batches
+from stages.process import heartbeat
 
 LOOK_EVERY_S = 0.5
 

@@ -11,19 +11,19 @@ import torch
 from safetensors.torch import load_file
 
 from data import fault
-from data.disk import refuse_if_short
 from data.errors import ChainError, ExitCode
+from data.files.disk import refuse_if_short
 from data.images import Images
 from data.keys import seed_of
-from data.splits import Splits, load_splits
+from data.splits.written import Splits, load_splits
 from data.stain_normaliser import load_normaliser
-from data.store import PatchStore
-from stages import licences, signals
-from stages.distributed import is_first, rank, world_size
-from stages.input_size import feed_at
+from data.store.patch_store import PatchStore
 from stages.job import Job
-from stages.licences import licences_of, together
-from stages.networks import first_network, load_network, network_of, normalisation
+from stages.networks import licences
+from stages.networks.create import first_network, load_network, network_of, normalisation
+from stages.networks.input_size import feed_at
+from stages.networks.licences import licences_of, together
+from stages.networks.snapshots import snapshots_of
 from stages.predict.config import PredictConfig
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, embedding_width
 from stages.predict.folding import folded
@@ -32,8 +32,9 @@ from stages.predict.merge import merge_embeddings, merge_scores
 from stages.predict.scoring import Asked, score
 from stages.predict.shards import Shards
 from stages.predict.style import width_of
-from stages.progress import LOG, StageProgress
-from stages.snapshots import snapshots_of
+from stages.process import signals
+from stages.process.distributed import is_first, rank, world_size
+from stages.process.progress import LOG, StageProgress
 
 
 def run(job: Job) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data.errors import ChainError, ExitCode
-from stages.input_size import fed
+from stages.networks.input_size import fed
 
 DEPTHS = 5  # at most: of a convolutional network its stages, of a transformer blocks at equal distances
 

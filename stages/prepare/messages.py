@@ -68,7 +68,7 @@ def alive() -> bytes:
 
 
 def made(facts: dict[str, Any], files: dict[str, tuple[str, int]]) -> bytes:
-    """The unit is whole and durable; files: as `data.sealed.durable_files` gives them."""
+    """The unit is whole and durable; files: as `data.files.sealed.durable_files` gives them."""
     return _line({"made": {"facts": facts, "files": files}})
 
 

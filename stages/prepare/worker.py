@@ -21,13 +21,13 @@ import traceback
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TextIO
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
+from data.files.sealed import durable_files
 from data.preparation import EMPTY, FACTS, STORE, Preparation
-from data.sealed import durable_files
-from stages.end_with_parent import end_with_parent
 from stages.prepare import messages
 from stages.prepare.frames import frames
+from stages.process.end_with_parent import end_with_parent
 
 PROGRESS_EVERY_S = 0.25
 ALIVE_EVERY_S = 0.5

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data.labels import GivenLabels
+from data.patches.labels import GivenLabels
 from stages.blocks import let_go
 from stages.scores import Scores, softmax_columns
 from stages.select.alignment import aligned, class_weights, tempered

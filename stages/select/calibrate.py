@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from data.labels import GivenLabels
-from stages.quality import confusion, nll, plain, ratio
+from data.patches.labels import GivenLabels
+from stages.measures.quality import confusion, nll, plain, ratio
 from stages.scores import Scores
 from stages.select.evidence import top_class
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.quality import (
+from stages.measures.quality import (
     churn,
     expected_calibration_error,
     kept_churn,

@@ -9,12 +9,12 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.keys import seed_of
-from data.labels import GivenLabels
-from data.splits import Splits
+from data.patches.labels import GivenLabels
+from data.splits.written import Splits
 from stages.blocks import of_blocks
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
-from stages.progress import StageProgress
+from stages.process.progress import StageProgress
 from stages.scores import Scores, found_in, read_scores
 from stages.select.calibrate import Told, matched_temperature
 from stages.select.left_out import LeftOut

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from stages.blocks import counts
-from stages.quality import churn, plain, ratio, top5_share
+from stages.measures.quality import churn, plain, ratio, top5_share
 from stages.select.figures import Beliefs
 from stages.select.wording import percent
 

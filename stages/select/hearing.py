@@ -6,13 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
-from data.labels import GivenLabels
-from data.reviewed import Reviewed, honoured, left_out, reviews_in
-from data.splits import Splits, load_splits
-from data.store import PatchStore
-from data.table import PatchTable
+from data.patches.labels import GivenLabels
+from data.patches.table import PatchTable
+from data.splits.reviewed import Reviewed, honoured, left_out, reviews_in
+from data.splits.written import Splits, load_splits
+from data.store.patch_store import PatchStore
 from stages.job import Job
-from stages.judged import groups_of
+from stages.measures.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import Belief, Believed, fit_belief
 from stages.select.calibrate import Told, told_of

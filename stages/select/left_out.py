@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from data.labels import GivenLabels
-from stages.paired import MIN_GROUPS
-from stages.quality import confusion
+from data.patches.labels import GivenLabels
+from stages.measures.paired import MIN_GROUPS
+from stages.measures.quality import confusion
 from stages.select.propagate import Likeness
 
 FOLDS = 5

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from stages.quality import expected_calibration_error, nll, plain, ratio
+from stages.measures.quality import expected_calibration_error, nll, plain, ratio
 from stages.scores import Scores
 from stages.select.belief import Belief
 from stages.select.calibrate import HIGHEST, LOWEST, Told, log_softmax

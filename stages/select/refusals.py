@@ -3,7 +3,7 @@
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.splits import Splits
+from data.splits.written import Splits
 from stages.blocks import blocks, let_go
 from stages.scores import Scores
 from stages.select.evidence import Evidence

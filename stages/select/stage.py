@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from data import fault
-from data.atomic import write_json
-from data.labels import AuditLabels
-from data.reviewed import REJECTED, Reviewed, names_in
-from data.splits import load_audit
-from data.table import PatchTable
-from data.units import patients, slides
-from stages import licences
+from data.files.atomic import write_json
+from data.patches.labels import AuditLabels
+from data.patches.table import PatchTable
+from data.splits.reviewed import REJECTED, Reviewed, names_in
+from data.splits.units import patients, slides
+from data.splits.written import load_audit
 from stages.job import Job
+from stages.networks import licences
 from stages.scores import Scores, found_in
 from stages.select.belief import Belief
 from stages.select.calibrate import rows_of

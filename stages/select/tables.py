@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from data.atomic import replacing
 from data.errors import ChainError, ExitCode
+from data.files.atomic import replacing
 
 GROUP = 1 << 20  # rows of a row group: what is in memory while a table is written
 Columns = Mapping[str, np.ndarray]  # by name, all of one length; `id` is uint64 and rises

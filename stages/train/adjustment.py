@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from data.errors import ChainError, ExitCode
-from stages.init.groups import classifier_of
+from stages.networks.init.groups import classifier_of
 
 
 def shift_of(shares: np.ndarray, strength: float) -> torch.Tensor:

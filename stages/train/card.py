@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from stages.licences import Licence, licences_of, together
-from stages.model_card import ENSEMBLE, MemberCard, ModelCard, input_words
+from stages.networks.licences import Licence, licences_of, together
+from stages.networks.model_card import ENSEMBLE, MemberCard, ModelCard, input_words
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.member import Trained
 from stages.train.task import Task

@@ -13,9 +13,9 @@ import torch
 from pytorch_lightning.plugins.io import CheckpointIO
 
 from data import fault
-from data.atomic import replacing, sha256_file, write_json
 from data.errors import ChainError, ExitCode
-from stages.plain_load import NotPlainError, load_plain
+from data.files.atomic import replacing, sha256_file, write_json
+from stages.networks.plain_load import NotPlainError, load_plain
 
 LOG = logging.getLogger("patchchain")
 KEEP = 2  # where the newest does not verify, the one before does

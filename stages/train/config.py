@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from data.augment.noise import PRESETS, Noise, NoisePolicy
 from data.section import Section
-from stages.init.config import Init
+from stages.networks.init.config import Init
 
 __all__ = ["Finetune", "Init", "Member", "StudentConfig", "TeacherConfig", "TrainConfig"]
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from data.labels import GivenLabels
+from data.patches.labels import GivenLabels
 from stages.select.negatives import Negatives
 from stages.select.selection import Selection
 from stages.train.batches import Examples

@@ -8,14 +8,14 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from data.disk import refuse_if_short
-from stages import signals
-from stages.device import in_ranks
-from stages.distributed import first_says, is_first
-from stages.memory import sizes_named
-from stages.networks import save_weights
-from stages.progress import LOG, StageProgress
-from stages.snapshots import snapshot_steps
+from data.files.disk import refuse_if_short
+from stages.networks.create import save_weights
+from stages.networks.snapshots import snapshot_steps
+from stages.process import signals
+from stages.process.device import in_ranks
+from stages.process.distributed import first_says, is_first
+from stages.process.memory import sizes_named
+from stages.process.progress import LOG, StageProgress
 from stages.train.adjustment import adjust
 from stages.train.checkpoint import KEEP, WholeFiles, newest_verified
 from stages.train.config import TrainConfig
@@ -42,7 +42,7 @@ class Desk:
 
 
 def fit(desk: Desk, training: Training, flags: dict[str, Any], section: TrainConfig, strategy: str = "ddp") -> None:
-    """Train to the end, from the newest checkpoint that verifies. flags: of `stages.device.prepare`.
+    """Train to the end, from the newest checkpoint that verifies. flags: of `stages.process.device.prepare`.
 
     strategy: of several ranks, ddp | fsdp.
     """

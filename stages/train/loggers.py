@@ -5,7 +5,7 @@ from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from stages.absent import refuse_absent_logger
+from stages.process.absent import refuse_absent_logger
 
 
 def loggers(log: Path, address: str, asked: tuple[str, ...]) -> list[Logger]:

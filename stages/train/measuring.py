@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from data.labels import GivenLabels
-from stages import quality
+from data.patches.labels import GivenLabels
 from stages.job import Job
-from stages.judged import Judged, groups_of, write_judged
+from stages.measures import quality
+from stages.measures.judged import Judged, groups_of, write_judged
 from stages.predict.folding import folded
 from stages.predict.scoring import score_all
 from stages.train.task import Task

@@ -10,15 +10,15 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from data.atomic import sha256_file, write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import sha256_file, write_json
 from data.keys import seed_of
-from stages.device import device_of, loader_workers
-from stages.distributed import rank, world_size
-from stages.input_size import feed_at
 from stages.job import Hardware
-from stages.networks import create, first_network, network_kwargs, normalisation, save_weights
-from stages.sharded import is_sharded, whole
+from stages.networks.create import create, first_network, network_kwargs, normalisation, save_weights
+from stages.networks.input_size import feed_at
+from stages.process.device import device_of, loader_workers
+from stages.process.distributed import rank, world_size
+from stages.process.sharded import is_sharded, whole
 from stages.train.adjustment import adjust, refuse_without_bias, shift_of
 from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.fitting import Desk, fit

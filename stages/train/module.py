@@ -15,16 +15,17 @@ from data import fault
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
-from data.table import id_text
-from stages import heartbeat, quality
-from stages.distributed import summed
-from stages.init.frozen import freeze, rest_frozen_norms
-from stages.input_size import feed_at
+from data.patches.table import id_text
 from stages.loading import PlainPatches, in_batches, loader
+from stages.measures import quality
+from stages.networks.init.frozen import freeze, rest_frozen_norms
+from stages.networks.input_size import feed_at
 from stages.predict.folding import folded
 from stages.predict.scoring import log_probs, normalise, pieces
-from stages.progress import LOG
-from stages.sharded import is_sharded
+from stages.process import heartbeat
+from stages.process.distributed import summed
+from stages.process.progress import LOG
+from stages.process.sharded import is_sharded
 from stages.train.batches import Batch
 from stages.train.config import TrainConfig
 from stages.train.optimizer import learning_rate, parameter_groups

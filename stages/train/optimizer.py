@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from stages.init.groups import layers_of
+from stages.networks.init.groups import layers_of
 
 
 def parameter_groups(network: torch.nn.Module, weight_decay: float, lr: float, lr_decay: float, key: str) -> list[Any]:

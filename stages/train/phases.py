@@ -9,7 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.images import Images, drawer
 from data.keys import seed_of
 from stages.blocks import blocks
-from stages.init.groups import classifier_of, count_stages, stages_of
+from stages.networks.init.groups import classifier_of, count_stages, stages_of
 from stages.train.batches import Examples, Steps, TrainingPatches
 from stages.train.config import Finetune, StudentConfig, TrainConfig
 from stages.train.share import Share

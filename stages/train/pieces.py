@@ -14,11 +14,11 @@ from typing import Any
 import torch
 
 from data.errors import ChainError, ExitCode
-from data.network_input import NetworkInput
-from stages.distributed import stop_agreed
-from stages.input_size import feed_at
-from stages.memory import free_memory, ran_out
-from stages.progress import LOG
+from data.pixels.network_input import NetworkInput
+from stages.networks.input_size import feed_at
+from stages.process.distributed import stop_agreed
+from stages.process.memory import free_memory, ran_out
+from stages.process.progress import LOG
 from stages.train.phases import Phase
 
 SPARE = 0.85  # of what is free: loaders, validation and fragments take the rest
@@ -32,8 +32,8 @@ def pieces_that_fit(
 ) -> int:
     """Pieces a process takes each step in: 1 where it fits whole, else doubled until it does.
 
-    flags: of `stages.device.prepare`. All ranks try the same sizes and agree. Raises ChainError (71) when not even one
-    patch fits, or when pieces would be another training.
+    flags: of `stages.process.device.prepare`. All ranks try the same sizes and agree. Raises ChainError (71) when not
+    even one patch fits, or when pieces would be another training.
     """
     fits = _on_cuda(flags["precision"]) if flags["accelerator"] == "gpu" else fits_on_host
     most, pieces = max(sum(phase.counts) for phase in phases), 1

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
-from data.network_input import NetworkInput
-from stages.input_size import feed_at
-from stages.networks import begun_network, create, network_kwargs
+from data.pixels.network_input import NetworkInput
+from stages.networks.create import begun_network, create, network_kwargs
+from stages.networks.input_size import feed_at
 from stages.predict.config import Encoder
 from stages.predict.embedding import embedding_width
 from stages.predict.style import width_of

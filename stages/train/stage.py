@@ -3,15 +3,15 @@
 import shutil
 from typing import Any
 
-from data.atomic import fsync_file, write_json
+from data.files.atomic import fsync_file, write_json
 from data.keys import seed_of
-from stages.device import backend, prepare
-from stages.distributed import is_first, joined
-from stages.ensemble import Ensemble
 from stages.job import Job
-from stages.networks import save_weights
-from stages.progress import LOG
-from stages.snapshots import snapshot_name, snapshot_steps
+from stages.networks.create import save_weights
+from stages.networks.ensemble import Ensemble
+from stages.networks.snapshots import snapshot_name, snapshot_steps
+from stages.process.device import backend, prepare
+from stages.process.distributed import is_first, joined
+from stages.process.progress import LOG
 from stages.train.card import card_of, file_of
 from stages.train.fitting import Desk, snapshot_at
 from stages.train.measuring import measure

@@ -10,8 +10,8 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 
-from stages import signals
-from stages.distributed import rank, stop_agreed, summed, world_size
+from stages.process import signals
+from stages.process.distributed import rank, stop_agreed, summed, world_size
 
 
 class StopBetweenSteps(pl.Callback):

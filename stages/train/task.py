@@ -6,13 +6,13 @@ from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from data.images import Images
-from data.reviewed import honoured, reviews_in
-from data.splits import Splits, load_splits
+from data.splits.reviewed import honoured, reviews_in
+from data.splits.written import Splits, load_splits
 from data.stain_normaliser import load_normaliser
-from data.store import PatchStore
-from stages import licences
+from data.store.patch_store import PatchStore
 from stages.job import Job
-from stages.licences import Licence
+from stages.networks import licences
+from stages.networks.licences import Licence
 from stages.select.belief import Belief
 from stages.select.graph import scores_of
 from stages.select.negatives import read_negatives

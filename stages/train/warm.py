@@ -6,10 +6,10 @@ import torch
 from safetensors.torch import load_file
 
 from data.errors import ChainError, ExitCode
-from data.network_input import NetworkInput
-from stages.model_card import ModelCard
-from stages.networks import first_network, network_kwargs
-from stages.progress import LOG
+from data.pixels.network_input import NetworkInput
+from stages.networks.create import first_network, network_kwargs
+from stages.networks.model_card import ModelCard
+from stages.process.progress import LOG
 from stages.train.config import StudentConfig
 
 

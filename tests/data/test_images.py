@@ -8,13 +8,13 @@ import pytest
 
 from data.augment.noise import PRESETS, Noise
 from data.errors import ChainError, ExitCode
-from data.hdf5 import fixed_text, h5py
+from data.files.hdf5 import fixed_text, h5py
 from data.images import Images, drawer
-from data.network_input import NetworkInput
-from data.readers.base import Record
-from data.store import PatchStore
-from data.store_writer import writing_store
-from data.windows import Window, windows_of
+from data.patches.record import Record
+from data.pixels.network_input import NetworkInput
+from data.pixels.windows import Window, windows_of
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
 
 
 def ct_store(path: Path, depth: int, windows: tuple[Window, ...], n: int = 6) -> PatchStore:

@@ -2,8 +2,8 @@ import threading
 
 import pytest
 
-from data.bad_patch import BadPatch
 from data.in_order import AHEAD, CHUNK, in_order
+from data.pixels.bad_patch import BadPatch
 
 
 @pytest.mark.parametrize("threads", [1, 2, 7])

@@ -7,14 +7,14 @@ import h5py
 import numpy as np
 import pytest
 
-from data.decode import pixel_digest
 from data.errors import ChainError
 from data.ingest import ingest, listing_sha256, patch_id, survey
-from data.listing import Listing
-from data.readers.base import Record
-from data.source_labels import read_source_labels
-from data.store import PatchStore
-from data.store_writer import writing_store
+from data.patches.listing import Listing
+from data.patches.record import Record
+from data.pixels.decode import pixel_digest
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
+from data.store.writer import writing_store
 
 
 @pytest.fixture

@@ -8,10 +8,10 @@ import pytest
 from data.augment.macenko import fit, stained_pixels
 from data.errors import ChainError, ExitCode
 from data.images import Images
-from data.readers.base import Record
+from data.patches.record import Record
 from data.stain_normaliser import find_stains, load_normaliser
-from data.store import PatchStore
-from data.store_writer import writing_store
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
 from tests.dyed import EOSIN, HAEMATOXYLIN, dyed
 
 SIZE = 48

@@ -127,7 +127,7 @@ def hdf5_heap_that_never_ends(place: Place) -> Deed:
     path.write_bytes(raw)
 
     def deed() -> None:
-        from data import hdf5_texts
+        from data.files import hdf5_texts
         from data.readers.hdf5 import Hdf5
 
         usual, hdf5_texts.SECONDS = hdf5_texts.SECONDS, 1
@@ -142,8 +142,8 @@ def hdf5_heap_that_never_ends(place: Place) -> Deed:
 @case(65, "is refused")
 def store_that_points_elsewhere(place: Place) -> Deed:
     """A patch store whose pixels are said to lie in another file."""
-    from data.readers.base import Record
-    from data.store_writer import writing_store
+    from data.patches.record import Record
+    from data.store.writer import writing_store
 
     path = place.inside / "patches.h5"
     with writing_store(path, "rgb8", 16) as writer:

@@ -24,7 +24,7 @@ PICKLED: dict[str, Any] = {
 
 def _donor(place: Place, name: str) -> Deed:
     def deed() -> None:
-        from stages.init.donor import donor_from_file
+        from stages.networks.init.donor import donor_from_file
 
         # a user's environment may say so, and must not be able to
         os.environ["TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"] = "1"
@@ -100,7 +100,7 @@ BACKBONES = ["hf-hub:somebody/something", "hf_hub:somebody/something", "local-di
 @several(78, "no model", BACKBONES)
 def backbone(place: Place, name: str) -> Deed:
     def deed() -> None:
-        from stages.networks import create
+        from stages.networks.create import create
 
         create(name, {"num_classes": 2, "pretrained": True}, "teacher.backbone")
 

@@ -9,7 +9,7 @@ from tests.hostile.laying import chain, good
 
 def _begun(place: Place) -> None:
     """A run directory that was begun, with its configuration, as `resume` wants it."""
-    from pipeline.config import dump, load_config
+    from pipeline.config.reading import dump, load_config
 
     chain(place, {"kind": "tree", "path": good(place.inside / "src")})
     place.run.mkdir()
@@ -101,7 +101,7 @@ def card(place: Place, name: str) -> Deed:
     (place.inside / "model.json").write_text(json.dumps(CARD | change))
 
     def deed() -> None:
-        from stages.networks import load_network
+        from stages.networks.create import load_network
 
         load_network(place.inside)
 

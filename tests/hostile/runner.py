@@ -43,10 +43,10 @@ def outcome(deed: Deed) -> tuple[int, str]:
 
 def warm() -> None:
     """What libraries do when they are imported (a folder for fonts, a look for a compiler) is no case's doing."""
-    import stages.init.donor
-    import stages.networks
+    import stages.networks.create
+    import stages.networks.init.donor
     import stages.train.stage  # noqa: F401
-    from pipeline.ledger import versions
+    from pipeline.directory.ledger import versions
 
     versions()
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline import ledger
-from pipeline.layout import Layout
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
 from pipeline.verify import verify
 from stages.job import Job
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, session

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
-from pipeline.recipe import flat
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
+from pipeline.directory.recipe import flat
 from tests.fake_stages import FakeLauncher, committed, config_in, everything, session
 
 COLOUR = """

@@ -43,9 +43,9 @@ def test_a_full_disk_that_is_not_known_is_not_said_to_have_space() -> None:
     ("words", "module", "verb", "says"),
     [
         ("resume four", "run_chain", "_session", "4.0 MB free in"),
-        ("prepare c.yaml four", "pipeline.config", "load_preparation", "4.0 MB free in"),
+        ("prepare c.yaml four", "pipeline.config.reading", "load_preparation", "4.0 MB free in"),
         ("report RUN --out four/page.html", "pipeline.report.build", "write_report", "4.0 MB free in"),
-        ("status four", "pipeline.status", "status", "failing; what"),
+        ("status four", "pipeline.views.status", "status", "failing; what"),
     ],
 )
 def test_each_verb_knows_where_it_writes(

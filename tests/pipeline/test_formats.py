@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
-from pipeline.record import FORMAT
-from pipeline.status import status
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import FORMAT
 from pipeline.verify import verify
+from pipeline.views.status import status
 from tests.fake_stages import FakeLauncher, committed, session
 
 GOLDEN = Path(__file__).parent / "golden"

@@ -15,7 +15,7 @@ from tests.tiny import CHAIN
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without a GPU and without extras."""
-    monkeypatch.setattr("stages.absent.find_spec", lambda name: None)
+    monkeypatch.setattr("stages.process.absent.find_spec", lambda name: None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline import ledger
+from pipeline.directory import ledger
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, session
 from tests.small_process import in_small_process
 
@@ -106,12 +106,12 @@ def test_a_sealed_orphan_is_adopted_and_never_repeated(tmp_path: Path) -> None:
     config = config_in(tmp_path)
 
     def killed() -> None:
-        from pipeline.rundir import RunDir
+        from pipeline.directory.rundir import RunDir
 
         RunDir.publish = lambda self, step: os._exit(STRUCK) if step.name == "teacher" else published(self, step)  # type: ignore[method-assign]
         session(tmp_path / "run").run(config)
 
-    from pipeline.rundir import RunDir
+    from pipeline.directory.rundir import RunDir
 
     published = RunDir.publish
     assert in_child(killed, 0, None) == STRUCK

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 import run_chain
-from data import atomic
 from data.errors import ChainError, ExitCode
-from pipeline import ledger
+from data.files import atomic
+from pipeline.directory import ledger
 from stages.job import Job
 from tests.fake_stages import FakeLauncher, committed, config_in, everything, session
 from tests.small_process import in_small_process

@@ -10,9 +10,9 @@ import pytest
 
 import run_chain
 from data.errors import ExitCode
-from pipeline.layout import Layout
-from pipeline.status import status
+from pipeline.directory.layout import Layout
 from pipeline.verify import verify
+from pipeline.views.status import status
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, everything, session
 
 NAMES = ["x" * 200, "ü" * 100, "ein Ordner mit Ümlauten ", " ", "-rf", "a;b $(c) 'd' \"e\"", "100%", "日本語", "..."]

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.plan import FINAL, course, finish, plan, running_order
-from pipeline.status import Rounds
+from pipeline.views.status import Rounds
 from stages.registry import KINDS
 
 rounds = st.integers(0, 99).map(Rounds)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
 from pipeline.plan import plan
 from stages.select.rules.balanced import Balanced
 from stages.select.rules.curriculum import Curriculum

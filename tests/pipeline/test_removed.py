@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.verify import verify
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, session
 

@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline import ledger
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
-from pipeline.layout import Layout
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import Stop
+from pipeline.directory.rundir import RunDir
 from pipeline.plan import plan
-from pipeline.record import Stop
-from pipeline.rundir import RunDir
 from pipeline.session import Session
 from stages.job import Job
+from stages.process.signals import Ended, watched
 from stages.registry import KINDS
-from stages.signals import Ended, watched
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, everything, session
 
 TWO = CONFIG.replace("rounds: 1", "rounds: 2")

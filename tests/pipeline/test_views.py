@@ -10,15 +10,15 @@ import pytest
 from scipy.stats import binomtest
 
 from data.errors import ChainError, ExitCode
-from pipeline.inspect_run import LEGEND, findings, text, wilson
-from pipeline.layout import Layout
-from pipeline.plan_view import plan_view
-from pipeline.record import Stop
-from pipeline.status import status
-from pipeline.summary import summary
+from pipeline.directory.layout import Layout
+from pipeline.directory.record import Stop
 from pipeline.verify import verify
+from pipeline.views.inspection import LEGEND, findings, text, wilson
+from pipeline.views.plan import plan_view
+from pipeline.views.status import status
+from pipeline.views.summary import summary
 from stages.job import Job
-from stages.quality import kept_churn
+from stages.measures.quality import kept_churn
 from stages.select.figures import Kept
 from tests.fake_stages import CONFIG, FakeLauncher, config_in, everything, session
 
@@ -83,7 +83,7 @@ def test_status_tells_done_unfinished_and_to_do(half: Layout) -> None:
 
 
 def test_status_of_a_run_in_use_names_the_holder(half: Layout) -> None:
-    from pipeline.lock import held
+    from pipeline.directory.lock import held
 
     with held(half.lock, "run"):
         lines = status(half)

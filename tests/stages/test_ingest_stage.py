@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from data.errors import ChainError
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
 from stages.ingest import run
 from stages.job import Job
 

@@ -10,11 +10,11 @@ import torch
 from data.augment.noise import PRESETS, Noise
 from data.augment.pipeline import NoiseDrawer
 from data.images import Images
-from data.store import PatchStore
-from stages import device
-from stages.device import loader_workers
+from data.store.patch_store import PatchStore
 from stages.job import Hardware
 from stages.loading import FEWEST_EACH, in_threads
+from stages.process import device
+from stages.process.device import loader_workers
 from stages.train.batches import Examples, Item, TrainingPatches
 
 

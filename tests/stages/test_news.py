@@ -8,8 +8,8 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from stages.job import Job
-from stages.judged import Judged, write_judged
-from stages.promote import run
+from stages.measures.judged import Judged, write_judged
+from stages.promote.stage import run
 
 
 def model(directory: Path, right: int) -> Path:

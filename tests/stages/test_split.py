@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from data.images import Images
-from data.readers.base import Record
-from data.splits import load_audit, load_splits
-from data.splits_config import SplitsConfig
-from data.store import PatchStore
-from data.store_writer import writing_store
+from data.patches.record import Record
+from data.splits.config import SplitsConfig
+from data.splits.written import load_audit, load_splits
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
 from stages.job import Job
 from stages.split import run, statistics
 

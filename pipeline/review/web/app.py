@@ -18,7 +18,7 @@ from pipeline.review.web import pages
 from pipeline.review.web.desk import Desk
 from pipeline.review.web.faults import refusal
 from pipeline.review.web.live import Live
-from pipeline.web_page import BASE_STYLE
+from pipeline.views.web_page import BASE_STYLE
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment

@@ -6,16 +6,16 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from data.atomic import write_bytes
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_bytes
 from data.printable import harmless, printable
-from data.splits import load_splits
-from pipeline.layout import Layout
+from data.splits.written import load_splits
+from pipeline.directory.layout import Layout
+from pipeline.directory.reviews import addresses
 from pipeline.plan import SPLITS
 from pipeline.report.run import Run
 from pipeline.review.choosing import Pick
 from pipeline.review.exporting import PICTURES, export
-from pipeline.review.holding import addresses
 from pipeline.review.importing import import_review
 from pipeline.review.sheet import SHEET, reject_word, words
 

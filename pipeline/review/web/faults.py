@@ -4,8 +4,8 @@ import contextlib
 import traceback
 
 from data.errors import ChainError
+from pipeline.directory.layout import Layout
 from pipeline.failures import explained, internal
-from pipeline.layout import Layout
 
 
 def refusal(error: Exception, layout: Layout) -> ChainError:

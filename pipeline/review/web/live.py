@@ -7,12 +7,12 @@ from typing import Any
 
 from data.errors import ChainError
 from data.printable import printable
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
+from pipeline.directory.reviews import holds
 from pipeline.plan import FINAL
-from pipeline.review.holding import holds
-from pipeline.review.told import lines, told
 from pipeline.review.web.faults import refusal
-from pipeline.status import status
+from pipeline.views.reviewed import lines, told
+from pipeline.views.status import status
 
 PAUSE_S = 15.0  # between two reports: a chain that trains needs the processor more
 
@@ -56,7 +56,7 @@ class Live:
 
     def _make(self, key: str) -> None:
         from pipeline.report.build import Options, build_page
-        from pipeline.web_page import file_bytes
+        from pipeline.views.web_page import file_bytes
 
         # the map asks the network about patches: not beside a chain that needs the same processor
         options = Options() if self.layout.stands(FINAL) else Options(embed=0)

@@ -5,9 +5,9 @@ import socket
 from collections.abc import Callable
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.review.choosing import Pick
-from pipeline.status import rounds_of
+from pipeline.views.status import rounds_of
 
 HERE = "127.0.0.1"
 

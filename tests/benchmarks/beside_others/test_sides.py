@@ -10,7 +10,7 @@ import yaml
 from benchmarks.beside_others.__main__ import parsed
 from benchmarks.beside_others.patches import Rows
 from benchmarks.beside_others.sides import Desk, command, wilds_words
-from pipeline.config import load_config
+from pipeline.config.reading import load_config
 from tests.benchmarks.beside_others.folders import SMALL
 
 

@@ -9,8 +9,8 @@ import yaml
 from benchmarks.label_efficiency.configs import ROOT, all_labels, chain, overridden, preset_path, read_preset
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
 from data.errors import ChainError
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
 from stages.train.config import TrainConfig
 
 PRESETS = sorted(path.stem for path in (ROOT / "configs" / "presets").glob("*.yaml"))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from benchmarks.label_efficiency.holdout import budget, counts, manifest, sides
 from benchmarks.label_efficiency.listing import judged_split
-from data.splits import LABELLED, TEST, VALIDATION
+from data.splits.written import LABELLED, TEST, VALIDATION
 from tests.benchmarks.label_efficiency.listings import listing
 
 

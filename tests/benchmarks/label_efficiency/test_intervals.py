@@ -17,7 +17,7 @@ from benchmarks.label_efficiency.intervals import (
     resampled,
     tallies,
 )
-from stages.quality import evaluate
+from stages.measures.quality import evaluate
 
 
 def said(n: int, classes: int, groups: int, seed: int, skill: float = 1.5) -> Predictions:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.augment.ct import CtNoiseDrawer, moved_in_plane, reread, rescanned, turned
 from data.augment.drawn import performed
 from data.augment.noise import HU, LIGHT, PRESETS, Noise, misplaced
-from data.windows import apply, windows_of
+from data.pixels.windows import apply, windows_of
 
 WINDOWS = windows_of(["lung", "soft_tissue"])
 STRONG = Noise(**PRESETS["ct_strong"])

@@ -8,8 +8,8 @@ import pytest
 from data.augment.noise import PRESETS, Noise, felt
 from data.augment.pipeline import NoiseDrawer
 from data.images import drawer
-from data.modes import Mode
-from data.network_input import NetworkInput
+from data.pixels.modes import Mode
+from data.pixels.network_input import NetworkInput
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from data.bad_patch import BadPatch
 from data.errors import ChainError
+from data.pixels.bad_patch import BadPatch
 from data.readers._files import read_image_file
 from data.readers.folder import Folder
 from data.readers.tree import Tree

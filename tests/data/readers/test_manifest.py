@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from data.errors import ChainError
-from data.readers.base import Record
+from data.patches.record import Record
 from data.readers.manifest import Manifest
 
 

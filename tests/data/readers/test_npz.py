@@ -22,7 +22,7 @@ def arrays(patch):
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
 def test_medmnist_keeps_its_splits_and_pixels(tmp_path, arrays, save, monkeypatch):
-    monkeypatch.setattr("data.blocks.BLOCK_BYTES", 2 * 28 * 28)  # several blocks
+    monkeypatch.setattr("data.files.blocks.BLOCK_BYTES", 2 * 28 * 28)  # several blocks
     save(tmp_path / "m.npz", **arrays)
     reader = Npz(path=tmp_path / "m.npz", label_names={"0": "x", "1": "y", "2": "z"})
     records = list(reader.records())

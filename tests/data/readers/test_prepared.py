@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from data.decode import pixel_digest
 from data.errors import ChainError, ExitCode
 from data.ingest import ingest
 from data.number_range import NumberRange
+from data.pixels.decode import pixel_digest
 from data.readers import SourceConfig, prepared
 from data.readers.prepared import Prepared
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
 from tests.fake_preparation import prepared_in
 
 

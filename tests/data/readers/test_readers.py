@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter
 
-from data.bad_patch import BadPatch
-from data.decode import decode
 from data.errors import ChainError
 from data.ingest import SPLITS, ingest
+from data.pixels.bad_patch import BadPatch
+from data.pixels.decode import decode
 from data.readers import READERS, SourceConfig
 from data.readers.base import Reader
 from tests.fake_preparation import prepared_in

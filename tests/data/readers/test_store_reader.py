@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError
-from data.given import given_codes
 from data.ingest import ingest
-from data.source_labels import read_source_labels
-from data.store import PatchStore
+from data.patches.given import given_codes
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
 
 
 def test_a_store_of_a_store_holds_the_same_patches(tmp_path, folder, config):

@@ -13,7 +13,7 @@ from data.slides import listing
 from data.slides.discovery import slide_files
 from data.slides.listing import unit_name
 from data.slides.slides_table import read_slides_table
-from tests.data.slides.tiny_tiff import picture, write_tiff
+from tests.data.wsi.tiny_tiff import picture, write_tiff
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from data.errors import ChainError
 from data.preparation import Refusal
-from tests.data.slides.tiny_tiff import picture, write_tiff
+from tests.data.wsi.tiny_tiff import picture, write_tiff
 
 CASES = 60
 LIMIT_S = 30  # of a loaded machine; alone a case takes a twentieth of a second

@@ -9,7 +9,7 @@ import openslide
 import pytest
 
 from data.preparation import Refusal, Unit
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
 
 DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"))
 WSI = DATA / "wsi"

@@ -9,15 +9,15 @@ import h5py
 import numpy as np
 import pytest
 
-from data.bad_patch import BadPatch
 from data.errors import ChainError, ExitCode
+from data.pixels.bad_patch import BadPatch
 from data.preparation import Refusal
-from data.slides.plan import plan_reading
-from data.slides.reading import SlideReader
-from data.slides.slide import inspect
-from data.source_labels import read_source_labels
-from data.store import PatchStore
-from tests.data.slides.tiny_tiff import picture, write_tiff
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
+from data.wsi.plan import plan_reading
+from data.wsi.reading import SlideReader
+from data.wsi.slide import inspect
+from tests.data.wsi.tiny_tiff import picture, write_tiff
 
 SIDE = 640
 
@@ -137,7 +137,7 @@ def test_damage_in_the_only_level_costs_its_tiles_not_its_neighbours(
 ):
     """The thumbnail is then made of the damaged level: what it cannot show is tried all the same."""
     if not vendor_route:
-        monkeypatch.setattr("data.slides.reading.open_tiled_jpeg", lambda *a: None)
+        monkeypatch.setattr("data.wsi.reading.open_tiled_jpeg", lambda *a: None)
     path = tmp_path / "a.tif"
     tiles = write_tiff(path, [np.full((640, 640, 3), (190, 110, 160), np.uint8)], 0.5)
     damage(path, tiles, [45])

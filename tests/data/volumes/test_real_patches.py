@@ -10,8 +10,8 @@ import pytest
 import SimpleITK as sitk  # noqa: N813  its usual name
 
 from data.preparation import Refusal
-from data.source_labels import read_source_labels
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
 from data.volumes.deid import pseudonym
 from data.volumes.preparation import Volumes
 

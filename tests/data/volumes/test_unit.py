@@ -11,8 +11,8 @@ from pydicom import dcmread
 
 from data.errors import ChainError
 from data.preparation import Refusal, Unit
-from data.source_labels import read_source_labels
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
+from data.store.source_labels import read_source_labels
 from data.synthetic.ct import Scans, draw_series, write_points
 from data.volumes.deid import pseudonym
 from data.volumes.listing import Listed, listed

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.config import load_config
+from pipeline.config.reading import load_config
 from pipeline.crossval.configs import fold_config, last_config
 
 CONFIGS = Path(__file__).parents[3] / "configs"

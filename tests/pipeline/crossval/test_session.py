@@ -15,19 +15,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
-from pipeline.chain_config import ChainConfig
-from pipeline.config import load_config
+from data.files.atomic import write_json
+from pipeline.config.chain import ChainConfig
+from pipeline.config.reading import load_config
 from pipeline.crossval.configs import trainings
-from pipeline.crossval.layout import CrossLayout
 from pipeline.crossval.session import CrossValidation
-from pipeline.layout import Layout
+from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.layout import Layout
 from pipeline.session import Session
-from pipeline.status import stopped_at
+from pipeline.views.status import stopped_at
 from stages.job import Job
-from stages.judged import FILE, Judged, write_judged
-from stages.signals import Ended
+from stages.measures.judged import FILE, Judged, write_judged
+from stages.process.signals import Ended
 from tests.fake_stages import CONFIG, FakeLauncher, committed, config_in, everything, session
 
 TWO = CONFIG.replace("rounds: 1", "rounds: 2") + "promote: {metric: accuracy}\n"

@@ -13,15 +13,15 @@ from typing import Any, get_args
 
 import pytest
 
-from data.atomic import write_json
 from data.errors import ChainError, ExitCode
+from data.files.atomic import write_json
 from pipeline.command_line import LAUNCHERS
 from pipeline.launchers import external
 from pipeline.launchers.choose import NAMES, Name, launcher, resolved
 from pipeline.launchers.external import External, place
 from pipeline.launchers.slurm import Slurm, first_host
-from stages.heartbeat import EVERY_S
 from stages.job import Hardware, Job
+from stages.process.heartbeat import EVERY_S
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """

@@ -16,9 +16,9 @@ from data.errors import ChainError, ExitCode
 from pipeline.launchers import group as groups
 from pipeline.launchers.group import Group, python, started
 from pipeline.launchers.rank import stacks_of
-from stages.heartbeat import STOP
 from stages.job import Hardware, Job
-from stages.signals import Ended, watched
+from stages.process.heartbeat import STOP
+from stages.process.signals import Ended, watched
 
 ROOT = Path(__file__).parents[3]
 

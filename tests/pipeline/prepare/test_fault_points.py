@@ -11,12 +11,12 @@ from pathlib import Path
 
 from data import fault
 from data.errors import ChainError
-from pipeline import ledger
+from pipeline.directory import ledger
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.fault_points import fault_points
 from pipeline.prepare import session
-from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.session import Options, prepare
-from stages.signals import Ended, watched
+from stages.process.signals import Ended, watched
 from tests.fake_preparation import FakePreparation, ImmediatePool, committed, inputs
 from tests.small_process import in_small_process
 

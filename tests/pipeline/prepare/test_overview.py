@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.overview import page, write_overview
 from pipeline.prepare.rows import Row
 from stages.prepare.previews import Previews

@@ -11,7 +11,7 @@ import pytest
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Unit
-from pipeline.prepare.layout import PreparedLayout
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
 from pipeline.prepare.session import Options, prepare
 from tests.fake_preparation import FakePreparation, KeyedPreparation, committed, inputs

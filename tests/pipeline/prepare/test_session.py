@@ -14,9 +14,9 @@ import pytest
 from data.errors import ChainError, ExitCode
 from data.prepared import read_index
 from data.readers.prepared import Prepared
-from pipeline import ledger
+from pipeline.directory import ledger
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare import session
-from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.prepdir import PrepDir, changed
 from pipeline.prepare.session import Options, prepare
 from tests.fake_preparation import FakePreparation, ImmediatePool, KeyedPreparation, committed, inputs

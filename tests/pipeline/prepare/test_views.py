@@ -10,10 +10,10 @@ import pytest
 
 import run_chain
 from data.errors import ChainError, ExitCode
-from pipeline import ledger
+from pipeline.directory import ledger
+from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare import session
 from pipeline.prepare.check import check
-from pipeline.prepare.layout import PreparedLayout
 from pipeline.prepare.session import Options, prepare
 from pipeline.prepare.views import status, verify
 from tests.fake_preparation import FakePreparation, ImmediatePool, inputs

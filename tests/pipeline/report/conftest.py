@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fake_run import Shape, fake_run
-from data.splits import LABELLED, TEST, VALIDATION
-from pipeline.layout import Layout
+from data.splits.written import LABELLED, TEST, VALIDATION
+from pipeline.directory.layout import Layout
 from pipeline.report.build import Options, write_report
 
 EVIL = (

@@ -14,9 +14,9 @@ import pytest
 import run_chain
 from benchmarks.fake_run import Shape, fake_run
 from data.errors import ChainError, ExitCode
-from data.splits import LABELLED, TEST, VALIDATION
-from data.store import PatchStore
-from pipeline.layout import Layout
+from data.splits.written import LABELLED, TEST, VALIDATION
+from data.store.patch_store import PatchStore
+from pipeline.directory.layout import Layout
 from pipeline.report.build import Options, build_page, write_report
 from pipeline.report.facts import resolved, shown
 from tests.pipeline.report.conftest import EVIL

@@ -9,8 +9,8 @@ import pytest
 import run_chain
 from benchmarks.fake_run import Shape, fake_run
 from data.slides.geojson import read_geojson
-from data.splits import LABELLED
-from pipeline.layout import Layout
+from data.splits.written import LABELLED
+from pipeline.directory.layout import Layout
 from pipeline.report.build import Options, write_report
 from pipeline.report.frames import pseudo_labels
 from stages.select.selection import read_selection

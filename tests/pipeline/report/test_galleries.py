@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.report.galleries import RULES, gallery, rare_classes
 from pipeline.report.run import Earlier, Round, Run
 from stages.scores import Scores

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.browser import Browser, browser, chromium
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 
 pytestmark = pytest.mark.skipif(chromium() is None, reason="no Chromium on the PATH (Debian: apt-get install chromium)")
 MISSING = """

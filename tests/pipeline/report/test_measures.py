@@ -12,8 +12,8 @@ from pipeline.report import likeness
 from pipeline.report.charts import ticks
 from pipeline.report.likeness import FAR_QUANTILE, distances, project, sample
 from pipeline.report.measures import histograms, reliability, shares
-from stages.label_errors import out_of_fold, suspected
-from stages.quality import expected_calibration_error
+from stages.measures.label_errors import out_of_fold, suspected
+from stages.measures.quality import expected_calibration_error
 
 
 @given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), max_size=60))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import Belief

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.report import tables
 from pipeline.report.build import MOST_ROUNDS, Options, gathered
 from pipeline.report.tables import write_tables

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import run_chain
-from data.splits import load_audit, load_splits
+from data.splits.written import load_audit, load_splits
 from tests.tiny import CHAIN
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import run_chain
-from data.splits import load_splits
-from pipeline.layout import Layout
+from data.splits.written import load_splits
+from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
 from pipeline.review.choosing import choose
 from pipeline.review.exporting import export
-from stages.informative import worth
+from stages.measures.informative import worth
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
 from stages.select.graph import FILE

@@ -11,9 +11,9 @@ import pytest
 
 import run_chain
 from data.errors import ChainError, ExitCode
-from data.labels import GivenLabels
-from data.splits import load_splits
-from pipeline.layout import Layout
+from data.patches.labels import GivenLabels
+from data.splits.written import load_splits
+from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
 from pipeline.report.suspects import Suspects
 from pipeline.review import doubting

@@ -13,9 +13,9 @@ import pytest
 
 import run_chain
 from data.errors import ChainError, ExitCode
-from data.splits import load_splits
-from data.store import PatchStore
-from pipeline.layout import Layout
+from data.splits.written import load_splits
+from data.store.patch_store import PatchStore
+from pipeline.directory.layout import Layout
 from pipeline.review.exporting import export
 from pipeline.review.importing import import_review
 from pipeline.review.sheet import reject_word, words
@@ -297,7 +297,7 @@ def test_hostile_names_are_text_in_sheet_and_log(
 def test_a_killed_import_leaves_nothing_and_the_next_one_takes_its_number(
     run: Path, truth: dict[str, str], fill: Fill, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from pipeline.review import holding
+    from pipeline.directory import reviews as holding
 
     sheet = fill(export(Layout(run), 1, 4, None) / "review.csv", dict(truth))
     seal = holding.seal

@@ -13,7 +13,7 @@ import pytest
 from werkzeug.test import Client
 
 from data.errors import ChainError, ExitCode
-from pipeline.layout import Layout
+from pipeline.directory.layout import Layout
 from pipeline.review.web import pages
 from pipeline.review.web.app import ASSETS, MOST_BYTES, App
 from pipeline.review.web.desk import Desk

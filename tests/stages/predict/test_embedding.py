@@ -3,7 +3,7 @@
 import timm
 import torch
 
-from stages.ensemble import Ensemble
+from stages.networks.ensemble import Ensemble
 from stages.predict.embedding import Tap, embedding_width
 
 

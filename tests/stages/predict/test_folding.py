@@ -6,10 +6,10 @@ import torch
 from timm.layers.std_conv import StdConv2d
 from torch import nn
 
-from stages.ensemble import Ensemble
+from stages.networks.ensemble import Ensemble
+from stages.networks.volume import create_volume_network
 from stages.predict.embedding import Tap
 from stages.predict.folding import folded
-from stages.volume_networks import create_volume_network
 
 
 def trained(network: nn.Module) -> nn.Module:

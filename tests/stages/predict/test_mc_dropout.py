@@ -11,8 +11,8 @@ import torch
 from pydantic import ValidationError
 
 from data.errors import ChainError, ExitCode
-from data.network_input import NetworkInput
-from stages.networks import load_network
+from data.pixels.network_input import NetworkInput
+from stages.networks.create import load_network
 from stages.predict import stage
 from stages.predict.config import PredictConfig
 from stages.predict.mc_dropout import check_dropout, deviation, dropping, rebuilt, refuse_unmoved

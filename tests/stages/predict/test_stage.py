@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from data.errors import ChainError, ExitCode
-from data.splits import load_splits
-from data.store import PatchStore
-from stages.networks import load_network
+from data.splits.written import load_splits
+from data.store.patch_store import PatchStore
+from stages.networks.create import load_network
 from stages.predict import stage
 from stages.predict.config import PredictConfig
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, read_embeddings

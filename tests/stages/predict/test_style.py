@@ -5,7 +5,7 @@ import timm
 import torch
 
 from data.errors import ChainError, ExitCode
-from stages.input_size import feed_at
+from stages.networks.input_size import feed_at
 from stages.predict.style import DEPTHS, styled, width_of
 
 NETWORKS = ("test_resnet", "test_efficientnet", "test_vit", "test_convnext")

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax as reference
 
-from data.labels import GivenLabels
-from stages.quality import nll
+from data.patches.labels import GivenLabels
+from stages.measures.quality import nll
 from stages.scores import Scores
 from stages.select.belief import Belief
 from stages.select.calibrate import (

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from data.labels import GivenLabels
+from data.patches.labels import GivenLabels
 from stages.select.left_out import LeftOut
 from stages.select.propagate import Likeness, Propagate
 

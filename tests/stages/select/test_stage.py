@@ -8,10 +8,10 @@ import pytest
 from scipy.special import log_softmax
 
 from data.errors import ChainError, ExitCode
-from data.splits import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
-from data.table import Column, PatchTable
-from stages import licences
+from data.patches.table import Column, PatchTable
+from data.splits.written import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from stages.job import Job
+from stages.networks import licences
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage

@@ -13,8 +13,8 @@ from safetensors.torch import load_file
 
 from data.errors import ChainError, ExitCode
 from data.images import Images
-from data.splits import load_splits
-from data.store import PatchStore
+from data.splits.written import load_splits
+from data.store.patch_store import PatchStore
 from stages.predict import stage as predict
 from stages.predict.config import PredictConfig
 from stages.scores import read_scores

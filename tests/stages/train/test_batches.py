@@ -8,10 +8,10 @@ import pytest
 from data.augment.noise import PRESETS, Noise
 from data.augment.pipeline import NoiseDrawer
 from data.images import Images, drawer
-from data.readers.base import Record
-from data.store import PatchStore
-from data.store_writer import writing_store
-from data.windows import windows_of
+from data.patches.record import Record
+from data.pixels.windows import windows_of
+from data.store.patch_store import PatchStore
+from data.store.writer import writing_store
 from stages.loading import loader
 from stages.train.batches import Batch, Examples, Item, Steps, TrainingPatches, draw
 from stages.train.share import Share

@@ -12,15 +12,16 @@ import timm
 import torch
 from safetensors.torch import load_file, save_file
 
-from pipeline.how_far import how_far
-from stages import progress, promote
-from stages.ensemble import Ensemble
-from stages.judged import read_judged
-from stages.networks import load_network
+from pipeline.views.how_far import how_far
+from stages.measures.judged import read_judged
+from stages.networks.create import load_network
+from stages.networks.ensemble import Ensemble
 from stages.predict import stage as predict
 from stages.predict.config import PredictConfig
 from stages.predict.scoring import log_probs
-from stages.promote_config import PromoteConfig
+from stages.process import progress
+from stages.promote import stage as promote
+from stages.promote.config import PromoteConfig
 from stages.scores import read_scores
 from stages.train import member, stage
 from stages.train.config import TeacherConfig

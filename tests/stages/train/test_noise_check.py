@@ -11,7 +11,7 @@ from data.augment.drawn import Drawn
 from data.augment.noise import PRESETS, Noise
 from data.errors import ChainError, ExitCode
 from data.images import Drawer, Images, drawer
-from data.store import PatchStore
+from data.store.patch_store import PatchStore
 from stages.loading import loader
 from stages.train import batches
 from stages.train.batches import Examples, Item, Steps, TrainingPatches

@@ -16,7 +16,7 @@ from data.augment.ct import CtNoiseDrawer
 from data.augment.drawn import NUMBERS
 from data.augment.noise import PRESETS, Noise
 from data.augment.pipeline import NoiseDrawer
-from data.windows import windows_of
+from data.pixels.windows import windows_of
 from stages.train import on_device
 from stages.train.on_device import MOVING, OPERATIONS, disturbed, groups
 

@@ -12,8 +12,8 @@ import timm
 import torch
 
 from data.errors import ChainError, ExitCode
-from data.splits import load_splits
-from stages.networks import load_network
+from data.splits.written import load_splits
+from stages.networks.create import load_network
 from stages.train import stage
 from stages.train.adjustment import shift_of
 from stages.train.batches import Batch
@@ -300,7 +300,7 @@ def test_keys_that_do_not_go_together(keys: dict[str, Any], match: str) -> None:
 
 
 def test_check_says_what_is_trained() -> None:
-    from data.network_input import NetworkInput
+    from data.pixels.network_input import NetworkInput
 
     kind = NetworkInput("rgb8", 48)
     assert check_network(TeacherConfig(backbone="test_resnet", seeds=3), 2, kind) == [

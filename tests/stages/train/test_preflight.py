@@ -7,9 +7,9 @@ import pytest
 from safetensors.torch import save_file
 
 from data.errors import ChainError, ExitCode
-from data.network_input import NetworkInput
-from stages.init.config import Init
-from stages.networks import create, network_kwargs
+from data.pixels.network_input import NetworkInput
+from stages.networks.create import create, network_kwargs
+from stages.networks.init.config import Init
 from stages.predict.config import Encoder
 from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
 from stages.predict.style import width_of

@@ -19,9 +19,9 @@ import timm
 import torch
 
 from data.errors import ChainError, ExitCode
-from stages.distributed import joined, rank, summed
 from stages.job import Hardware
-from stages.judged import read_judged
+from stages.measures.judged import read_judged
+from stages.process.distributed import joined, rank, summed
 from stages.train import stage
 from stages.train.batches import Steps
 from stages.train.config import StudentConfig

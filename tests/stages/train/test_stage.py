@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from data.errors import ChainError, ExitCode
-from data.labels import GivenLabels
-from data.splits import load_splits
+from data.patches.labels import GivenLabels
+from data.splits.written import load_splits
 from stages.job import Hardware
-from stages.judged import read_judged
+from stages.measures.judged import read_judged
 from stages.select.selection import Selection
 from stages.train import batches, measuring, stage
 from stages.train.checkpoint import WholeFiles

@@ -12,7 +12,7 @@ import pytest
 
 from data import fault
 from data.errors import ChainError, ExitCode
-from stages.signals import Ended, watched
+from stages.process.signals import Ended, watched
 from stages.train import stage
 from stages.train.config import StudentConfig
 from stages.train.module import Training

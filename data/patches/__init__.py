@@ -1,0 +1,1 @@
+"""What is known of each patch: its place, whose it is, what it is called, who said so."""

@@ -1,0 +1,1 @@
+"""Who is in which split: drawn once by whole patients, audited for leaks, written down, reviewed."""

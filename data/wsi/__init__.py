@@ -1,0 +1,1 @@
+"""Whole-slide image files: opened once, read at a stated resolution, thread by thread."""

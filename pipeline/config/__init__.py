@@ -1,0 +1,1 @@
+"""The configuration of a chain: one YAML file, read strictly, checked across its sections."""

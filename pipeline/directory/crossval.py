@@ -1,0 +1,66 @@
+"""Where everything lies in the directory of a cross-validation: a run a fold, what they say, and the last chain."""
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from data.errors import ChainError, ExitCode
+from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.workspace import Workspace
+from pipeline.plan import SPLITS
+
+
+@dataclass(frozen=True)
+class CrossLayout(Workspace):
+    """Paths; each of the runs in it is a run directory like any other."""
+
+    def fold(self, number: int) -> Layout:
+        """The chain that never sees this fold."""
+        return Layout(self.root / f"fold-{number}")
+
+    @property
+    def chain(self) -> Layout:
+        """The last chain, on all labels."""
+        return Layout(self.root / "chain")
+
+    @property
+    def result(self) -> Path:
+        """What the folds say together."""
+        return self.root / "crossval.json"
+
+    @property
+    def begun(self) -> bool:
+        """See Workspace."""
+        return any(self.root.glob("fold-*/config.yaml"))
+
+    def remedy(self, address: str) -> str:
+        """See Workspace."""
+        return f"see what stands there: {PROGRAM} verify {shlex.quote(str(self.root / address))}"
+
+    def refuse_other(self, folds: int) -> None:
+        """Raise ChainError (78) where the directory is something else, or was begun with another number of folds."""
+        if self.root.exists() and (not self.root.is_dir() or any(map(self._foreign, self.root.iterdir()))):
+            raise ChainError(
+                f"{self.root} is not the directory of a cross-validation",
+                "it holds other things" if self.root.is_dir() else "it is a file",
+                "name a new or an empty directory",
+                ExitCode.MISMATCH,
+            )
+        from pipeline.config.reading import (
+            load_config,  # who only looks knows the paths, and not what sections are made of
+        )
+
+        for splits in sorted(self.root.glob(f"fold-*/{SPLITS}")):  # before they are drawn, nothing is cut
+            began = load_config(splits.parents[1] / "config.yaml").splits.folds
+            if began != folds:
+                raise ChainError(
+                    f"{self.root} was begun with {began} folds, not {folds}",
+                    "another number of folds is another cut through the labels, and nothing of it can be used again",
+                    f"give --folds {began} to go on with it, or name another directory",
+                    ExitCode.MISMATCH,
+                )
+
+    def _foreign(self, path: Path) -> bool:
+        part = path.name.startswith(f".{self.result.name}")  # of a killed write
+        ours = path in (self.chain.root, self.result, self.logs) or path.name.removeprefix("fold-").isdecimal()
+        return not (ours or part)

@@ -1,0 +1,1 @@
+"""Promote: the student becomes the next teacher, unless validation says it is worse."""

@@ -1,0 +1,21 @@
+"""Intervals of a single figure."""
+
+import numpy as np
+
+from stages.measures.interval import interval
+from stages.measures.judged import Judged
+
+
+def test_intervals_hold_the_figure_and_are_wider_over_groups_that_stick_together() -> None:
+    rng = np.random.default_rng(5)
+    label = rng.integers(0, 2, 400).astype(np.int16)
+    group = np.repeat(np.arange(20), 20)
+    right = np.repeat(rng.random(20) < 0.7, 20)
+    said = np.where(right, label, 1 - label)
+    log_probs = np.log(np.eye(2)[said] * 0.8 + 0.1)
+    ids = np.arange(400, dtype=np.uint64)
+    wide = interval("accuracy", Judged(ids, log_probs, label, group), 0)
+    narrow = interval("accuracy", Judged(ids, log_probs, label, ids.astype(np.int64)), 0)
+    assert wide[0] < right.mean() < wide[1]
+    assert narrow[0] < right.mean() < narrow[1]
+    assert wide[1] - wide[0] > 2 * (narrow[1] - narrow[0])
