@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 NUMBERS = {name: number for number, name in enumerate(CASES)}
 # our own processes, by their modules: a worker of `prepare`, and the reader of HDF5's texts; and how Python's
 # `platform` asks for the processor
-OURS = re.compile(rf"{re.escape(sys.executable)} -P -m (stages\.prepare\.worker|data\.hdf5_texts) |uname -p$")
+OURS = re.compile(rf"{re.escape(sys.executable)} -P -m (stages\.prepare\.worker|data\.files\.hdf5_texts) |uname -p$")
 
 
 class Seen(NamedTuple):
