@@ -24,7 +24,7 @@ def plan_view(config: Science, layout: Layout | None) -> list[str]:
         state = _state(step, rundir, may_end)
         if state.startswith("would run"):
             may_end = may_end or step.kind in ENDS
-            estimate = _estimate(step, spent)
+            estimate = _estimate(step, [one for one in steps if one.address in spent], spent)
             left, unknown = left + (estimate or 0), unknown or estimate is None
             time = f"about {duration(estimate)}" if estimate is not None else ""
         else:
@@ -55,12 +55,11 @@ def _state(step: Step, rundir: RunDir | None, may_end: bool) -> str:
     return "would run; may stop before" if may_end and step.address != "final" else "would run"
 
 
-def _estimate(step: Step, spent: dict[str, float]) -> float | None:
-    """Seconds of the last finished step of the same name; a first student is guessed from the teacher's training."""
-    same = [took for address, took in spent.items() if address.rpartition("/")[2] == step.name]
-    if step.kind == "train" and not same:
-        same = [spent[address] for address in ("rounds/00/teacher",) if address in spent]
-    return same[-1] if same else None
+def _estimate(step: Step, finished: list[Step], spent: dict[str, float]) -> float | None:
+    """Seconds of the last finished step of its kind and section; a first student is guessed from the first teacher."""
+    same = [one for one in finished if (one.kind, one.section) == (step.kind, step.section)]
+    same = same or [one for one in finished if one.kind == step.kind == "train"]
+    return spent[same[-1].address] if same else None
 
 
 def _disk(step: Step, layout: Layout | None) -> str:

@@ -1,6 +1,7 @@
 """What people look at: status, inspect, plan, summary, verify. Nothing here writes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,22 @@ def test_plan_tells_what_would_run_what_is_done_and_what_is_refused(half: Layout
     said = "whether the sources changed since data/store was made is not looked at here"
     assert plan_view(config_in(tmp_path), half)[-1].startswith(said)
     assert not any(said in line for line in plan_view(config_in(tmp_path), Layout(tmp_path / "new")))
+
+
+def test_plan_guesses_the_time_of_a_step_from_its_like(half: Layout, tmp_path: Path) -> None:
+    took = {"data/store": 5, "data/splits": 5, "rounds/00/teacher": 600, "rounds/00/predict": 60, "rounds/00/select": 5}
+    half.ledger.write_text(
+        "".join(json.dumps({"event": "done", "address": at, "seconds": s}) + "\n" for at, s in took.items())
+    )
+    lines = plan_view(config_in(tmp_path, CONFIG, "rounds=2"), half)
+    guessed = dict(re.findall(r"^ *(rounds\S+).* about (\d+ \w+)", "\n".join(lines), flags=re.M))
+    assert guessed == {
+        "rounds/00/student": "10 min",  # as the first teacher, the only training there was
+        "rounds/01/predict": "60 s",
+        "rounds/01/select": "5 s",
+        "rounds/01/student": "10 min",
+    }, "the next teacher is a promotion, and takes no time of a training"
+    assert "about 21 min to go, and what is not known yet" in lines
 
 
 def test_verify_reads_every_byte_and_names_the_first_step_to_make_again(done: Layout) -> None:
