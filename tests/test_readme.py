@@ -134,8 +134,14 @@ def test_every_command_of_the_readme(command: list[str], at_desk: Path, capsys: 
     assert capsys.readouterr().out or words[0] in ("run", "resume", "rerun")
 
 
+def described(section: Any) -> set[str]:
+    """Keys that say what they mean, as every shipped rule's must; a section and its methods say it too."""
+    assert section.__doc__
+    return {key for key, field in section.model_fields.items() if field.description}
+
+
 @pytest.mark.parametrize("block", PYTHON, ids=[block.strip().splitlines()[0][:40] for block in PYTHON])
-def test_python_of_the_readme(block: str, at_desk: Path) -> None:
+def test_python_of_the_readme(block: str, at_desk: Path, tmp_path: Path) -> None:
     if not (at_desk / "runs/demo/final").is_dir():  # when this test is run alone
         assert run_chain.main(["run", "configs/demo.yaml", "runs/demo", *shrunk("demo")]) == 0
     found: dict[str, object] = {"__name__": "readme"}
@@ -148,6 +154,16 @@ def test_python_of_the_readme(block: str, at_desk: Path) -> None:
         kept = rule.select(Evidence(np.array([4, 5, 6], np.uint64), probs))
         assert kept.ids.tolist() == [5, 6]
         assert kept.label.tolist() == [1, 0]
+        assert described(found["Surest"]) >= {"k"}
+    if "Named" in found:
+        for name in ("patches/p1/tumour_1.png", "patches/p2/stroma_7.png", "patches/p2/thumb.xyz"):
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_bytes(b"content")
+        source = found["Named"](path=tmp_path / "patches")  # type: ignore[operator]
+        told = [(one.label, one.patient) for one in source.records()]
+        assert told == [("tumour", "p1"), ("stroma", "p2"), ("", "")]
+        assert source.content(next(source.records())) == b"content"
+        assert described(found["Named"]) >= {"path"}
 
 
 @pytest.mark.parametrize("backbone", VOLUME_NETWORKS)
