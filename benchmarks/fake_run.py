@@ -79,7 +79,7 @@ def fake_run(root: Path, shape: Shape) -> Layout:
     channels = 2 if shape.volume else 3
     write_splits(place, drawn, [0.5] * channels, [0.25] * channels)
     _seal(layout, SPLITS, "split")
-    world = _World(layout, shape, store, drawn, torch.Generator().manual_seed(shape.seed))
+    world = _World(layout, shape, store, drawn)
     before = None
     for step in plan(_Rounds(shape.rounds)):
         if step.kind == "train":
@@ -149,7 +149,6 @@ class _World:
     shape: Shape
     store: PatchStore
     drawn: Assignment
-    torch_rng: torch.Generator
 
     def ids(self, code: int) -> np.ndarray:
         return self.drawn.ids[self.drawn.split == code]

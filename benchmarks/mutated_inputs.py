@@ -2,7 +2,7 @@
 
     python -m benchmarks.mutated_inputs [--each 250] [--seed 0] [--workers 2]
 
-Eight kinds of input, `--each` damaged files of each kind: tiled TIFF slides, QuPath GeoJSON, CLAM coordinates, DICOM
+Nine kinds of input, `--each` damaged files of each kind: tiled TIFF slides, QuPath GeoJSON, CLAM coordinates, DICOM
 slices, NIfTI, MetaImage and NRRD go through `prepare`, a unit a file; tables are listed one by one; files of a
 prepared directory are put to `verify` and to a chain's reader. Ends with 0 when nothing was found, else 1.
 """

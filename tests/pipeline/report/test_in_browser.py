@@ -15,7 +15,6 @@ Promise.all([...document.querySelectorAll('img, image')].map(one => one.decode()
 """
 SEEN = "document.querySelector('#round-0 table').checkVisibility({contentVisibilityAuto: true})"
 DRAWN = "new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(0))))"
-FETCHED = "performance.getEntriesByType('resource').filter(one => !one.name.startsWith('data:')).length"
 
 
 @pytest.fixture(scope="module")
