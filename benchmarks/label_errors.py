@@ -11,7 +11,6 @@ errors, beside what a list in random order would have.
 """
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -23,24 +22,23 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency.listing import Listing
+from benchmarks.sets import ROOT, in_words, sets_folder, weights_below
 from stages.measures.label_errors import out_of_fold, suspected
 
-ROOT = Path(__file__).resolve().parents[1]
 Finder = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 def main() -> int:
-    near = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("set", help="crc5, crchisto27, luna50 below --data, or a manifest")
     parser.add_argument("--labels", type=int, default=500)
     parser.add_argument("--wrong", type=float, nargs="+", default=[0.05, 0.1])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data", type=Path, default=near)
+    parser.add_argument("--data", type=Path, default=sets_folder())
     parser.add_argument("--into", type=Path, help="where features are kept; default: runs/evidence/SET-small")
     args = parser.parse_args()
     into = args.into or ROOT / "runs" / "evidence" / f"{Path(args.set).stem}-small"
-    weights = args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
+    weights = weights_below(args.data)
     study = desks.Study(args.set, into, args.data, weights, (), tuple(args.seeds), "small", (), (0.0,))
     desk = desks.prepared(study, lambda line: print(line, file=sys.stderr))
     finders = _finders()
@@ -116,4 +114,4 @@ def _judged(suspects: np.ndarray, wrong: np.ndarray) -> tuple[float, float, floa
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_words(main))

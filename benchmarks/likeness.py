@@ -10,7 +10,6 @@ along what the classifier reads, along style (predict.encoder.style), along both
 
 import argparse
 import io
-import os
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -22,27 +21,25 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency import holdout
 from benchmarks.label_efficiency.features import batches, encoder
+from benchmarks.sets import ROOT, in_words, sets_folder, weights_below
 from data.files.atomic import write_bytes
 from data.splits.written import LABELLED, POOL, TEST
 from stages.predict.style import styled
 from stages.process.allocator import keep_freed_memory
 from stages.select.propagate import Axes, Likeness, Propagate, together, units
 
-ROOT = Path(__file__).resolve().parents[1]
-
 
 def main() -> int:
-    near = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("set", help="crc5, crchisto27, luna50 below --data, or a manifest")
     parser.add_argument("--fractions", type=float, nargs="+", default=[0.01])
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
-    parser.add_argument("--data", type=Path, default=near)
+    parser.add_argument("--data", type=Path, default=sets_folder())
     parser.add_argument("--into", type=Path, help="default: runs/likeness/SET")
     args = parser.parse_args()
     keep_freed_memory()
     into = args.into or ROOT / "runs" / "likeness" / Path(args.set).stem
-    weights = args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
+    weights = weights_below(args.data)
     study = desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), "small", ("default",), (0.0,)
     )
@@ -95,4 +92,4 @@ def _style(desk: desks.Desk, weights: Path, kept: Path) -> np.ndarray:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_words(main))

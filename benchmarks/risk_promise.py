@@ -13,7 +13,6 @@ are held out, as it should be done, and nothing says that they are like the pool
 import argparse
 import csv
 import json
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,14 +23,13 @@ import yaml
 import run_chain
 from benchmarks.label_efficiency import configs
 from benchmarks.label_efficiency import desk as desks
-from benchmarks.label_efficiency.chains import EndedError
 from benchmarks.label_efficiency.listing import Listing
 from benchmarks.label_efficiency.sizes import SIZES, SizeName
-from data.errors import ChainError, ExitCode
+from benchmarks.sets import ROOT, EndedError, in_words, sets_folder, weights_below
+from data.errors import ExitCode
 from data.files.atomic import replacing, write_bytes
 from pipeline.config.reading import load_config
 
-ROOT = Path(__file__).resolve().parents[1]
 UNITS = ("patch", "slide")
 HEADER = ("path", "label", "patient", "slide")
 
@@ -39,19 +37,11 @@ HEADER = ("path", "label", "patient", "slide")
 def main(words: Sequence[str] | None = None) -> int:
     """Print a line a seed, then how often the promise was kept."""
     args = _parser().parse_args(words)
-    try:
-        _run(args)
-    except ChainError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
-        return error.code
-    except EndedError as ended:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        return ended.code
-    return ExitCode.DONE
+    return in_words(lambda: _run(args))
 
 
-def _run(args: argparse.Namespace) -> None:
-    weights = args.weights or args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
+def _run(args: argparse.Namespace) -> int:
+    weights = args.weights or weights_below(args.data)
     name = Path(args.set).stem
     features = args.features or ROOT / "runs" / "evidence" / f"{name}-{args.size}"
     study = desks.Study(args.set, features, args.data, weights, (), (), args.size, (), ())
@@ -75,6 +65,7 @@ def _run(args: argparse.Namespace) -> None:
         f"{held + none} of {len(found)} seeds keep the promise, {none} of them by keeping nothing; "
         f"{right} of {len(classes)} kept classes have the precision"
     )
+    return ExitCode.DONE
 
 
 def _write_manifest(path: Path, listing: Listing, unit: str) -> None:
@@ -140,7 +131,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "risk_promise", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    near = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
     add = parser.add_argument
     add("set", metavar="SET", help="crc5, crchisto27, luna50 below --data, drawn, or the path of a manifest")
     add("--seeds", type=int, default=20)
@@ -150,7 +140,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--unit", choices=UNITS, default="patch")
     sizes: list[SizeName] = sorted(SIZES)
     add("--size", choices=sizes, default="small")
-    add("--data", type=Path, default=near, help="where the sets lie; also PATCHCHAIN_DATA")
+    add("--data", type=Path, default=sets_folder(), help="where the sets lie; also PATCHCHAIN_DATA")
     add("--weights", type=Path, help="tf_efficientnet_lite0 under timm's names, safetensors; default: below --data")
     add("--into", type=Path, help="default: runs/risk/SET-UNIT-PRECISION-SIZE")
     add("--features", type=Path, help="where the listing is kept; default: runs/evidence/SET-SIZE")

@@ -27,11 +27,10 @@ from pathlib import Path
 from benchmarks.beside_others import judge
 from benchmarks.beside_others.patches import DRAWN, written
 from benchmarks.beside_others.setting import Setting
-from benchmarks.beside_others.sides import ROOT, SIDES, Desk
+from benchmarks.beside_others.sides import SIDES, Desk
 from benchmarks.beside_others.table import table
 from benchmarks.beside_others.turns import Kept, Turn, measure, turns_of
-
-WEIGHTS = "weights/{network}.timm.safetensors"  # below the folder of data sets
+from benchmarks.sets import ROOT, in_words, sets_folder, weights_below
 
 
 def parsed(words: list[str] | None = None) -> argparse.Namespace:
@@ -60,11 +59,11 @@ def main() -> int:
         print(table(turns_of(args.table_from)))
         return 0
     setting = Setting(**{one.name: getattr(args, one.name) for one in fields(Setting)})
-    data = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
+    data = sets_folder()
     into = args.into.absolute()
     folder = into / "data"
     rows = written(args.set, data, setting, folder)
-    weights = args.weights or data / WEIGHTS.format(network=setting.network)
+    weights = args.weights or weights_below(data, setting.network)
     if args.set != DRAWN and not (folder / "weights.pth").is_file():
         judge.weights_file(setting.network, weights, folder / "weights.pth")
     examples = args.wilds.absolute() / "examples" if args.wilds else None
@@ -87,4 +86,4 @@ def _say(turn: Turn) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(in_words(main))

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.beside_others.setting import Setting
+from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes
 from data.readers.synthetic import Synthetic
 
@@ -78,7 +79,12 @@ def _contents(name: str, data: Path, setting: Setting) -> Iterator[tuple[str, It
         return
     root = data / name if (data / name).is_dir() else Path(name)
     if not root.is_dir():
-        raise FileNotFoundError(f"the set {name} is not there: neither {data / name} nor {root} is a folder")
+        raise ChainError(
+            f"the set {name} is not there: neither {data / name} nor {root} is a folder",
+            f"a set is {DRAWN}, a folder below the one that PATCHCHAIN_DATA names, or any with a folder a class",
+            "correct the name, or set PATCHCHAIN_DATA",
+            ExitCode.MISSING,
+        )
     for label in sorted(path.name for path in root.iterdir() if path.is_dir()):
         files = sorted(path for path in (root / label).rglob("*") if path.is_file())
         order = np.random.default_rng(0).permutation(len(files))

@@ -27,28 +27,19 @@ import yaml
 
 from benchmarks.label_efficiency import desk as desks
 from benchmarks.label_efficiency import docs, plot, study, summary, tables
-from benchmarks.label_efficiency.chains import EndedError, Machine
+from benchmarks.label_efficiency.chains import Machine
 from benchmarks.label_efficiency.sizes import SIZES
+from benchmarks.sets import ROOT, in_words, sets_folder, weights_below
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes, write_json
 from pipeline.directory.lock import held
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run what is missing, then print and write the table."""
     args = _parser().parse_args(argv)
-    try:
-        return _run(args, shlex.join(["python", "-m", "benchmarks.label_efficiency", *(argv or sys.argv[1:])]))
-    except ChainError as error:
-        print("\n".join(error.lines()), file=sys.stderr)
-        return error.code
-    except EndedError as ended:
-        print("stopped; the same command goes on where it was", file=sys.stderr)
-        return ended.code
-    except KeyboardInterrupt:
-        return ExitCode.INTERRUPTED
+    command = shlex.join(["python", "-m", "benchmarks.label_efficiency", *(argv or sys.argv[1:])])
+    return in_words(lambda: _run(args, command))
 
 
 def _run(args: argparse.Namespace, command: str) -> int:
@@ -115,7 +106,7 @@ def _result(desk: desks.Desk, command: str, found: list[summary.Found], failed: 
 
 def _study(args: argparse.Namespace) -> desks.Study:
     into = args.into or ROOT / "runs" / "evidence" / f"{_named(args)}-{args.size}"
-    weights = args.weights or args.data / "weights" / "tf_efficientnet_lite0.timm.safetensors"
+    weights = args.weights or weights_below(args.data)
     return desks.Study(
         args.set, into, args.data, weights, tuple(args.fractions), tuple(args.seeds), args.size, tuple(args.presets),
         tuple(args.validation), Machine(args.device, args.precision, args.workers, args.threads),
@@ -165,7 +156,6 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "label_efficiency", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    near = Path(os.environ.get("PATCHCHAIN_DATA", ROOT.parent / "shared" / "data"))
     add = parser.add_argument
     add("set", metavar="SET", help="crc5, crchisto27, luna50 below --data, drawn, or the path of a manifest")
     add("--fractions", type=_share, nargs="+", default=[0.005, 0.01, 0.05], help="of the training labels, by class")
@@ -175,7 +165,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--validation", type=_judging, nargs="+", default=[0.3, 0.0], metavar="SHARE",
         help="share of the labels that only judge, and so are not trained on; 0: no validation at all")  # fmt: skip
     add("--into", type=Path, help="default: runs/evidence/SET-SIZE")
-    add("--data", type=Path, default=near, help="where the sets lie; also PATCHCHAIN_DATA")
+    add("--data", type=Path, default=sets_folder(), help="where the sets lie; also PATCHCHAIN_DATA")
     add("--weights", type=Path, help="tf_efficientnet_lite0 under timm's names, safetensors; default: below --data")
     add("--px", type=int, default=0, help="side of a patch in training; default: by size")
     add("--set", dest="overrides", action="append", default=[], metavar="KEY=VALUE", help="in every chain")

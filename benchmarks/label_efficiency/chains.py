@@ -13,6 +13,7 @@ import run_chain
 from benchmarks.label_efficiency.cells import Cell, Counted
 from benchmarks.label_efficiency.intervals import Predictions, judged
 from benchmarks.label_efficiency.listing import Listing
+from benchmarks.sets import EndedError
 from data.errors import ExitCode
 from data.files.atomic import sha256_file, write_bytes
 from data.splits.written import load_audit, load_splits
@@ -25,14 +26,6 @@ from stages.scores import read_scores
 
 # outcomes of the method, not of the machine: noted, and the other cells go on
 OUTCOMES = {ExitCode.DIVERGED: "diverged", ExitCode.BAD_DATA: "refused"}
-
-
-class EndedError(Exception):
-    """The program ended with a code that ends this one as well."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(f"exit {code}")
-        self.code = code
 
 
 class FailedError(Exception):

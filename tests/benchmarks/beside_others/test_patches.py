@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from benchmarks.beside_others.patches import CHAIN, DRAWN, read, written
+from data.errors import ChainError
 from tests.benchmarks.beside_others.folders import SMALL, classes
 
 
@@ -49,7 +50,7 @@ def test_copies_count_once(tmp_path: Path) -> None:
 
 
 def test_a_set_that_is_not_there_is_named(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="the set nowhere is not there"):
+    with pytest.raises(ChainError, match="the set nowhere is not there"):
         written("nowhere", tmp_path, SMALL, tmp_path / "out")
 
 
