@@ -16,7 +16,7 @@ from pipeline.config.reading import dump, load_config
 from pipeline.config.seal import sealed_text
 from pipeline.directory import ledger
 from pipeline.directory.changed_sources import refuse_changed
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.lock import held
 from pipeline.directory.recipe import differences, flat, recipe, settings, shown
 from pipeline.directory.record import Stop
@@ -143,7 +143,7 @@ class Session:
             raise ChainError(
                 f"{root} is not a run directory",
                 "it holds no config.yaml",
-                f"check the path, or begin it with: {PROGRAM} run CONFIG {root}",
+                f"check the path, or begin it with: {command('run', 'CONFIG', root)}",
                 ExitCode.MISSING,
             )
         made_root = not root.exists()

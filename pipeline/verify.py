@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from data.errors import ChainError, ExitCode
 from data.splits.review_words import ROLE
 from pipeline.config.seal import seal_holds
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import Record, damaged, faults, read_record
 from pipeline.directory.reviews import addresses, digest_of, inputs_at
 from pipeline.plan import Step, course
@@ -61,7 +61,7 @@ def _changed_config(layout: Layout) -> ChainError:
     return ChainError(
         f"{layout.config.name} is not as it was written",
         "a byte of it was damaged, or somebody edited it",
-        f"run the original configuration again: {PROGRAM} run CONFIG {layout.root}",
+        f"run the original configuration again: {command('run', 'CONFIG', layout.root)}",
         ExitCode.DAMAGED,
     )
 

@@ -1,11 +1,10 @@
 """Where everything lies in the directory of a cross-validation: a run a fold, what they say, and the last chain."""
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
 from data.errors import ChainError, ExitCode
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.workspace import Workspace
 from pipeline.plan import SPLITS
 
@@ -35,7 +34,7 @@ class CrossLayout(Workspace):
 
     def remedy(self, address: str) -> str:
         """See Workspace."""
-        return f"see what stands there: {PROGRAM} verify {shlex.quote(str(self.root / address))}"
+        return f"see what stands there: {command('verify', self.root / address)}"
 
     def refuse_other(self, folds: int) -> None:
         """Raise ChainError (78) where the directory is something else, or was begun with another number of folds."""

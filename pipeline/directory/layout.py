@@ -13,6 +13,11 @@ PROGRAM = "patchchain" if Path(sys.argv[0]).name == "patchchain" else "python ru
 LONGEST_SETTINGS = 180  # characters; a line of an error has 400
 
 
+def command(*words: object) -> str:
+    """A call of this program that can be typed as it stands, whatever stands in a path."""
+    return f"{PROGRAM} {shlex.join(map(str, words))}"
+
+
 @dataclass(frozen=True)
 class Layout(Workspace):
     """Paths of one run directory."""
@@ -73,7 +78,7 @@ class Layout(Workspace):
         sets = "".join(f" --set {shlex.quote(setting)}" for setting in settings)
         if len(sets) > LONGEST_SETTINGS:  # a command cut short would do something else
             sets = " --set KEY=VALUE, once for each change"
-        return f"{PROGRAM} rerun {shlex.quote(str(self.root))} --from {address}{sets}"
+        return command("rerun", self.root, "--from", address) + sets
 
     @property
     def begun(self) -> bool:

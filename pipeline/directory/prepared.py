@@ -6,7 +6,7 @@ from pathlib import Path
 
 from data.prepared import INDEX as INDEX_NAME
 from data.prepared import SETTINGS, UNITS
-from pipeline.directory.layout import PROGRAM
+from pipeline.directory.layout import command
 from pipeline.directory.workspace import Workspace
 
 
@@ -63,7 +63,7 @@ class PreparedLayout(Workspace):
     def remedy(self, address: str) -> str:
         """See Workspace."""
         where = shlex.quote(str(self.root / address))
-        return f"remove {where} and make it again: {PROGRAM} prepare CONFIG {shlex.quote(str(self.root))}"
+        return f"remove {where} and make it again: {command('prepare', 'CONFIG', self.root)}"
 
     @property
     def begun(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes
 from data.printable import shortened
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.reviews import reviews
 from pipeline.plan import FINAL
 from pipeline.report.advice import advice, alarms_of, meaning
@@ -144,7 +144,7 @@ def _finished(layout: Layout) -> Layout:
         raise ChainError(
             f"--all-labels {layout.root}: this run is not finished",
             "its final model is what this one is compared with, and it has none yet",
-            f"finish it first: {PROGRAM} resume {layout.root}",
+            f"finish it first: {command('resume', layout.root)}",
             ExitCode.MISSING,
         )
     return layout
@@ -288,4 +288,4 @@ def _left_out(run: Run, rounds: list[RoundView]) -> str:
         words.append(f"The first and the last {MOST_ROUNDS - 1} of {len(run.numbers)} rounds are shown")
     if len(rounds) > MOST_GALLERIES:
         words.append(f"galleries are drawn for the first and the last {MOST_GALLERIES - 1}")
-    return "; ".join(words) + f"; all figures: {PROGRAM} inspect {said(str(run.layout.root))}" if words else ""
+    return "; ".join(words) + f"; all figures: {said(command('inspect', run.layout.root), 300)}" if words else ""

@@ -10,7 +10,7 @@ from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes, write_json
 from data.patches.table import id_text
 from data.printable import harmless
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import read_record
 from pipeline.plan import at
 from pipeline.report.geojson import write_geojson
@@ -64,7 +64,7 @@ def said(folder: Path, layout: Layout) -> list[str]:
     return [
         f"{folder}: {count:,} patches in {SHEET}, their pictures in {PICTURES}/",
         f"fill in the column `label` ({HOW} says with what; a blank row is passed over), then:",
-        f"{PROGRAM} review import {layout.root} {folder / SHEET} --by NAME",
+        command("review", "import", layout.root, folder / SHEET, "--by", "NAME"),
     ]
 
 

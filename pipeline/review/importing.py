@@ -18,7 +18,7 @@ from data.splits.review_words import FILE
 from data.splits.reviewed import REJECTED, Reviewed, honoured, read_reviews, write_review
 from data.splits.written import Splits, load_splits
 from data.store.patch_store import PatchStore
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.reviews import ABOUT, addresses, first_round_to_come, next_address, publish, settled
 from pipeline.plan import SPLITS, STORE, at
 from pipeline.review.later import outlook
@@ -59,7 +59,7 @@ def import_review(layout: Layout, path: Path, by: str, revise: bool = False, dry
         raise ChainError(
             f"{layout.root} has no splits yet",
             "which patches may be reviewed is not known before they are drawn",
-            f"run the chain first: {PROGRAM} run CONFIG {layout.root}",
+            f"run the chain first: {command('run', 'CONFIG', layout.root)}",
             ExitCode.MISSING,
         )
     splits, rows = load_splits(layout.place(SPLITS)), read_sheet(path)

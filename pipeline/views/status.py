@@ -6,7 +6,7 @@ from data.errors import ChainError, ExitCode
 from pipeline.config.yaml_text import read_yaml
 from pipeline.directory import ledger, lock
 from pipeline.directory.crossval import CrossLayout
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.prepared import PreparedLayout
 from pipeline.directory.record import Stop, read_record, stop_of
 from pipeline.plan import FINAL, Step, course
@@ -29,7 +29,7 @@ def rounds_of(layout: Layout) -> Rounds:
         raise ChainError(
             f"{layout.config} is missing",
             "finished steps stand beside where it was",
-            f"run the same configuration again: {PROGRAM} run CONFIG {layout.root}",
+            f"run the same configuration again: {command('run', 'CONFIG', layout.root)}",
             ExitCode.MISSING,
         )
     value = read_yaml(layout.config).value
@@ -52,7 +52,7 @@ def _instead(layout: Layout) -> tuple[str, str]:
     if runs:
         return "it holds the runs of a cross-validation", f"look at one of them: {', '.join(map(str, runs))}"
     if PreparedLayout(layout.root).begun:
-        return "it is a prepared directory, whose patches a chain reads", f"see {PROGRAM} status {layout.root}"
+        return "it is a prepared directory, whose patches a chain reads", f"see {command('status', layout.root)}"
     return "it holds no config.yaml", "check the path"
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from data.printable import printable
 from pipeline.config.yaml_text import read_yaml
-from pipeline.directory.layout import PROGRAM, Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import Stop
 from pipeline.plan import FINAL, at
 from pipeline.views.gate_metric import gate_metric
@@ -45,7 +45,7 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
     lines.append(f"ended: {stop.reason} ({printable(stop.detail)})")
     if promotion:
         lines.append(f"final: the {promotion['winner']} of the last round ({printable(str(promotion['reason']))})")
-    lines.append(f"run:   {layout.root}   (what it believed, by round and class: {PROGRAM} inspect {layout.root})")
+    lines.append(f"run:   {layout.root}   (what it believed, by round and class: {command('inspect', layout.root)})")
     weights = sorted(path.name for path in layout.place(FINAL).glob("model*.safetensors"))
     lines.append(f"model: {layout.place(FINAL)}/{', '.join([*weights, 'model.json'])}")
     return lines

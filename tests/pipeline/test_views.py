@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,20 @@ def test_the_summary_has_a_row_a_round_and_says_where_things_lie(done: Layout) -
     assert lines[2].split() == ["00", "45.0", "%", "-", "45.0", "%", "-", "4", "75.0", "%"]
     assert any(str(done.root / "final") in line for line in lines)
     assert "ended: max_rounds (all)" in lines
+
+
+def test_commands_that_are_told_can_be_typed_whatever_the_path(done: Layout, tmp_path: Path) -> None:
+    run = Layout(tmp_path / "my run; of $HOME")
+    shutil.copytree(done.root, run.root)
+    told = [line.partition("class: ")[2].removesuffix(")") for line in summary(run, 1, Stop("max_rounds", "all"))]
+    assert [shlex.split(line)[-2:] for line in told if line] == [["inspect", str(run.root)]]
+    assert shlex.split(run.rerun("final", "select.tau=0.5"))[-5:] == [
+        str(run.root), "--from", "final", "--set", "select.tau=0.5",
+    ]  # fmt: skip
+    run.config.unlink()
+    with pytest.raises(ChainError) as caught:
+        status(run)
+    assert shlex.split(caught.value.todo)[-3:] == ["run", "CONFIG", str(run.root)]
 
 
 @pytest.mark.parametrize(("metric", "shown"), [("balanced_accuracy", "45.0"), ("accuracy", "50.0")])
