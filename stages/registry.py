@@ -19,6 +19,6 @@ KINDS = {
     "split": Kind(1, "stages.split"),
     "train": Kind(11, "stages.train.stage", ranks=True),
     "predict": Kind(6, "stages.predict.stage", ranks=True),
-    "select": Kind(10, "stages.select.stage"),
+    "select": Kind(11, "stages.select.stage"),
     "promote": Kind(5, "stages.promote.stage"),
 }

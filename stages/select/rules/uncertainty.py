@@ -20,7 +20,8 @@ class Uncertainty(OfBest):
     least 25, so that no class floods the others. Deviations are those of the raw probability over
     `predict.mc_passes` passes with dropout (10 in the paper), the probability is the calibrated one without dropout,
     which is what students learn (the paper thresholds the mean over the passes). With `negative`, a patch also
-    teaches which classes it is *not*: those of probability below 0.05 that deviate by less than 0.005.
+    teaches which classes it is *not*: those of probability below 0.05 that deviate by less than 0.005, never the
+    likeliest one.
     """
 
     needs: ClassVar[frozenset[Need]] = frozenset({"deviation"})
@@ -59,8 +60,11 @@ class Uncertainty(OfBest):
     def _negatives(self, evidence: Evidence) -> Iterator[Negatives]:
         assert evidence.deviation is not None, "the stage refuses a rule whose needs are not met"
         yield Negatives.of(evidence.ids[:0], np.empty(0, np.int16))  # there may be none to tell
+        label = evidence.best[0]
         for rows in blocks(len(evidence)):
             unlikely = evidence.believed[rows] < np.float32(self.negative_confidence)
+            # of many classes, or by a high tau_n, even the likeliest one may be unlikely
+            np.put_along_axis(unlikely, label[rows, None].astype(np.int64), False, axis=1)
             row, code = np.nonzero(unlikely & (evidence.deviation[rows] < np.float32(self.negative_deviation)))
             yield Negatives.of(evidence.ids[rows][row], code)
             let_go(evidence.deviation)

@@ -70,3 +70,18 @@ def test_negatives_are_what_is_surely_unlikely_and_never_what_is_kept():
     kept = rule.select(one)
     pairs = set(zip(kept.ids.tolist(), kept.label.tolist(), strict=True))
     assert not pairs & set(zip(found.ids.tolist(), found.label.tolist(), strict=True))
+
+
+def test_no_patch_is_told_that_it_is_not_what_it_most_looks_like():
+    """As in the code of the paper's authors: of 25 classes the best may have less than 0.05, and tau_n may be high."""
+    one = evidence(600)
+    flat = np.full((600, 25), 1 / 25, np.float32)
+    steady = np.zeros((600, 25), np.float16)
+    for case, rule in (
+        (replace(one, believed=flat, deviation=steady), Uncertainty(negative=True)),
+        (one, Uncertainty(negative=True, negative_confidence=0.9, negative_deviation=1.0)),
+    ):
+        told = [pair for piece in rule.negatives(case) for pair in zip(piece.ids, piece.label, strict=True)]
+        assert told
+        likeliest = set(zip(case.ids.tolist(), case.probs.argmax(axis=1).tolist(), strict=True))
+        assert not likeliest & {(int(patch), int(code)) for patch, code in told}
