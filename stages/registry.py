@@ -20,5 +20,5 @@ KINDS = {
     "train": Kind(11, "stages.train.stage", ranks=True),
     "predict": Kind(6, "stages.predict.stage", ranks=True),
     "select": Kind(11, "stages.select.stage"),
-    "promote": Kind(5, "stages.promote.stage"),
+    "promote": Kind(6, "stages.promote.stage"),
 }

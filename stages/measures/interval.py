@@ -4,13 +4,13 @@ import numpy as np
 
 from data.keys import generator
 from stages.measures.judged import Judged
-from stages.measures.paired import METRICS, MIN_GROUPS
+from stages.measures.paired import METRICS, MIN_GROUPS, tails
 
 DRAWS = 1000
 
 
 def interval(metric: str, judged: Judged, *keys: int | str) -> tuple[float, float]:
-    """95 % percentile interval of a metric over whole groups (patches where there are under five groups)."""
+    """95 % interval of a metric over whole groups (patches where there are under five groups), by `paired.tails`."""
     classes = judged.log_probs.shape[1]
     group = np.unique(judged.group, return_inverse=True)[1]
     if group.max(initial=0) + 1 < MIN_GROUPS:
@@ -26,5 +26,5 @@ def interval(metric: str, judged: Judged, *keys: int | str) -> tuple[float, floa
         times = np.ones(len(tables), np.int64)
     drawn = generator(*keys).multinomial(times.sum(), times / times.sum(), size=DRAWS) @ tables
     values = [METRICS[metric](counts.reshape(classes, classes)) for counts in drawn]
-    low, high = np.nanquantile(values, (0.025, 0.975))
+    low, high = np.nanquantile(values, tails(int(times.sum())))
     return float(low), float(high)

@@ -3,9 +3,11 @@
 A bootstrap of few patches, or of few patients, is too sure of itself: of 14 patches of which the second model loses
 two and gains none, it finds a loss in 94 of 100 draws, though by chance alone one in four such pairs would be lost
 together. So where the 95 % interval reaches zero, a loss is believed no more than a permutation test allows, in which
-the two models change places in each patient, or do not.
+the two models change places in each patient, or do not. And the interval ends further out than a plain percentile
+interval, which of five patients holds the truth in 80 cases of 100 (`tails`).
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,6 +27,21 @@ MIN_GROUPS = 5
 SAME = 1e-12
 
 
+def tails(units: int) -> tuple[float, float]:
+    """Between which quantiles of the draws a 95 % interval lies, where so many units are resampled.
+
+    The expanded percentile interval (Hesterberg, The American Statistician 2015): a bootstrap of n units is too narrow
+    by the factor that the n - 1 of a variance corrects, and by what Student's t has over the normal distribution. Of
+    many units these are 2.5 and 97.5 %.
+    """
+    from scipy.special import ndtr, stdtrit
+
+    if units < 2:
+        return 0.0, 1.0
+    least = float(ndtr(-math.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.975)))
+    return least, 1 - least
+
+
 @dataclass(frozen=True)
 class Paired:
     """The second model's metric less the first's. low, high: 95 % interval; worse: how sure a loss is, see `compare`.
@@ -40,6 +57,12 @@ class Paired:
     n: int
     groups: int
 
+    @property
+    def wanted(self) -> str:
+        """What would tell more, in words: of patients who are known further labels tell little."""
+        known = self.groups < self.n
+        return "validation labels of more patients or slides" if known else "more validation labels"
+
 
 def compare(
     metric: str,
@@ -51,7 +74,7 @@ def compare(
     tolerance: float,
     seed: int,
 ) -> Paired:
-    """label, first, second: (V,) classes, V > 0; group: (V,) integers. Percentile bootstrap (Efron 1979), 2,000 draws.
+    """label, first, second: (V,) classes, V > 0; group: (V,) integers. Bootstrap of 2,000 draws, see `tails`.
 
     Whole groups are drawn with replacement, both models on the same ones; patches where there are under five groups.
     How sure a loss is: the share of draws below -tolerance; where the interval reaches zero, at most 1 - p of the
@@ -90,7 +113,7 @@ def compare(
 
     draws = random.multinomial(times.sum(), times / times.sum(), size=DRAWS)
     differences = measured((draws, second_of)) - measured((draws, first_of))
-    low, high = np.quantile(differences, (0.025, 0.975))
+    low, high = np.quantile(differences, tails(found if by == "group" else n))
     point = measure(confusion(label, second, classes)) - measure(confusion(label, first, classes))
 
     worse = _below(differences, -tolerance)
