@@ -162,4 +162,4 @@ def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
         return "good", f"The rounds helped: {change}.{on_test}"
     if pair.high < 0:
         return "bad", f"The rounds made it worse: {change}.{on_test}"
-    return "open", f"It is not shown that the rounds helped: {change}; more validation labels would tell.{on_test}"
+    return "open", f"It is not shown that the rounds helped: {change}; {pair.wanted} would tell.{on_test}"

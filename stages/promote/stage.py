@@ -172,10 +172,12 @@ def _undecided(section: PromoteConfig, found: Paired, refused: bool, interval: s
     # said where the student may be worse by more than the tolerance, unless it surely is and was refused for it
     if found.low >= -section.tolerance or (refused and found.high <= 0):
         return None
-    few = ""
+    of = f"{found.n:,} patches"
     if found.groups < MIN_GROUPS:
-        few = f" in only {found.groups} patients or slides, which makes the interval too narrow"
+        of += f" in only {found.groups} patients or slides, which makes the interval too narrow"
+    elif found.groups < found.n:
+        of += f" in {found.groups} patients or slides"
     return (
         f"validation cannot tell whether the student is better: {interval} of {section.metric.replace('_', ' ')} "
-        f"from {found.n:,} patches{few}; more validation labels would"
+        f"from {of}; {found.wanted} would"
     )

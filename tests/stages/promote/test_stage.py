@@ -102,6 +102,14 @@ def test_too_few_patients_are_told() -> None:
     assert "in only 2 patients or slides" in found["undecided"]
 
 
+def test_what_more_labels_would_tell_is_asked_of_other_patients_where_patients_are_known() -> None:
+    found = decide(ACCURACY, judged(0.8, 120, per_patient=20), judged(0.8, 120, seed=1, per_patient=20), 0)
+    asked = "from 120 patches in 6 patients or slides; validation labels of more patients or slides would"
+    assert found["undecided"].endswith(asked)
+    alone = decide(ACCURACY, judged(0.8, 40, per_patient=1), judged(0.8, 40, seed=1, per_patient=1), 0)
+    assert alone["undecided"].endswith("from 40 patches; more validation labels would")
+
+
 def test_the_same_numbers_every_time_and_others_with_another_seed() -> None:
     models = judged(0.8, 300), judged(0.78, 300, seed=1)
     assert decide(ACCURACY, *models, 3) == decide(ACCURACY, *models, 3)
