@@ -259,8 +259,8 @@ def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> Non
         with watched(args.grace):
             follow(layout.root, rank)
         return
-    refuse_absent(hardware, name)
     with watched(args.grace) as watch, launcher(name, hardware, layout.root) as chosen:
+        refuse_absent(hardware, name)  # here, so that ranks which follow are told
         stop = verb(Session(layout, chosen, hardware, watch))
     if not args.quiet:
         _show(summary(layout, rounds_of(layout).rounds, stop))

@@ -2,12 +2,14 @@
 MASTER_PORT set. Rank 0 orchestrates; the others follow it through a folder of the run directory.
 
 A follower knows an order that is meant for it by its own token: what an earlier start left behind names other tokens.
+Before the first stage the run directory may be another's, or none: until then rank 0 speaks where ranks meet.
 """
 
 import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import threading
 import time
@@ -31,6 +33,8 @@ FOLDER = ".ranks"
 ORDER = "order.json"
 LOOK_EVERY_S = 0.5
 MEET_S = 600.0
+ANSWER_S = 30.0  # ranks are started within seconds of each other
+CONNECT_S = 5.0
 
 
 def place(environment: Mapping[str, str]) -> tuple[int, int]:
@@ -56,6 +60,7 @@ class External:
         self.order: dict[str, Any] = {"number": 0, "command": [], "members": {}}
         self._saying = threading.Lock()  # who is there is said by the heartbeat's thread, what to do by the chain's
         self._meeting: contextlib.ExitStack | None = None
+        self._door = _door()
 
     @contextlib.contextmanager
     def ending(self) -> Iterator[None]:
@@ -68,9 +73,15 @@ class External:
             code = error.code
             raise
         finally:
+            unheard = self.world - 1
             if self._meeting is not None:
                 self._meeting.close()
-                self._say(done=int(code))
+                unheard -= len(self.order["members"])
+                # a folder that another start has taken is not ours to speak in, and what no disk takes is said nowhere
+                if _read(self.folder / ORDER) in ({}, self.order):
+                    with contextlib.suppress(OSError):
+                        self._say(done=int(code))
+            self._answer(unheard, code)
 
     def launch(self, job: Job, lock_fd: int) -> str:
         """See Launcher."""
@@ -93,6 +104,7 @@ class External:
             path.unlink(missing_ok=True)
         self._meeting = contextlib.ExitStack()
         self._meeting.enter_context(beating(self.folder / "orchestrator", self._take_in))
+        self._close_door()  # who waits there finds an order in the folder; the port is for the ranks of the stage
 
     def _say(self, **news: Any) -> None:
         with self._saying:
@@ -107,6 +119,24 @@ class External:
             members = {rank: words[0] for rank, words in said.items() if words}
             if members != self.order["members"]:
                 self._say(members=members)
+
+    def _close_door(self) -> None:
+        if self._door is not None:
+            self._door.close()
+            self._door = None
+
+    def _answer(self, unheard: int, code: ExitCode) -> None:
+        """Tell followers that have no order how the chain ended: who waits, and who comes soon."""
+        self._door = self._door or (_door() if unheard else None)
+        if self._door is None:
+            return
+        until = time.monotonic() + ANSWER_S
+        with self._door, contextlib.suppress(TimeoutError):
+            for _ in range(unheard):
+                self._door.settimeout(max(until - time.monotonic(), 0.01))
+                line, _ = self._door.accept()
+                with line, contextlib.suppress(OSError):
+                    line.sendall(str(int(code)).encode())
 
     def _seats(self) -> list[Path]:
         return sorted(self.folder.glob("follower-*"))
@@ -124,12 +154,42 @@ class External:
             time.sleep(LOOK_EVERY_S)
 
 
+def _door() -> socket.socket | None:
+    """Where followers wait for an answer as long as they have no order; None where the port is another's.
+
+    That is the agent of torchrun, which ends all ranks with the first, or a stage of an earlier start.
+    """
+    both = socket.has_dualstack_ipv6()
+    family = socket.AF_INET6 if both else socket.AF_INET
+    with contextlib.suppress(OSError):
+        return socket.create_server(("", int(os.environ["MASTER_PORT"])), family=family, dualstack_ipv6=both)
+    return None
+
+
+class _Answer:
+    """What rank 0 answers a follower that has no order yet. `code`: None as long as it has said nothing."""
+
+    def __init__(self) -> None:
+        self.code: ExitCode | None = None
+        self.needless = threading.Event()
+        threading.Thread(target=self._ask, name="answer", daemon=True).start()
+
+    def _ask(self) -> None:
+        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        while self.code is None and not self.needless.wait(LOOK_EVERY_S):
+            # before rank 0 has come, and once there are orders, nobody is there, or somebody who says something else
+            with contextlib.suppress(OSError, ValueError), socket.create_connection(place, CONNECT_S) as line:
+                line.settimeout(None)
+                self.code = ExitCode(int(line.recv(4)))
+
+
 def follow(root: Path, rank: int) -> None:
     """Any other rank: do its part of every stage until the first one says that the chain has ended.
 
     Raises ChainError: with the code the chain ended with where it is no success, 124 where nobody gives orders.
     """
     folder, token, done = root / FOLDER, uuid.uuid4().hex, 0
+    answer = _Answer()
     seat = _Seat(folder / f"follower-{rank}", token)
     patience, seen, seen_at, begun = MEET_S, None, time.monotonic(), time.monotonic()
     with _child() as child, signals.between_batches():
@@ -140,20 +200,30 @@ def follow(root: Path, rank: int) -> None:
             if mine and "done" in order:
                 _refuse_end(order["done"])
                 return
+            if mine:
+                answer.needless.set()
+            elif answer.code is not None:
+                _refuse_end(answer.code)
+                return
             # another of this rank is there where the same chain was started twice, and keeps its place while it lives
             if mine:
                 seat.keep()
             elif named is None or seat.left():
                 seat.take()
+            elif seat.kept(named):
+                raise ChainError(
+                    f"rank {rank}: {root} is in use",
+                    f"another start of this chain has a rank {rank} of its own, which is at work",
+                    "wait for that chain to end",
+                    ExitCode.IN_USE,
+                )
             beat = Beat.read(folder / "orchestrator")
             if mine and beat != seen:
                 seen, seen_at, patience = beat, time.monotonic(), ORPHANED_S
             if time.monotonic() - max(seen_at, begun) > patience:
                 raise ChainError(
                     f"rank {rank}: nothing is heard of rank 0",
-                    f"another start of this chain has a rank {rank} of its own, for {patience:.0f} s by now"
-                    if named and not mine
-                    else f"it runs the chain, and was silent for {patience:.0f} s",
+                    f"it runs the chain, and was silent for {patience:.0f} s",
                     "see what rank 0 said; start all ranks again to go on",
                     ExitCode.HUNG,
                 )
@@ -171,7 +241,7 @@ class _Seat:
     def __init__(self, path: Path, token: str) -> None:
         self.path, self.token, self.times = path, token, 0
         self._said_at = self._seen_at = time.monotonic()
-        self._seen = ""
+        self._seen = self._kept = ""
 
     def keep(self) -> None:
         """Say so again, several times in what `left` waits for: every file costs a shared file system work."""
@@ -188,12 +258,23 @@ class _Seat:
 
     def left(self) -> bool:
         """Whether nobody has said so for a minute."""
-        said = ""
-        with contextlib.suppress(OSError):
-            said = self.path.read_text()
+        said = self._said()
         if said != self._seen:
             self._seen, self._seen_at = said, time.monotonic()
         return time.monotonic() - self._seen_at > ORPHANED_S
+
+    def kept(self, token: str) -> bool:
+        """Whether the follower of that token has said so again since this was asked first."""
+        said = self._said()
+        if said.partition(" ")[0] != token:
+            return False
+        before, self._kept = self._kept, said
+        return before.partition(" ")[0] == token and before != said
+
+    def _said(self) -> str:
+        with contextlib.suppress(OSError):
+            return self.path.read_text()
+        return ""
 
 
 class _Child:

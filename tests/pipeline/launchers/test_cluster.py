@@ -1,8 +1,10 @@
 """Several machines: an allocation of SLURM, with an `srun` of ours on the PATH, and ranks that others start."""
 
+import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -119,10 +121,58 @@ def test_ranks_that_others_start_follow_the_first_one_and_end_with_its_code(
     assert json.loads((tmp_path / "run/final/model.json").read_text())["world"] == 2
 
 
+@pytest.mark.parametrize("late", [0, 1])
+def test_what_rank_0_is_refused_before_there_are_orders_ends_the_others_within_seconds(
+    late: int, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """Whichever comes first: the directory is another's, and nothing may be written there."""
+    (tmp_path / "chain.yaml").write_text(CONFIG)
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").touch()
+    words = [sys.executable, "run_chain.py", "run", "chain.yaml", "run", "--launcher", "external"]
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    meet = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    (tmp_path / "run_chain.py").symlink_to(ROOT / "run_chain.py")
+    ranks: dict[int, subprocess.Popen[bytes]] = {}
+    for number in (1 - late, late):
+        env = {**os.environ, **meet, "RANK": str(number)}
+        ranks[number] = subprocess.Popen(words, cwd=tmp_path, env=env, stderr=subprocess.DEVNULL)
+        request.addfinalizer(ranks[number].kill)
+        time.sleep(2)
+    assert [ranks[number].wait(60) for number in (0, 1)] == [ExitCode.MISMATCH] * 2
+    assert [path.name for path in (tmp_path / "run").iterdir()] == ["thesis.txt"]
+
+
+def test_a_follower_that_comes_when_the_first_stage_was_refused_is_told_so(
+    first_rank: External, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    with contextlib.suppress(ChainError), first_rank.ending():
+        first_rank._meet()
+        words = [sys.executable, "-c", FOLLOW, str(tmp_path)]
+        late = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        request.addfinalizer(late.kill)
+        raise ChainError("no such source", "why", "what to do", ExitCode.MISSING)
+    assert late.wait(60) == ExitCode.MISSING
+
+
+def test_the_folder_of_a_start_that_took_the_run_over_is_left_to_it(first_rank: External) -> None:
+    order = first_rank.folder / external.ORDER
+    with contextlib.suppress(ChainError), first_rank.ending():
+        first_rank._meet()
+        (first_rank.folder / "follower-1").write_text("new")
+        eventually(lambda: first_rank.order["members"] == {"1": "new"})
+        order.write_text('{"number": 1, "command": [], "members": {"1": "theirs"}}')
+        raise ChainError("taken over", "why", "what to do", ExitCode.IN_USE)
+    assert "done" not in json.loads(order.read_bytes())
+
+
 @pytest.fixture
 def first_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> External:
     """That of two, in a run directory where an earlier start left an order and a follower."""
-    for name, value in {"RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
+    for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | meet).items():
         monkeypatch.setenv(name, value)
     (tmp_path / external.FOLDER).mkdir()
     (tmp_path / external.FOLDER / external.ORDER).write_text('{"done": 0, "members": {"1": "old"}, "number": 3}')
@@ -196,9 +246,13 @@ def test_followers_of_an_earlier_start_are_forgotten_and_one_that_writes_meanwhi
 FOLLOW = """
 import sys
 from pathlib import Path
+from data.errors import ChainError
 from pipeline.launchers import external
 external.ORPHANED_S = 3
-external.follow(Path(sys.argv[1]), 1)
+try:
+    external.follow(Path(sys.argv[1]), 1)
+except ChainError as error:
+    sys.exit(int(error.code))
 """
 
 
@@ -219,13 +273,14 @@ def test_a_chain_that_is_started_twice_keeps_its_followers_and_one_that_died_is_
         eventually(lambda: first_rank.order["members"].keys() == {"1"}, first)
         seated = dict(first_rank.order["members"])
         second = follower()
-        until = time.monotonic() + 8
-        while time.monotonic() < until:
+        while second.poll() is None:
             assert first_rank.order["members"] == seated
             time.sleep(0.1)
+        assert second.returncode == ExitCode.IN_USE
         first.kill()
-        eventually(lambda: first_rank.order["members"] not in ({}, seated), second)
-    assert second.wait(60) == 0  # and is told of the end
+        third = follower()
+        eventually(lambda: first_rank.order["members"] not in ({}, seated), third)
+    assert third.wait(60) == 0  # and is told of the end
 
 
 def test_a_moment_without_the_file_system_does_not_end_the_heartbeat(
