@@ -207,13 +207,13 @@ def serve(args: argparse.Namespace) -> None:
 
 def unlock(args: argparse.Namespace) -> None:
     """Take RUN from a process that hangs or cannot be seen; it will commit nothing more."""
+    from pipeline.directory.kind import refuse_no_run
     from pipeline.directory.lock import unlock as take
 
-    if not args.run.is_dir():
-        raise ChainError(
-            f"{args.run} is no directory", "there is nothing to unlock", "check the path", ExitCode.MISSING
-        )
-    print(take(Layout(args.run).lock, args.force))
+    layout = Layout(args.run)
+    if not (os.path.lexists(layout.lock) or PreparedLayout(args.run).begun):
+        refuse_no_run(layout)  # a lock made there would be a file of ours in what may be another's
+    print(take(layout.lock, args.force))
 
 
 def schema(args: argparse.Namespace) -> None:

@@ -16,7 +16,8 @@ from pipeline.config.reading import dump, load_config
 from pipeline.config.seal import sealed_text
 from pipeline.directory import ledger
 from pipeline.directory.changed_sources import refuse_changed
-from pipeline.directory.layout import Layout, command
+from pipeline.directory.kind import another_kind, refuse_no_run
+from pipeline.directory.layout import Layout
 from pipeline.directory.lock import held
 from pipeline.directory.recipe import differences, flat, recipe, settings, shown
 from pipeline.directory.record import Stop
@@ -60,9 +61,8 @@ class Session:
 
     def resume(self) -> Stop:
         """Go on with the configuration in the run directory."""
-        config = load_config(self.layout.config)
         with self._locked("resume") as lock_fd:
-            rundir = RunDir(self.layout, config)
+            rundir = RunDir(self.layout, load_config(self.layout.config))
             rundir.refuse_mismatch()
             return self._advance(rundir, "resume", lock_fd)
 
@@ -139,21 +139,15 @@ class Session:
     @contextlib.contextmanager
     def _locked(self, verb: str) -> Iterator[int]:
         root = self.layout.root
-        if verb != "run" and not self.layout.config.is_file():
-            raise ChainError(
-                f"{root} is not a run directory",
-                "it holds no config.yaml",
-                f"check the path, or begin it with: {command('run', 'CONFIG', root)}",
-                ExitCode.MISSING,
-            )
+        if verb != "run":
+            refuse_no_run(self.layout)
         made_root = not root.exists()
         if not made_root and (not root.is_dir() or (not self.layout.config.exists() and _foreign(self.layout))):
-            raise ChainError(
-                f"{root} is not a run directory",
-                "it is a file" if not root.is_dir() else "it holds other things and no config.yaml",
+            why, todo = another_kind(self.layout) or (
+                "it holds other things and no config.yaml" if root.is_dir() else "it is a file",
                 "name a new or an empty directory",
-                ExitCode.MISMATCH,
             )
+            raise ChainError(f"{root} is not a run directory", why, todo, ExitCode.MISMATCH)
         self.layout.make()
         with held(self.layout.lock, verb, PATIENCE_S) as lock_fd:
             first = not self.layout.config.exists()

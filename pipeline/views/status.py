@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from data.errors import ChainError, ExitCode
 from pipeline.config.yaml_text import read_yaml
 from pipeline.directory import ledger, lock
-from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.kind import refuse_no_run
 from pipeline.directory.layout import Layout, command
-from pipeline.directory.prepared import PreparedLayout
 from pipeline.directory.record import Stop, read_record, stop_of
 from pipeline.plan import FINAL, Step, course
 from pipeline.views.how_far import how_far
@@ -23,37 +22,17 @@ class Rounds:
 
 def rounds_of(layout: Layout) -> Rounds:
     """From the run's config.yaml. Raises ChainError (66, 78) when this is no run directory."""
-    if not layout.config.is_file():
-        if not layout.standing():
-            raise ChainError(f"{layout.root} is not a run directory", *_instead(layout), ExitCode.MISSING)
-        raise ChainError(
-            f"{layout.config} is missing",
-            "finished steps stand beside where it was",
-            f"run the same configuration again: {command('run', 'CONFIG', layout.root)}",
-            ExitCode.MISSING,
-        )
+    refuse_no_run(layout)
     value = read_yaml(layout.config).value
     rounds = value.get("rounds") if isinstance(value, dict) else None
     if not isinstance(rounds, int) or isinstance(rounds, bool) or not 0 <= rounds <= 99:
         raise ChainError(
             f"{layout.config}: rounds is not a number from 0 to 99",
             "the program writes this file, and something else changed it",
-            "run the original configuration again: `run CONFIG RUN`",
+            f"run the original configuration again: {command('run', 'CONFIG', layout.root)}",
             ExitCode.MISMATCH,
         )
     return Rounds(rounds)
-
-
-def _instead(layout: Layout) -> tuple[str, str]:
-    """What a directory is that is no run directory, and what to do: those that are filled by other verbs are told."""
-    cross = CrossLayout(layout.root)
-    runs = [path.parent for path in sorted(layout.root.glob("fold-*/config.yaml"))]
-    runs += [cross.chain.root] if cross.chain.begun else []
-    if runs:
-        return "it holds the runs of a cross-validation", f"look at one of them: {', '.join(map(str, runs))}"
-    if PreparedLayout(layout.root).begun:
-        return "it is a prepared directory, whose patches a chain reads", f"see {command('status', layout.root)}"
-    return "it holds no config.yaml", "check the path"
 
 
 def stopped_at(layout: Layout) -> Stop | None:

@@ -151,3 +151,7 @@ def test_unlock_without_force_frees_only_what_a_dead_process_left(
     assert run_chain.main(["unlock", str(root)]) == 0
     assert "nobody holds the lock" in capsys.readouterr().out
     assert run_chain.main(["unlock", str(tmp_path / "nowhere")]) == ExitCode.MISSING
+    other = tmp_path / "crossval"  # which refuses to go on where a lock lies beside its runs
+    other.mkdir()
+    assert run_chain.main(["unlock", str(other)]) == ExitCode.MISSING
+    assert not list(other.iterdir())

@@ -121,7 +121,17 @@ def test_what_is_no_run_is_said_to_be_none(look: Any, tmp_path: Path) -> None:
         assert caught.value.code == ExitCode.MISSING
 
 
-@pytest.mark.parametrize("look", [status, findings, lambda layout: list(verify(layout))])
+@pytest.mark.parametrize(
+    "look",
+    [
+        status,
+        findings,
+        lambda layout: list(verify(layout)),
+        lambda layout: session(layout.root).resume(),
+        lambda layout: session(layout.root).rerun("rounds/00/select", []),
+        lambda layout: session(layout.root).run(config_in(layout.root.parent / "any")),
+    ],
+)
 def test_what_another_verb_filled_is_said_to_be_that(look: Any, done: Layout, tmp_path: Path) -> None:
     cross, prepared = tmp_path / "cross", tmp_path / "prepared"
     for name in ("fold-0", "fold-1", "chain"):
@@ -135,6 +145,8 @@ def test_what_another_verb_filled_is_said_to_be_that(look: Any, done: Layout, tm
     with pytest.raises(ChainError, match="not a run directory") as caught:
         look(Layout(prepared))
     assert "prepared directory" in caught.value.why
+    assert "prepare CONFIG" in caught.value.todo
+    assert "chain.lock" not in {path.name for path in (*cross.iterdir(), *prepared.iterdir())}
 
 
 def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -> None:

@@ -1,0 +1,38 @@
+"""What a directory is that was named for a run's: those that other verbs fill are told, and how to go on with them."""
+
+from data.errors import ChainError, ExitCode
+from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.layout import Layout, command
+from pipeline.directory.prepared import PreparedLayout
+
+
+def refuse_no_run(layout: Layout) -> None:
+    """Raise ChainError (66) for what is no run directory, or has lost its config.yaml."""
+    if layout.config.is_file():
+        return
+    begin = command("run", "CONFIG", layout.root)
+    if layout.standing():
+        raise ChainError(
+            f"{layout.config} is missing",
+            "finished steps stand beside where it was",
+            f"run the same configuration again: {begin}",
+            ExitCode.MISSING,
+        )
+    nowhere = "there is no such directory", f"check the path, or begin it with: {begin}"
+    there = another_kind(layout) or ("it holds no config.yaml", "check the path")
+    why, todo = there if layout.root.exists() else nowhere
+    raise ChainError(f"{layout.root} is not a run directory", why, todo, ExitCode.MISSING)
+
+
+def another_kind(layout: Layout) -> tuple[str, str] | None:
+    """What a directory is that another verb filled, and what to do; None where none did."""
+    cross = CrossLayout(layout.root)
+    runs = [path.parent for path in sorted(layout.root.glob("fold-*/config.yaml"))]
+    runs += [cross.chain.root] if cross.chain.begun else []
+    if runs:
+        go_on, one = command("crossval", "CONFIG", layout.root), ", ".join(map(str, runs))
+        return "it holds the runs of a cross-validation", f"to go on with all of them: {go_on}; or name one: {one}"
+    if PreparedLayout(layout.root).begun:
+        look, go_on = command("status", layout.root), command("prepare", "CONFIG", layout.root)
+        return "it is a prepared directory, whose patches a chain reads", f"to look at it: {look}; to go on: {go_on}"
+    return None
