@@ -45,7 +45,9 @@ class Watch:
     def install(self) -> None:
         """Take the signals, also from a library that took them for itself."""
         for number in (signal.SIGINT, signal.SIGALRM, *PREEMPTIONS):
-            signal.signal(number, self._handle)
+            # nohup asks for just this: the terminal goes, the work stays
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:
+                signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != _owner:  # a forked loader worker: it has nothing to save
@@ -68,6 +70,27 @@ class Watch:
 
 _current: Watch | None = None
 _owner = 0
+
+
+@contextlib.contextmanager
+def ending_at_once() -> Iterator[None]:
+    """Around `watched`, while libraries are imported and a configuration is read: jobs are requeued by the code."""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        for each in PREEMPTIONS:
+            signal.signal(each, _too_late)
+        raise Ended(ExitCode.PREEMPTED)
+
+    before = {number: signal.getsignal(number) for number in PREEMPTIONS}
+    for number in PREEMPTIONS:
+        if before[number] == signal.SIG_DFL:
+            signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if signal.getsignal(number) is end:
+                signal.signal(number, handler)
 
 
 @contextlib.contextmanager

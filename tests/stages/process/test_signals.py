@@ -35,6 +35,18 @@ def test_a_second_signal_does_not_strike_what_cleans_up_after_the_first() -> Non
     assert ended.value.code == ExitCode.PREEMPTED
 
 
+def test_nohup_is_heeded() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with watched() as watch:
+            os.kill(os.getpid(), signal.SIGHUP)
+            signals.take_back()
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert watch.code is None
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_what_a_library_swallowed_is_raised_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(signals, "AGAIN_S", 0.05)
 
