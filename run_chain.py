@@ -26,7 +26,7 @@ from pipeline.directory.workspace import Workspace
 from pipeline.failures import explained, internal
 from pipeline.garbage import none_collected
 from pipeline.screen import log_to_screen
-from stages.process.signals import Ended, watched
+from stages.process.signals import Ended, ending_at_once, watched
 
 if TYPE_CHECKING:
     from pipeline.directory.record import Stop
@@ -229,7 +229,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     log_to_screen(getattr(args, "quiet", False))
     root = _workspace(args)
     try:
-        args.verb(args)
+        with ending_at_once() if args.verb in (run, resume, rerun, crossval, prepare) else contextlib.nullcontext():
+            args.verb(args)
         sys.stdout.flush()
     except ChainError as error:
         return _refuse(error, root)

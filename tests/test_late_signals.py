@@ -1,4 +1,4 @@
-"""Two signals close upon each other: the exit code is that of the first, however late the second comes."""
+"""The exit code is that of the first signal, however early it comes, and however late a second one."""
 
 import os
 import signal
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import pipeline.config.reading
 import run_chain
 from data import fault
 from data.errors import ExitCode
@@ -42,6 +43,18 @@ def test_a_second_signal_does_not_take_the_exit_code_from_the_first(first: signa
         found.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
         assert "Traceback" not in said.read_text()
     assert found == [expected] * len(APART_S)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP])
+def test_a_signal_while_the_configuration_is_read_ends_with_its_code(number: signal.Signals, tmp_path: Path) -> None:
+    """What requeues a job looks for 75; a process that the signal killed would not be started again."""
+    pid = os.fork()
+    if not pid:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        signal.signal(number, signal.SIG_DFL)
+        pipeline.config.reading.load_config = lambda *_: os.kill(os.getpid(), number) or time.sleep(10)
+        os._exit(run_chain.main(["run", str(tmp_path / "config.yaml"), str(tmp_path / "run")]))
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == ExitCode.PREEMPTED
 
 
 def _pending(pid: int, number: signal.Signals) -> bool:
