@@ -11,6 +11,9 @@ from datetime import timedelta
 import torch
 import torch.distributed as dist
 
+MARGIN_S = 60.0  # a rank that hangs is named by its heartbeat before the others give up waiting for it
+NEVER_S = 365 * 86400.0
+
 
 def rank() -> int:
     """This process's number, 0 the one that writes."""
@@ -33,15 +36,17 @@ def is_first() -> bool:
 
 
 @contextlib.contextmanager
-def joined(backend: str, timeout_s: float) -> Iterator[None]:
+def joined(backend: str, hang_timeout_s: float) -> Iterator[None]:
     """One process group around what the ranks do together. backend: gloo | nccl.
 
-    timeout_s: after which a collective that somebody is missing from is an error; torch's own is up to 30 minutes.
+    hang_timeout_s: some time after it, a collective that somebody is missing from is an error (0: never); torch's own
+    is up to 30 minutes.
     """
     if world_size() == 1:
         yield
         return
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    patience_s = hang_timeout_s + MARGIN_S if hang_timeout_s else NEVER_S
+    dist.init_process_group(backend, timeout=timedelta(seconds=patience_s))
     yield  # after an error nothing is taken down: that would wait for ranks which may not come
     dist.barrier()  # without it workers that leave early have been seen to abort the others
     dist.destroy_process_group()

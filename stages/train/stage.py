@@ -18,8 +18,6 @@ from stages.train.measuring import measure
 from stages.train.member import Trained, desks, keep, kept, train_member
 from stages.train.task import Task, read_task
 
-MARGIN_S = 60.0  # a rank that hangs is named by its heartbeat before the others give up waiting for it
-
 
 def run(job: Job) -> str:
     """Train the network of `job` and write model.safetensors, model.json, metrics.json and validation.h5.
@@ -29,7 +27,7 @@ def run(job: Job) -> str:
     the other and written as model-0.safetensors, model-1.safetensors, ... Of several ranks the first one writes.
     """
     task = read_task(job)
-    with joined(backend(job.hardware), job.hardware.hang_timeout_s + MARGIN_S):
+    with joined(backend(job.hardware), job.hardware.hang_timeout_s):
         trained = train_all(job, task)
     if not is_first():
         return ""
