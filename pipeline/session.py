@@ -51,13 +51,24 @@ class Session:
         with self._locked("run") as lock_fd:
             if not self.layout.config.exists():
                 return self._advance(RunDir(self.layout, config), "run", lock_fd)
-            before = load_config(self.layout.config)
+            before = self._own(config)
             changes = settings(before.model_dump(mode="json"), config.model_dump(mode="json"))
             rundir = RunDir(self.layout, config, changes)
             rundir.refuse_mismatch()
             refuse_changed(self.layout, config)
             self._say_changes(before, config)
             return self._advance(rundir, "run", lock_fd)
+
+    def _own(self, config: ChainConfig) -> ChainConfig:
+        """The configuration in the run directory; `config` where a damage has left none that can be read."""
+        try:
+            return load_config(self.layout.config)
+        except ChainError as error:
+            if error.code != ExitCode.MISMATCH:
+                raise
+            # as where the file is lost: the recipes say whether this is the configuration that the steps were made by
+            LOG.warning(f"{error.what} ({error.why}): it is written anew")
+            return config
 
     def resume(self) -> Stop:
         """Go on with the configuration in the run directory."""

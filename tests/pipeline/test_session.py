@@ -118,6 +118,20 @@ def test_a_change_that_touches_nothing_done_is_taken_and_said(tmp_path: Path, ca
     assert committed(tmp_path / "fresh") == committed(root)
 
 
+def test_a_configuration_that_cannot_be_read_any_more_is_written_anew_if_it_is_that_of_the_steps(
+    done: Path, tmp_path: Path
+) -> None:
+    before, config = everything(done), config_in(tmp_path, TWO)
+    for damage in ("seed: [", "rule: thrashold", ""):
+        (done / "config.yaml").write_text(damage)
+        with pytest.raises(ChainError) as caught:
+            session(done).run(config_in(tmp_path / "other", TWO, "select.tau=0.7"))
+        assert (caught.value.code, "select.tau: 0.8 -> 0.7" in caught.value.what) == (ExitCode.MISMATCH, True)
+        assert (done / "config.yaml").read_text() == damage
+        session(done).run(config)
+        assert everything(done)["config.yaml"] == before["config.yaml"]
+
+
 def test_a_path_may_change_without_alarm(tmp_path: Path) -> None:
     text = TWO.replace("{kind: synthetic}", "{kind: tree, path: here}")
     root = tmp_path / "run"
