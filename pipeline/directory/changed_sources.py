@@ -15,7 +15,7 @@ from data.printable import harmless, shortened
 from data.store.patch_store import PatchStore
 from data.store.source_labels import read_source_labels
 from pipeline.config.chain import ChainConfig
-from pipeline.directory.layout import Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import read_record
 
 LOG = logging.getLogger("patchchain")
@@ -106,6 +106,6 @@ def _other(layout: Layout, what: str) -> ChainError:
     return ChainError(
         what,
         "every later step was made from the patches in the store",
-        f"keep them: resume {layout.root}; take the new ones: {layout.rerun(STORE)}",
+        f"keep them: {command('resume', layout.root)}; take the new ones: {layout.rerun(STORE)}",
         ExitCode.MISMATCH,
     )

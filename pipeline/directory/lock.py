@@ -15,6 +15,7 @@ from pathlib import Path
 from data import fault
 from data.errors import ChainError, ExitCode
 from data.files.atomic import fsync_dir, guards
+from pipeline.directory.layout import command
 
 LOG = logging.getLogger("patchchain")
 NO_LOCKS = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
@@ -67,7 +68,7 @@ def held(path: Path, verb: str, patience_s: float = 0.0) -> Iterator[int]:
             raise ChainError(
                 f"{path.parent} may be in use by {before}",
                 "that process did not end cleanly and cannot be seen from this host",
-                f"make sure that it has ended, then: unlock {path.parent} --force",
+                f"make sure that it has ended, then: {command('unlock', path.parent, '--force')}",
                 ExitCode.IN_USE,
             )
         _write(descriptor, Holder(os.getpid(), socket.gethostname(), time.strftime("%Y-%m-%d %H:%M:%S"), verb))

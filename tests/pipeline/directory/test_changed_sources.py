@@ -74,7 +74,7 @@ def refused(ask: Callable[[], None]) -> ChainError:
         ask()
     assert caught.value.code == ExitCode.MISMATCH
     assert "source main" in caught.value.what
-    assert "keep them: resume " in caught.value.todo
+    assert "run_chain.py resume " in caught.value.todo
     assert "--from data/store" in caught.value.todo
     return caught.value
 
