@@ -1,7 +1,7 @@
 """Encoded bytes to pixels, strictly: a damaged or unusual file is refused, never guessed at.
 
-Formats by signature: JPEG, PNG, TIFF, BMP. EXIF rotation is not applied: pixels are what the file stores,
-because a patch's place in its slide is given in those pixels.
+Formats by signature: JPEG, PNG, TIFF, BMP. EXIF rotation is not applied, and a TIFF that asks for it is refused: pixels
+are what the file stores, because a patch's place in its slide is given in those pixels.
 """
 
 import contextlib
@@ -33,6 +33,8 @@ PILLOW_ERRORS = (OSError, SyntaxError, ValueError, struct.error, zlib.error, EOF
                  TypeError, AttributeError, RuntimeError, AssertionError, Warning)  # fmt: skip
 # lossless, and refused by libtiff when cut; a JPEG inside a TIFF is not
 TIFF_COMPRESSION = {"raw", "tiff_lzw", "tiff_adobe_deflate", "tiff_deflate", "packbits"}
+UNSIGNED = {1, 4}  # of its sample formats: whole numbers, and those of which it does not say what they are
+TURNED = range(2, 9)  # of its orientations
 
 
 class Decoded(NamedTuple):
@@ -173,6 +175,11 @@ def _tiff(content: bytes) -> np.ndarray:
         bits = set(tags.get(258, (1,)))
         if bits not in ({8}, {16}) or (bits == {16} and (image.mode[:4] != "I;16" or tags.get(262) != 1)):
             raise BadPatch(f"TIFF with {sorted(bits)} bits a channel: save it as 8-bit RGB, or as 8- or 16-bit grey")
+        if set(tags.get(339, (1,))) - UNSIGNED:
+            raise BadPatch("TIFF with signed numbers: save it as 8-bit RGB, or as 8- or 16-bit grey, without sign")
+        if tags.get(274, 1) in TURNED:
+            # Pillow would turn the pixels, of TIFF alone
+            raise BadPatch(f"TIFF that is to be turned or mirrored (orientation {tags[274]}): save it upright")
         where, sizes = (273, 279) if 273 in tags else (324, 325)
         if any(a + n > len(content) for a, n in zip(tags[where], tags[sizes], strict=True)):
             raise BadPatch("truncated TIFF")

@@ -6,6 +6,7 @@ import zlib
 
 import numpy as np
 import pytest
+import tifffile
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
@@ -152,6 +153,21 @@ def test_exif_rotation_is_not_applied(patch):
     exif = Image.Exif()
     exif[0x0112] = 6
     assert np.array_equal(decode(_saved(image, exif=exif)).pixels, patch(6))
+
+
+@pytest.mark.parametrize("orientation", range(2, 9))
+def test_a_tiff_that_is_to_be_turned_is_refused_for_pillow_would_turn_it(patch, orientation):
+    with pytest.raises(BadPatch, match=f"orientation {orientation}.*save it upright"):
+        decode(_saved(Image.fromarray(patch(6)), "TIFF", tiffinfo={274: orientation}))
+    upright = decode(_saved(Image.fromarray(patch(6)), "TIFF", tiffinfo={274: 1})).pixels
+    assert np.array_equal(upright, patch(6))
+
+
+def test_signed_bytes_in_a_tiff_are_refused_not_taken_for_unsigned_ones():
+    written = io.BytesIO()
+    tifffile.imwrite(written, np.full((8, 8), -30, np.int8), photometric="minisblack")
+    with pytest.raises(BadPatch, match="signed"):
+        decode(written.getvalue())
 
 
 def test_tolerance_of_truncation_set_by_others_is_switched_off_and_given_back(patch, encode, monkeypatch):
