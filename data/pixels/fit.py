@@ -6,6 +6,8 @@ import numpy as np
 from data.pixels.bad_patch import BadPatch
 from data.pixels.modes import Mode
 
+SOME_CHANNELS, CHANNELS_AT_ONCE = 4, 128  # of one call of OpenCV
+
 
 def check_mode(found: Mode, wanted: Mode) -> None:
     """Raise BadPatch, with the remedy, when a patch is made of other pixels than the store."""
@@ -34,5 +36,10 @@ def to_size(pixels: np.ndarray, size_px: int, resize: bool) -> np.ndarray:
             f"{width} x {height} px, the store holds {size_px}: set data.resize: true, or data.size_px: {width}"
         )
     how = cv2.INTER_AREA if size_px < width else cv2.INTER_LINEAR
-    resized: np.ndarray = cv2.resize(pixels, (size_px, size_px), interpolation=how)
-    return resized.reshape(size_px, size_px, channels)
+    # many channels at once OpenCV averages by whole factors alone, and of more than these it takes none
+    at_once = CHANNELS_AT_ONCE if size_px > width or width % size_px == 0 else SOME_CHANNELS
+    resized = [
+        cv2.resize(part, (size_px, size_px), interpolation=how).reshape(size_px, size_px, -1)
+        for part in (np.ascontiguousarray(pixels[:, :, at : at + at_once]) for at in range(0, channels, at_once))
+    ]
+    return np.concatenate(resized, axis=2) if len(resized) > 1 else resized[0]

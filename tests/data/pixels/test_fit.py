@@ -27,3 +27,15 @@ def test_shrinking_averages_and_growing_interpolates(patch, channels, dtype):
     oracle = pixels.reshape(8, 2, 8, 2, channels).astype(float).mean((1, 3))
     assert np.abs(half - oracle).max() <= 0.5
     assert to_size(pixels, 24, resize=True).shape == (24, 24, channels)
+
+
+@pytest.mark.parametrize("size_px", [10, 13, 19, 40])
+@pytest.mark.parametrize("slices", [5, 33, 256])
+def test_each_slice_of_many_is_resized_as_it_would_be_alone(size_px, slices):
+    pixels = np.random.default_rng(0).integers(-1000, 1000, (20, 20, slices)).astype("i2")
+    resized = to_size(pixels, size_px, resize=True)
+    assert resized.shape == (size_px, size_px, slices)
+    for at in (0, slices // 2, slices - 1):
+        alone = to_size(np.ascontiguousarray(pixels[:, :, at : at + 1]), size_px, resize=True)
+        # OpenCV rounds halves by the number of channels
+        assert np.abs(resized[:, :, at].astype(int) - alone[:, :, 0]).max() <= 1
