@@ -1,11 +1,11 @@
 """Rows of a CSV or Parquet table as texts, by column. Not a reader: names that begin with `_` are not discovered."""
 
 import csv
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from data.column_names import meant
 from data.errors import ChainError, ExitCode
 from data.printable import shortened
 
@@ -13,19 +13,6 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 Row = tuple[str, dict[str, str]]
-_ENDINGS = ("_id", "id", "_name", "_number", "_no", "_nr", "s")  # taken off in this order
-_MEANT = {
-    "clas": "label",  # less its s
-    "classe": "label",
-    "file": "path",
-    "filename": "path",
-    "center": "site",
-    "centre": "site",
-    "case": "patient",
-    "subject": "patient",
-    "patienten": "patient",
-    "wsi": "slide",
-}
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
@@ -141,7 +128,7 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
     """Other columns are passed over, but never one that was meant: a patient column lost is a leak."""
     why = f"known columns are {', '.join(columns)}"
     twice = [name for name in header if header.count(name) > 1]
-    missed = [name for name in header if name not in columns and _meant(name) in set(columns) - set(header)]
+    missed = [name for name in header if name not in columns and meant(name) in set(columns) - set(header)]
     if columns[0] not in header:
         line = ",".join(header)
         used = next((word for mark, word in _SEPARATORS.items() if mark in line), None)
@@ -152,14 +139,7 @@ def _check_header(path: Path, header: Sequence[str], columns: Sequence[str]) -> 
                 why, todo = f"columns are separated by commas, not by {used}", "save it with commas between the columns"
             raise ChainError(f"{path} {what}", why, todo, ExitCode.BAD_DATA)
     if missed:
-        what, todo = f"has the column {shortened(missed[0])!r}", f"call it {_meant(missed[0])!r}, or rename it apart"
+        what, todo = f"has the column {shortened(missed[0])!r}", f"call it {meant(missed[0])!r}, or rename it apart"
         raise ChainError(f"{path} {what}", why, todo, ExitCode.BAD_DATA)
     if twice:
         raise ChainError(f"{path} has the column {shortened(twice[0])!r} twice", why, "remove one", ExitCode.BAD_DATA)
-
-
-def _meant(name: str) -> str:
-    plain = "_".join(re.findall(r"\w+", name.lower().replace("-", " ")))
-    for ending in _ENDINGS:
-        plain = plain.removesuffix(ending)
-    return _MEANT.get(plain.rstrip("_"), plain.rstrip("_"))

@@ -4,10 +4,10 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from data.column_names import meant
 from data.errors import ChainError, ExitCode
 
 MAX_BYTES = 256 << 20
-# what programs write where a value is missing
 
 
 def csv_rows(
@@ -53,7 +53,7 @@ def _cells(path: Path, called: str) -> Iterator[tuple[int, list[str], list[str] 
             header = [name.strip() for name in next(rows, [])]
             yield 1, header, None
             for cells in rows:
-                if cells:
+                if any(map(str.strip, cells)):  # spreadsheets write empty rows
                     yield rows.line_num, header, cells
     except OSError as error:
         raise ChainError(f"{called} cannot be read", error.strerror or type(error).__name__, "correct its path",
@@ -72,9 +72,15 @@ def _check_header(header: list[str], called: str, needed: Sequence[str], wanted:
         raise ChainError(
             f"{called} has no column {absent[0]!r}",
             f"its first line must name the columns {', '.join(needed)}, separated by commas",
-            "correct that line, or say in `columns` how they are called",
+            "correct that line (of points: or say in `columns` how they are called)",
             ExitCode.BAD_DATA,
         )
+    for at, name in enumerate(header, 1):
+        # other columns are passed over, but never one that was meant: a patient column lost is a leak
+        if name not in wanted and (means := meant(name)) in set(wanted) - set(header):
+            raise ChainError(f"{called}: column {at} seems to be {means!r} and is called otherwise",
+                             f"known columns are {', '.join(wanted)}", f"call it {means!r}, or rename it apart",
+                             ExitCode.BAD_DATA)  # fmt: skip
     if twice := [name for name in wanted if header.count(name) > 1]:
         raise ChainError(f"{called} has the column {twice[0]!r} twice", "which one is meant is not known",
                          "remove one", ExitCode.BAD_DATA)  # fmt: skip

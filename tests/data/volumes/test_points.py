@@ -138,6 +138,22 @@ def test_a_table_of_volumes_hashes_patients_and_knows_splits(tmp_path):
     assert CANARY not in repr(table)
 
 
+@pytest.mark.parametrize("column", ["Patient", "PatientID", "patient id", "case", "Center", "class", "Split"])
+def test_a_column_that_was_meant_is_never_passed_over(tmp_path, column):
+    # volumes of one patient would each be a patient of its own, and land in two splits
+    path = tmp_path / "t.csv"
+    path.write_text(f"series,note,{column}\n{CANARY},,{CANARY}\n")
+    with pytest.raises(ChainError, match=r"column 3 seems to be '(patient|site|label|split)'") as caught:
+        read_series_table(path, KEY, labelled=False)
+    assert CANARY not in "".join(caught.value.lines())
+
+
+def test_empty_rows_as_spreadsheets_write_them_are_passed_over(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("series,patient\n,\na,p\n , \n,\n")
+    assert read_series_table(path, KEY, labelled=False).lines == {pseudonym(KEY, "a"): 3}
+
+
 @pytest.mark.parametrize("row", [f"{CANARY},nan,,,", f"{CANARY},,,,later", ",p,,,", "a,p,,,\na,p,,,", "a,p"])
 def test_a_broken_table_of_volumes_is_refused_by_line(tmp_path, row):
     path = tmp_path / f"{CANARY}.csv"
