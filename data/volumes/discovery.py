@@ -15,8 +15,8 @@ from data.volumes.dicom_kind import WHY
 from data.volumes.files import Candidate, candidates
 from data.volumes.found import Found, Kind
 from data.volumes.quiet import quiet
-from data.volumes.reasons import LEFT_OUT, Reason, VolumeError
-from data.volumes.sitk_files import SUFFIXES, declared_file, kind_of, lies_straight
+from data.volumes.reasons import LEFT_OUT, Reason, VolumeError, refuse_unless_accepted
+from data.volumes.sitk_files import SUFFIXES, declared_file, kind_of, lies_oblique
 
 HEAD_BYTES, TAIL_BYTES = 1 << 14, 1 << 12  # of one slice: a series has hundreds
 UNSUPPORTED_WHY = "its voxels lie in a file of their own: only NIfTI, MHA, MHD and NRRD files are read"
@@ -83,8 +83,9 @@ def _file(candidate: Candidate, key: bytes, accept: Collection[Reason]) -> Found
     mended: frozenset[Reason] = frozenset()
     try:
         declared = declared_file(name, candidate.path, kind, accept)
-        if Reason.OBLIQUE in accept and not lies_straight(candidate.path, kind):
-            mended = frozenset({Reason.OBLIQUE})
+        oblique = lies_oblique(candidate.path, kind)
+        refuse_unless_accepted(name, oblique, accept)
+        mended = frozenset(oblique)
         paths = tuple(dict.fromkeys((candidate.path, declared.data)))
         digest = fingerprint(paths)
     except VolumeError as error:

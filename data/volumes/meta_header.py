@@ -14,6 +14,8 @@ ELEMENT_BYTES = {
     "MET_CHAR": 1, "MET_UCHAR": 1, "MET_SHORT": 2, "MET_USHORT": 2, "MET_INT": 4, "MET_UINT": 4, "MET_LONG": 4,
     "MET_ULONG": 4, "MET_LONG_LONG": 8, "MET_ULONG_LONG": 8, "MET_FLOAT": 4, "MET_DOUBLE": 8,
 }  # fmt: skip
+# of its values, and what leaves them as they are
+SCALING = {"elementtointensityfunctionslope": "1", "elementtointensityfunctionoffset": "0"}
 ORIGINS = ("offset", "position", "origin")
 
 
@@ -32,6 +34,9 @@ def meta_declared(path: Path) -> Declared:
         raise Unfit(Reason.COLOUR, "its voxels are colours or vectors")
     if not _yes(fields.get("binarydata", "True")):
         raise Unfit(Reason.UNSUPPORTED, "its voxels are written as text")
+    for name, same in SCALING.items():
+        if numbers(fields.get(name, same)) != numbers(same):
+            raise Unfit(Reason.UNSUPPORTED, "its header scales its values (ElementToIntensityFunction), ITK does not")
     spacing = fields.get("elementspacing") or fields.get("elementsize")
     if spacing is None:
         raise Unfit(Reason.NO_GEOMETRY, "it does not say how large its voxels are")

@@ -18,7 +18,7 @@ from data.volumes.nrrd_header import nrrd_declared
 from data.volumes.placed import placed
 from data.volumes.quiet import PARSER_ERRORS, mute, quiet
 from data.volumes.reasons import Reason, Unfit, VolumeError, refuse_unless_accepted
-from data.volumes.stack import OBLIQUE_DEG, off_axis_deg
+from data.volumes.stack import oblique
 from data.volumes.volume import Volume
 
 DECLARED: Mapping[str, Callable[[Path], Declared]] = MappingProxyType(
@@ -71,15 +71,15 @@ def read_image(shown: str, path: Path, kind: Kind, declared: Declared) -> Any:
     raise VolumeError(shown, [reason], why)
 
 
-def lies_straight(path: Path, kind: Kind) -> bool:
-    """Whether the axes of a file, by its header, are those of the patient; False where the header cannot be read."""
+def lies_oblique(path: Path, kind: Kind) -> dict[Reason, str]:
+    """What is wrong with the axes of a file, by its header; nothing where that cannot be read, as reading then says."""
     try:
         with quiet(), mute():
             reader = _reader(path, kind)
             reader.ReadImageInformation()
     except PARSER_ERRORS:
-        return False
-    return reader.GetDimension() == 3 and off_axis_deg(np.array(reader.GetDirection()).reshape(3, 3)) <= OBLIQUE_DEG
+        return {}
+    return oblique(np.array(reader.GetDirection()).reshape(3, 3)) if reader.GetDimension() == 3 else {}
 
 
 def read_file(shown: str, path: Path, kind: Kind, accept: Collection[Reason]) -> Volume:
@@ -87,10 +87,7 @@ def read_file(shown: str, path: Path, kind: Kind, accept: Collection[Reason]) ->
     declared = declared_file(shown, path, kind, accept)
     image = read_image(shown, path, kind, declared)
     direction = np.array(image.GetDirection()).reshape(3, 3)
-    problems = dict(declared.problems)
-    off = off_axis_deg(direction)
-    if off > OBLIQUE_DEG:
-        problems[Reason.OBLIQUE] = f"its axes are up to {off:.1f} degrees off the axes of the patient"
+    problems = {**declared.problems, **oblique(direction)}
     values = SimpleITK.GetArrayFromImage(image)
     if kind == "nifti" and (not_finite := nifti_not_finite(declared)) is not None:
         values[not_finite] = np.nan

@@ -110,12 +110,14 @@ def _direction(row: np.ndarray, column: np.ndarray, step: np.ndarray) -> dict[Re
     if tilt > TILT_DEG:
         why = f"its slices are tilted by {tilt:.1f} degrees against the direction in which they are stacked"
         return {Reason.GANTRY_TILT: why}
-    off = off_axis_deg(np.column_stack([row, column, normal]))
-    if off > OBLIQUE_DEG:
-        return {Reason.OBLIQUE: f"its axes are up to {off:.1f} degrees off the axes of the patient"}
-    return {}
+    return oblique(np.column_stack([row, column, normal]))
 
 
-def off_axis_deg(direction: np.ndarray) -> float:
-    """How far, at most, the columns of a (3, 3) direction are off the nearest world axis."""
-    return float(np.degrees(np.arccos(np.clip(np.abs(direction).max(0), -1, 1))).max())
+def oblique(direction: np.ndarray) -> dict[Reason, str]:
+    """What is wrong with a (3, 3) direction, its columns of any length, when one is off the nearest world axis."""
+    # MetaImage may hold columns that are no unit vectors
+    along = np.abs(direction / np.linalg.norm(direction, axis=0)).max(0)
+    off = float(np.degrees(np.arccos(np.clip(along, -1, 1))).max())
+    if off <= OBLIQUE_DEG:
+        return {}
+    return {Reason.OBLIQUE: f"its axes are up to {off:.1f} degrees off the axes of the patient"}

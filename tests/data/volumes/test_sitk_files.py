@@ -154,6 +154,23 @@ def test_oblique_axes_are_refused_or_resampled(tmp_path: Path, name: str) -> Non
     assert "linear interpolation" in volume.notes[0]
 
 
+def test_axes_at_no_right_angle_are_oblique_however_long_the_file_says_they_are(tmp_path: Path) -> None:
+    path = written(tmp_path / "a.mha")
+    path.write_bytes(path.read_bytes().replace(b"TransformMatrix = 1 0 0 0 1 0", b"TransformMatrix = 1 0.2 0 0 1 0"))
+    assert b"0.2" in path.read_bytes()
+    assert refused(path).reasons == (Reason.OBLIQUE,)
+
+
+@pytest.mark.parametrize("field", [b"Slope = 2", b"Offset = -1024"])
+def test_a_metaimage_of_scaled_values_is_refused_for_itk_gives_them_unscaled(tmp_path: Path, field: bytes) -> None:
+    path = written(tmp_path / "a.mha")
+    head, _, voxels = path.read_bytes().partition(b"ElementType")
+    path.write_bytes(head + b"ElementToIntensityFunction" + field + b"\nElementType" + voxels)
+    assert refused(path).reasons == (Reason.UNSUPPORTED,)
+    path.write_bytes(head + b"ElementToIntensityFunctionSlope = 1.0\nElementType" + voxels)
+    np.testing.assert_array_equal(read(path).hu, body_hu())
+
+
 def test_nifti_without_orientation_is_refused(tmp_path: Path) -> None:
     path = written(tmp_path / "a.nii")
     raw = bytearray(path.read_bytes())

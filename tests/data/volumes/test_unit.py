@@ -283,7 +283,8 @@ def test_accepting_oblique_axes_concerns_the_volumes_that_have_them(tmp_path, en
 
     accepted = units("oblique")
     assert accepted["straight"] == units()["straight"] == units("missing_slices")["straight"]
-    assert accepted["oblique"] != units().get("oblique"), "a file's axes are refused only when it is read"
+    refused = [one for one in listed(config(tmp_path, **keys), KEY) if isinstance(one, Refusal)]
+    assert [one.error.what.split(": ")[1] for one in refused] == ["oblique"], "headers tell before anything is read"
     assert accepted["oblique"] == units("oblique", "gantry_tilt")["oblique"]
     section = config(tmp_path, accept=["oblique"], **keys)
     for name, unit in accepted.items():
