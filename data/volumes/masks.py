@@ -53,9 +53,17 @@ def read_mask(
     """The mask on the volume's grid, resampled by nearest neighbour where its own grid is another.
 
     shown, called: the volume, and the key of the configuration, as messages say them.
-    Raises ChainError (65): unreadable, not whole numbers from 0 to 65,535, empty, or nowhere in the volume.
+    Raises ChainError (65): unreadable, not whole numbers from 0 to 65,535, empty, nowhere in the volume, or saved
+    without its place.
     """
     image = _read(paths[0], shown, called, accept)
+    if _lost_its_place(image, volume):
+        raise _refused(
+            shown,
+            called,
+            "it has the volume's voxels but begins at 0, 0, 0, the volume elsewhere: its writer lost where it lies",
+            "write it again with the place of its volume (NiBabel: affine; ITK: CopyInformation)",
+        )
     values = LabelMap(_on_grid_of(image, volume), volume.spacing_mm)
     if not values.values.any():
         raise _refused(shown, called, "it does not reach into the volume",
@@ -101,6 +109,21 @@ def _whole_numbers(values: np.ndarray) -> bool:
         if piece.size and (piece.min() < 0 or piece.max() > HIGHEST):
             return False
     return values.dtype.kind in "iuf"
+
+
+def _lost_its_place(image: SimpleITK.Image, volume: Volume) -> bool:
+    """Whether a mask would be laid where it was never drawn: made of the volume's voxels, and saved without a place."""
+    if sorted(image.GetSize()) != sorted(volume.hu.shape) or any(image.GetOrigin()):
+        return False
+    affine = np.array(image.GetDirection()).reshape(3, 3) * np.array(image.GetSpacing())
+    ends = [_ends(affine, np.zeros(3), image.GetSize()), _ends(volume.affine, volume.origin_mm, volume.hu.shape[::-1])]
+    return bool(np.abs(ends[0] - ends[1]).max() > min(volume.spacing_mm) / 2)
+
+
+def _ends(affine: np.ndarray, origin_mm: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
+    """(2, 3) the least and the greatest world place of voxel centres."""
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(size) - 1) @ affine.T + origin_mm
+    return np.stack([corners.min(0), corners.max(0)])
 
 
 def _on_grid_of(image: SimpleITK.Image, volume: Volume) -> np.ndarray:

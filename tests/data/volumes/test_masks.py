@@ -109,6 +109,16 @@ def test_a_mask_of_another_place_is_refused(tmp_path, volume):
     assert "does not reach into the volume" in refusal(paths, volume)
 
 
+@pytest.mark.parametrize("ending", [".nii.gz", ".mha", ".nrrd"])
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), SPACING])
+def test_a_mask_that_was_saved_without_its_place_is_refused_not_laid_elsewhere(tmp_path, ending, spacing):
+    volume = Volume(np.zeros(SHAPE, np.int16), SPACING, np.array([-4.0, -3.0, -5.0]), np.eye(3))
+    paths = written(tmp_path / f"CANARY{ending}", np.ones(SHAPE, np.uint8), spacing, np.zeros(3))
+    assert "lost where it lies" in refusal(paths, volume)
+    volume = Volume(volume.hu, spacing, np.zeros(3), np.eye(3))
+    assert read_mask(paths, volume, "v-1", "where.masks").values.all(), "where the volume lies there too, it is right"
+
+
 def test_a_mask_is_found_by_the_volumes_name_less_and_plus_what_is_said(tmp_path):
     for name in ("case1_seg.nii.gz", "sub/1.2.3_seg.nrrd", "case1.nii.gz", "notes_seg.txt", ".case9_seg.nii"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
