@@ -11,6 +11,7 @@ from data.files.atomic import write_json
 from data.files.sealed import content_digest, misfits, sealed_files
 
 INDEX, UNITS, SETTINGS = "prepared.json", "units", "prepare.yaml"
+ID_KEY = "id_key"  # the secret of keyed hashes, where it was made there
 # files of a unit
 STORE, QUARANTINE, THUMBNAIL, FACTS = "patches.h5", "quarantine.csv", "thumbnail.jpg", "facts.json"
 EMPTY = "empty"  # the fact that says why a unit has no patch; it then has no store
@@ -26,10 +27,24 @@ class Listed:
     patches: int
 
 
-def write_index(path: Path, kind: str, units: Sequence[Listed]) -> None:
-    """Write the index, units in the order of the input. Nothing in it depends on when, or how often, it was made."""
+def write_index(path: Path, kind: str, units: Sequence[Listed], key: str = "") -> None:
+    """Write the index, units in the order of the input. Nothing in it depends on when, or how often, it was made.
+
+    key: which secret the names are hashed with (`data.volumes.deid.name_of`), "" where they are none.
+    """
     rows = [{"name": unit.name, "digest": unit.digest, "patches": unit.patches} for unit in units]
-    write_json(path, {"format": FORMAT, "kind": kind, "units": rows})
+    write_json(path, {"format": FORMAT, "kind": kind, "units": rows} | ({"key": key} if key else {}))
+
+
+def key_of(root: Path) -> str:
+    """Which secret the names in a prepared directory are hashed with, "" where it does not tell. See `write_index`."""
+    plain = json.loads((root / INDEX).read_bytes())
+    own = root / ID_KEY
+    if "key" not in plain and own.is_file():  # of an earlier program, which did not write it down
+        from data.volumes.deid import name_of, read_id_key
+
+        return name_of(read_id_key(own))
+    return str(plain.get("key", ""))
 
 
 def read_index(root: Path) -> list[Listed]:

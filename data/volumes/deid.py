@@ -23,6 +23,11 @@ def pseudonym(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
 
 
+def name_of(key: bytes) -> str:
+    """Which key it is, for who would know whether two are the same; the key cannot be told from it."""
+    return pseudonym(key, "which key this is")
+
+
 def read_id_key(path: Path) -> bytes:
     """The secret in a file. Raises ChainError: 66 when it is missing or unreadable, 65 when it is too short."""
     try:

@@ -4,8 +4,8 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from data.prepared import ID_KEY, SETTINGS, UNITS
 from data.prepared import INDEX as INDEX_NAME
-from data.prepared import SETTINGS, UNITS
 from pipeline.directory.layout import command
 from pipeline.directory.workspace import Workspace
 
@@ -42,7 +42,7 @@ class PreparedLayout(Workspace):
     @property
     def key(self) -> Path:
         """The secret of keyed hashes, made once."""
-        return self.root / "id_key"
+        return self.root / ID_KEY
 
     def unit(self, name: str) -> Path:
         """The directory of a finished unit."""

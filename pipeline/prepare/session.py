@@ -85,7 +85,7 @@ class _Session:
             raise
         finally:
             shutil.rmtree(self.layout.stagings / ".progress", ignore_errors=True)
-        return self._finish()
+        return self._finish(key)
 
     def _todo(self, listed: list[Unit | Refusal]) -> list[Unit]:
         """Units that do not stand as wanted; rows of all others are filled in."""
@@ -171,7 +171,7 @@ class _Session:
         elif self.warned == SHOWN + 1:
             LOG.warning(f"more {self.preparation.noun[1]} fail; all are named at the end in {self.layout.table}")
 
-    def _finish(self) -> str:
+    def _finish(self, key: bytes) -> str:
         rows = list(self.rows.values())
         failed = [row for row in rows if row.status == "failed"]
         good = [row for row in rows if row.good]
@@ -189,8 +189,10 @@ class _Session:
         if not any(row.facts["patches"] for row in good):
             self.layout.index.unlink(missing_ok=True)
             raise self._nothing(good)
+        from data.volumes.deid import name_of
+
         units = [Listed(row.name, self.prepdir.record(row.name).digest, int(row.facts["patches"])) for row in good]
-        write_index(self.layout.index, self.preparation.kind, units)
+        write_index(self.layout.index, self.preparation.kind, units, name_of(key) if self.preparation.keyed else "")
         ledger.append(self.layout.ledger, "stop", reason="prepared", detail=summary)
         return summary
 
