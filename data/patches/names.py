@@ -1,6 +1,7 @@
 """What a name of a source may be: labels, patients, slides, sites and keys."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 
 from data.errors import ChainError, ExitCode
@@ -9,6 +10,7 @@ from data.printable import shortened
 
 # these would let one line of a listing pass for two, or end a text early
 _SEPARATORS = re.compile("[\0\n\r\x1f]")
+_WHOLE = re.compile(r"0*([0-9]+)(?:\.0*)?")
 LONGEST_LABEL = 200
 
 
@@ -32,10 +34,18 @@ def check_names(record: Record, where: str) -> None:
         )
 
 
-def but_for_case(names: Iterable[str]) -> tuple[str, str] | None:
-    """The first two names that are the same but for upper and lower case; None: there are no such."""
+def alike(names: Iterable[str]) -> tuple[str, str, str] | None:
+    """The first two names that people write for one thing, and in what alone they differ; None: there are no such."""
     first: dict[str, str] = {}
     for name in map(str, names):
-        if (other := first.setdefault(name.casefold(), name)) != name:
-            return other, name
+        if (other := first.setdefault(_plain(name), name)) != name:
+            case = other.casefold() == name.casefold()
+            return other, name, "case" if case else "case, spaces, zeros or the encoding of letters"
     return None
+
+
+def _plain(name: str) -> str:
+    # NFC in a table is NFD in names of files from a Mac; spreadsheets make 7 of 007, and 7.0 where one cell is empty
+    plain = " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    number = _WHOLE.fullmatch(plain)
+    return number[1] if number else plain

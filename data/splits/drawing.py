@@ -7,7 +7,7 @@ import numpy as np
 from data.errors import ChainError, ExitCode
 from data.keys import uniform
 from data.patches.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALIDATION, NOTHING, given_codes
-from data.patches.names import but_for_case
+from data.patches.names import alike
 from data.patches.table import Column, PatchTable, id_text
 from data.printable import shortened
 from data.splits.config import LabelCount, LabelFraction, SplitsConfig
@@ -75,9 +75,10 @@ def draw(
     if config.folds is not None:
         leave_out(codes, truth, whole, kind, table.ids, classes, config, warnings)
     for what, names in (("classes", classes), ("patients", table.patient.names), ("slides", table.slide.names)):
-        if alike := but_for_case(names):
+        if found := alike(names):
+            one, other, how = found
             warnings.append(
-                f"{shortened(alike[0])!r} and {shortened(alike[1])!r} differ in case alone and are taken for two "
+                f"{shortened(one)!r} and {shortened(other)!r} differ in {how} alone and are taken for two "
                 f"{what}: if they are one, write them alike in the source"
             )
     if config.unit == "auto":

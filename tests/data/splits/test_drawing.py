@@ -271,6 +271,20 @@ def test_warns_of_names_that_differ_in_case_alone():
     assert warning.startswith("'P7' and 'p7' differ in case alone and are taken for two patients")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"), [("007", "7"), ("7", "7.0"), ("M\u00fcller", "Mu\u0308ller"), ("p 7", "p  7 "), ("0", "00")]
+)
+def test_warns_of_two_ways_to_write_one_patient(one, other):
+    patient = [f"p{i % 40}" if i > 1 else (one, other)[i] for i in range(300)]
+    (warning,) = Case(300, patient=patient).draw(labels=LabelCount(count=5)).warnings
+    assert warning.startswith(f"{one!r} and {other!r} differ in case, spaces, zeros or the encoding of letters alone")
+
+
+def test_names_that_are_two_are_not_said_to_be_one():
+    patient = [("1.10", "1.1", "p07", "p7", "1.2.3", "1.2.30", "10", "100", "a b", "ab")[i % 10] for i in range(300)]
+    assert Case(300, patient=patient).draw(labels=LabelCount(count=5)).warnings == ()
+
+
 def test_every_class_gets_a_label_however_small_the_fraction():
     drawn = Case(30).draw(labels=LabelFraction(fraction=0.001), validation=0, test=0)
     assert np.bincount(drawn.label[drawn.split == LABELLED]).tolist() == [1, 1, 1]
