@@ -1,11 +1,13 @@
 """What readers of image arrays share: which shapes are patches, which arrays are labels."""
 
 import math
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from data.errors import ChainError, ExitCode
+from data.patches.table_words import LOST
 from data.pixels.modes import MAX_DEPTH, MAX_SIZE_PX
 
 
@@ -38,8 +40,18 @@ def check_labels(path: Path, name: str, shape: tuple[int, ...], n: int) -> None:
         )
 
 
+def refuse_lost(path: Path, name: str, texts: Iterable[str], todo: str) -> None:
+    """ChainError (65) for a text that stands for a lost value: it would be a class, or one patient of many."""
+    if lost := next((text for text in texts if text.lower() in LOST), None):
+        raise ChainError(f"{path}: {name!r} holds {lost!r}", "that is nearly always a lost value, seldom a name", todo,
+                         ExitCode.BAD_DATA)  # fmt: skip
+
+
 def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[str, str] | None) -> list[str]:
-    """Labels as `check_labels` wants them, as texts; a negative number means no label. Else ChainError (65)."""
+    """Labels as `check_labels` wants them, as texts without blanks around them; a negative number means no label.
+
+    Else ChainError (65).
+    """
     check_labels(path, name, values.shape, n)
     flat = values.reshape(-1)
     if flat.dtype.kind in "iub":
@@ -52,8 +64,12 @@ def label_texts(path: Path, name: str, values: np.ndarray, n: int, names: dict[s
     else:
         raise ChainError(f"{path}: {name!r} holds {flat.dtype}", "labels are whole numbers or texts",
                          "write them so", ExitCode.BAD_DATA)  # fmt: skip
+    known = {value: text.strip() for value, text in known.items()}
     texts = [known[value] for value in flat.tolist()]  # one text for all patches of a class
     if names is None:
+        refuse_lost(
+            path, name, known.values(), "write an empty text where it is unknown, or say in label_names what it is"
+        )
         return texts
     if unnamed := sorted({text for text in texts if text and text not in names}):
         raise ChainError(f"{path}: label {unnamed[0]} of {name!r} is not in label_names",

@@ -12,7 +12,7 @@ from data.errors import ChainError, ExitCode
 from data.files.blocks import Blocks
 from data.files.held import ALONE_BYTES, held_sha256
 from data.patches.record import Record
-from data.readers._arrays import check_images, check_labels, label_texts
+from data.readers._arrays import check_images, check_labels, label_texts, refuse_lost
 from data.readers.base import Reader
 
 if TYPE_CHECKING:
@@ -85,4 +85,7 @@ class Hdf5(Reader):
         if rows != n:
             raise ChainError(f"{path}: dataset {name!r} has {rows:,} rows for {n:,} patches",
                              "there must be one a patch", "name the right dataset", ExitCode.BAD_DATA)  # fmt: skip
-        return read_texts(data)
+        texts = read_texts(data)
+        named = {text: text.strip() for text in dict.fromkeys(texts)}  # one text for all patches of a patient
+        refuse_lost(path, name, named.values(), "write an empty text where it is unknown")
+        return [named[text] for text in texts]

@@ -37,6 +37,34 @@ def test_a_negative_label_and_a_null_y_mean_no_label(camelyon):
     assert {r.label for r in Hdf5(path=path / "x.h5", y=None).records()} == {""}
 
 
+@pytest.mark.parametrize("kind", ["S8", None], ids=["fixed length", "variable length"])
+def test_blanks_around_a_name_are_no_part_of_it(camelyon, kind):
+    path, _ = camelyon
+    texts = [(" a", "a  ", "b", "  ")[i % 4] for i in range(300)]
+    with h5py.File(path / "y.h5", "a") as file:
+        for name in ("y", "who"):
+            del file[name]
+            file[name] = np.array(texts, kind) if kind else texts
+    records = list(Hdf5(path=path / "x.h5", labels_path=path / "y.h5", patient="who").records())
+    assert [(r.label, r.patient) for r in records[:4]] == [("a", "a"), ("a", "a"), ("b", "b"), ("", "")]
+
+
+@pytest.mark.parametrize("name", ["y", "who"])
+@pytest.mark.parametrize("lost", ["nan", " None ", "Unknown", "#N/A"])
+def test_a_lost_value_is_neither_a_class_nor_a_patient(camelyon, name, lost):
+    path, _ = camelyon
+    with h5py.File(path / "y.h5", "a") as file:
+        del file[name]
+        file[name] = np.array([lost, "b"] * 150, "S8")
+    reader = Hdf5(path=path / "x.h5", labels_path=path / "y.h5", patient="who")
+    with pytest.raises(ChainError, match="holds") as caught:
+        list(reader.records())
+    assert caught.value.code == 65
+    if name == "y":
+        named = Hdf5(path=path / "x.h5", labels_path=path / "y.h5", label_names={lost.strip(): "healthy", "b": "b"})
+        assert next(named.records()).label == "healthy"
+
+
 @pytest.mark.parametrize(
     ("name", "values", "gist"),
     [
