@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.patches.table_words import LOST
+from data.patches.table_words import is_lost
 from data.pixels.modes import MAX_DEPTH, MAX_SIZE_PX
 
 
@@ -42,7 +42,7 @@ def check_labels(path: Path, name: str, shape: tuple[int, ...], n: int) -> None:
 
 def refuse_lost(path: Path, name: str, texts: Iterable[str], todo: str) -> None:
     """ChainError (65) for a text that stands for a lost value: it would be a class, or one patient of many."""
-    if lost := next((text for text in texts if text.lower() in LOST), None):
+    if lost := next((text for text in texts if is_lost(text)), None):
         raise ChainError(f"{path}: {name!r} holds {lost!r}", "that is nearly always a lost value, seldom a name", todo,
                          ExitCode.BAD_DATA)  # fmt: skip
 

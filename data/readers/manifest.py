@@ -14,7 +14,7 @@ from data.files.containment import Root
 from data.files.held import held_sha256
 from data.patches.names import check_names
 from data.patches.record import Record
-from data.patches.table_words import LOST, SPLITS
+from data.patches.table_words import SPLITS, is_lost
 from data.printable import shortened
 from data.readers._files import read_image_file
 from data.readers._rows import table_rows
@@ -59,7 +59,7 @@ class Manifest(Reader):
                     "correct it",
                 )  # fmt: skip
             for column in ("label", "patient", "slide"):
-                if row[column].lower() in LOST:  # one patient called "nan" would tie all unknown ones together
+                if is_lost(row[column]):  # one patient called "nan" would tie all unknown ones together
                     raise self._refused(
                         at, f"has the {column} {row[column]!r}", "that is nearly always a lost value, seldom a name",
                         "leave it empty where it is unknown (a patch without a label is pool), or rename it",

@@ -9,7 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.files.containment import Root
 from data.patches.names import check_names
 from data.patches.record import Record
-from data.patches.table_words import LOST, SPLITS
+from data.patches.table_words import SPLITS, is_lost
 from data.printable import shortened
 from data.readers._rows import table_rows
 from data.wsi.slide import LEAST_MPP, MOST_MPP
@@ -57,7 +57,7 @@ def read_slides_table(path: Path, folder: Path, known: Collection[str]) -> dict[
 
 def _row(at: str, cells: dict[str, str]) -> SlideRow:
     for column in ("label", "patient"):
-        if cells[column].lower() in LOST:  # one patient called "nan" would tie all unknown ones together
+        if is_lost(cells[column]):  # one patient called "nan" would tie all unknown ones together
             raise _refused(
                 f"{at} has the {column} {cells[column]!r}",
                 "that is nearly always a lost value, seldom a name",

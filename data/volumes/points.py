@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from data.patches.names import LONGEST_LABEL
-from data.patches.table_words import LOST
+from data.patches.table_words import is_lost
 from data.section import Section
 from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
@@ -107,7 +107,7 @@ def _number(text: str, line: int, column: str) -> float:
 
 
 def _label(text: str, line: int, column: str) -> str:
-    if text.lower() in LOST or len(text) > LONGEST_LABEL or not text.isprintable():
+    if is_lost(text) or len(text) > LONGEST_LABEL or not text.isprintable():
         raise refused(CALLED, line, f"its {column!r} is no name of a class",
                       "leave it empty where it is unknown, or correct it")  # fmt: skip
     return text

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data.patches.names import LONGEST_LABEL
-from data.patches.table_words import LOST, SPLITS
+from data.patches.table_words import SPLITS, is_lost
 from data.volumes.csv_table import csv_rows, refused
 from data.volumes.deid import pseudonym
 
@@ -45,7 +45,7 @@ def read_series_table(path: Path, key: bytes, labelled: bool) -> SeriesTable:
         for column in COLUMNS[1:]:
             text = row[column]
             # one patient called "nan" would tie all unknown ones together
-            if text.lower() in LOST or len(text) > LONGEST_LABEL or not text.isprintable():
+            if is_lost(text) or len(text) > LONGEST_LABEL or not text.isprintable():
                 raise refused(CALLED, line, f"its {column!r} is no name, or a lost value",
                               "leave it empty where it is unknown")  # fmt: skip
         if row["split"].lower() not in SPLITS:
