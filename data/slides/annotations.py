@@ -22,6 +22,9 @@ from data.slides.rectangles import read_rectangles, slides_named
 from data.slides.regions import Region
 
 ENDINGS = (".geojson", ".json", ".csv")
+# what people also annotate slides with, and is not read
+_OTHER_ENDINGS = (".xml", ".ndpa", *(f"{ending}{packed}" for ending in ENDINGS for packed in (".gz", ".zip")))
+_IN_XML = (b"<ASAP_Annotations", b"<Annotations")  # of ASAP and of ImageScope; scanners write XML of other kinds
 # a brush may leave the slide's edge by a little; a wrong level or slide leaves it by a lot
 _OVERHANG = 0.01
 
@@ -122,9 +125,10 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
         claimed = {path for path in found.values() if path is not None}
         # tables and JSON of other kinds lie in such folders too: unless slides here are annotated so, none is meant
         endings = {ENDINGS[0], *(path.suffix for path in claimed)}
-        lying = sorted(path for path in config.path.rglob("*") if path.suffix in endings and path.is_file())
-        strays = [path.name for path in lying if path not in claimed and not hidden(path.name)]
+        files = sorted(path for path in config.path.rglob("*") if path.is_file() and not hidden(path.name))
+        strays = [path.name for path in files if path.suffix in endings and path not in claimed]
         bare = [slide for slide, path in found.items() if path is None]
+        _refuse_other_kinds(bare, files)
     if strays and bare:
         raise ChainError(
             f"annotations.path: {config.path} annotates {shortened(strays[0])}, which is none of the slides"
@@ -133,6 +137,30 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
             "name them as their slides, or move annotations of slides that are not here elsewhere",
             ExitCode.BAD_DATA,
         )
+
+
+def _refuse_other_kinds(bare: Sequence[str], files: Sequence[Path]) -> None:
+    """Raise ChainError (65) when a slide without an annotation that is read has one of another kind among `files`."""
+    named = {path.name.lower(): path for path in files}
+    for slide in bare:
+        stem = PurePosixPath(slide).stem
+        for ending in (*ENDINGS, *_OTHER_ENDINGS):
+            path = named.get(f"{stem}{ending}".lower())
+            # in the very spelling it would be read, or be another slide's
+            if path is None or path.name.endswith(ENDINGS) or (ending == ".xml" and not _annotates(path)):
+                continue
+            raise ChainError(
+                f"annotations.path: {path} seems to annotate {slide}, and is of a kind that is not read",
+                f"files that end in {', '.join(ENDINGS)} are; without them the slide counts as one without annotations",
+                "export it from QuPath as GeoJSON, uncompressed, or move the file elsewhere",
+                ExitCode.BAD_DATA,
+            )
+
+
+def _annotates(xml: Path) -> bool:
+    with xml.open("rb") as file:
+        start = file.read(4096)
+    return any(mark in start for mark in _IN_XML)
 
 
 def _called(slide: str) -> set[str]:

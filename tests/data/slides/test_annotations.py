@@ -170,6 +170,28 @@ def test_a_slip_is_seen_in_whatever_kind_of_file_slides_are_annotated(tmp_path):
         check_claims(_config(tmp_path), ["one.svs", "two.svs"])
 
 
+ASAP = b'<?xml version="1.0"?>\n<ASAP_Annotations>\n\t<Annotations>'
+
+
+@pytest.mark.parametrize("name", ["s2.xml", "s2.GeoJSON", "s2.geojson.gz", "s2.CSV", "S2.XML", "batch/s2.xml"])
+def test_a_slide_annotated_in_a_kind_that_is_not_read_does_not_count_as_one_without(tmp_path, name):
+    folder = tmp_path / "annotations"
+    (folder / "batch").mkdir(parents=True)
+    (folder / "s1.geojson").write_text("[]")
+    config = AnnotationsConfig(path=folder, missing="outside", outside="normal")
+    check_claims(config, ["s1.svs", "s2.svs"])
+    (folder / name).write_bytes(ASAP)
+    with pytest.raises(ChainError, match=r"(?i)s2.* seems to annotate s2.svs, and is of a kind that") as caught:
+        check_claims(config, ["s1.svs", "s2.svs"])
+    assert caught.value.code == 65
+    check_claims(config, ["s1.svs"])
+
+
+def test_xml_of_a_scanner_is_no_annotation(tmp_path):
+    (tmp_path / "s2.xml").write_text("<?xml version='1.0'?><EncodeInfo/>")
+    check_claims(AnnotationsConfig(path=tmp_path), ["s2.svs"])
+
+
 def test_an_annotation_without_a_slide_beside_a_slide_without_annotation_is_a_slip(folder, tmp_path):
     config = _config(folder)
     check_claims(config, ["one.svs", "two.svs"])  # nobody drew on two
