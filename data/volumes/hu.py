@@ -11,6 +11,8 @@ LOWEST, HIGHEST = np.iinfo(np.int16).min, np.iinfo(np.int16).max
 # a field of view is round and its corners are air, and any crop that holds lung or skin does too
 AIR_BELOW_HU = -200
 TISSUE_ABOVE_HU = -500
+# no tissue and no air: scanners write -2000 or -3024 where they measured nothing, also beside values that are no HU
+NOT_MEASURED_HU = -1500
 
 
 def whole_hu(values: np.ndarray, accept: Collection[Reason]) -> tuple[np.ndarray, dict[Reason, str]]:
@@ -36,7 +38,9 @@ def whole_hu(values: np.ndarray, accept: Collection[Reason]) -> tuple[np.ndarray
 
 def implausible(hu: np.ndarray) -> dict[Reason, str]:
     """`not_hu` when the values have no air, or nothing but air: a file format does not say what its values are."""
-    low, high = int(hu.min()), int(hu.max())
+    measured = hu > NOT_MEASURED_HU
+    low = int(hu.min(where=measured, initial=HIGHEST)) if measured.any() else int(hu.min())
+    high = int(hu.max())
     if low > AIR_BELOW_HU:
         why = f"its values do not look like HU: the least is {low}, and there is no air in it"
         return {Reason.NOT_HU: why}

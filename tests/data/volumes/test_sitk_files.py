@@ -65,11 +65,11 @@ def test_nifti_is_what_nibabel_reads_with_its_slope(tmp_path: Path) -> None:
     stored = (body_hu() + 1000).astype(np.int16).T
     affine = np.array([[-0.7, 0, 0, 90], [0, 0.8, 0, -30], [0, 0, 2.5, 12], [0, 0, 0, 1.0]])
     made = nibabel.Nifti1Image(stored, affine)
-    made.header.set_slope_inter(2.0, -2000.0)
+    made.header.set_slope_inter(2.0, -1200.0)
     # nibabel keeps slope and intercept only of what it writes itself
     nibabel.save(made, tmp_path / "a.nii")
     raw = bytearray((tmp_path / "a.nii").read_bytes())
-    struct.pack_into("<2f", raw, 112, 2.0, -2000.0)
+    struct.pack_into("<2f", raw, 112, 2.0, -1200.0)
     raw[-stored.nbytes :] = stored.tobytes("F")
     (tmp_path / "a.nii").write_bytes(raw)
     other = nibabel.load(tmp_path / "a.nii")
@@ -95,13 +95,14 @@ def test_big_endian_is_read_and_nifti_2_is_not(tmp_path: Path) -> None:
     [
         (np.abs(body_hu() // 8).astype(np.uint8), Reason.NOT_HU),
         (body_hu() + 1024, Reason.NOT_HU),
+        (np.where(np.arange(20) < 2, -2000, body_hu() + 1024).astype(np.int16), Reason.NOT_HU),
         (body_hu().astype(np.float32) / 1000, Reason.NOT_HU),
         (np.full((6, 16, 20), -1000, np.int16), Reason.NOT_HU),
         (np.where(np.arange(6)[:, None, None] == 2, np.nan, body_hu()), Reason.NON_FINITE),
         (np.where(np.arange(6)[:, None, None] == 2, 40000, body_hu().astype(np.int32)), Reason.OUT_OF_RANGE),
         (np.where(np.arange(6)[:, None, None] == 2, 1e30, body_hu()), Reason.OUT_OF_RANGE),
     ],
-    ids=["bytes", "positive", "scaled", "air", "nan", "metal", "huge"],
+    ids=["bytes", "positive", "positive beside padding", "scaled", "air", "nan", "metal", "huge"],
 )
 def test_values_that_are_not_hu_are_refused_or_taken_as_told(
     tmp_path: Path, name: str, values: np.ndarray, reason: Reason
@@ -112,6 +113,11 @@ def test_values_that_are_not_hu_are_refused_or_taken_as_told(
     assert volume.notes[0].startswith(reason.value)
     wanted = np.where(np.isfinite(values), values, -1024)
     np.testing.assert_array_equal(volume.hu, np.clip(np.rint(wanted), -32768, 32767))
+
+
+def test_padding_beside_hu_is_no_fault(tmp_path: Path) -> None:
+    values = np.where(np.arange(20) < 2, -3024, body_hu()).astype(np.int16)
+    np.testing.assert_array_equal(read(written(tmp_path / "a.nii.gz", image(values))).hu, values)
 
 
 @pytest.mark.parametrize("name", FORMS)
