@@ -6,7 +6,7 @@ imported with every configuration, so it imports its own work (OpenSlide, Simple
 """
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar
@@ -93,6 +93,10 @@ class Preparation(Section):
     @abstractmethod
     def patch_words(self) -> str:
         """What one patch is, for the summary: "224 px at 0.5 um/px"."""
+
+    def named_labels(self) -> Sequence[str]:
+        """Labels that the settings name, and some patch is expected to have."""
+        return ()
 
     def secret(self) -> bytes | None:
         """A key the user gives for keyed hashes; None: one is made, once, in the prepared directory."""

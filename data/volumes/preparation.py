@@ -22,6 +22,12 @@ class Volumes(VolumesConfig):
 
         return {one.pseudonym: one.paths for one in find_volumes(self.path, key, self.pattern)}
 
+    def named_labels(self) -> list[str]:
+        """See Preparation."""
+        from data.volumes.labelling import known_labels
+
+        return known_labels(self)
+
     def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
         """See `data.volumes.unit.prepare_volume`."""
         from data.volumes.unit import prepare_volume

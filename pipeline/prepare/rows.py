@@ -1,7 +1,7 @@
 """What became of each unit, as tables show it."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,8 +43,12 @@ def named(shown: str, reason: str) -> str:
 
 def drawn_in_vain(rows: Sequence[Row]) -> list[str]:
     """Classes of which people drew regions and that no patch of these units has, sorted."""
-    drawn = {label for row in rows for label in row.facts.get("annotations", {}).get("regions", {})}
-    return sorted(drawn - {label for row in rows for label in row.facts.get("labels", {})})
+    return without_patch({label for row in rows for label in row.facts.get("annotations", {}).get("regions", {})}, rows)
+
+
+def without_patch(labels: Iterable[str], rows: Sequence[Row]) -> list[str]:
+    """Those labels that no patch of these units has, sorted."""
+    return sorted(set(labels) - {label for row in rows for label in row.facts.get("labels", {})})
 
 
 def columns(rows: Sequence[Row]) -> list[str]:

@@ -17,7 +17,7 @@ from pipeline.prepare.opening import key_of, list_units, locked
 from pipeline.prepare.overview import write_overview
 from pipeline.prepare.pool import Begun, Failed, Made, Moved, Pool
 from pipeline.prepare.prepdir import PrepDir
-from pipeline.prepare.rows import Row, drawn_in_vain, named, reason_of
+from pipeline.prepare.rows import Row, drawn_in_vain, named, reason_of, without_patch
 from pipeline.prepare.settings import settings_text
 from pipeline.prepare.table import write_table
 
@@ -180,6 +180,11 @@ class _Session:
         for label in drawn_in_vain(good):
             LOG.warning(
                 f"regions are drawn of {label}, and no patch has this class: see annotations.min_share and ambiguous"
+            )
+        for label in without_patch(self.preparation.named_labels(), good):
+            LOG.warning(
+                f"prepare.labels names {label}, and no patch has this class: is what it is in the masks or points "
+                "written so there (1 is not 1.0, nor 255), and min_share not too much?"
             )
         limit = self.preparation.failure_limit
         if len(failed) > limit * len(rows) or not good:

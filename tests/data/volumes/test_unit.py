@@ -141,6 +141,12 @@ def test_a_grid_in_the_body_labelled_by_a_mask_agrees_with_a_count_of_voxels(sca
     assert facts["labels"]["nodule"] + facts["labels"]["none"] + facts["unlabelled"] == len(store)
 
 
+def test_the_labels_that_settings_name_are_known_before_there_is_a_patch(scan):
+    names = {"kind": "points", "names": {"1": "nodule", "0": "none"}, "otherwise": "air"}
+    assert config(scan, labels=names).named_labels() == ["nodule", "none", "air"]
+    assert config(scan).named_labels() == []
+
+
 def test_patches_of_a_region_lie_in_its_mask(scan, tmp_path):
     where = {"kind": "grid", "stride_mm": 2, "region": "mask", "values": [7], "min_share": 0.6,
              "masks": {"folder": scan / "masks", "suffix": "_seg"}}  # fmt: skip

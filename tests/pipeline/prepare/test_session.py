@@ -231,6 +231,14 @@ def test_failures_end_with_65_after_everything_else_was_prepared(
     assert "4 slides, 3 skipped; " in run(tmp_path / "out", source)
 
 
+def test_a_label_that_settings_name_and_no_patch_has_is_named(
+    tmp_path: Path, source: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(FakePreparation, "named_labels", lambda self: ["nodule"])
+    run(tmp_path / "out", source)
+    assert "prepare.labels names nodule, and no patch has this class" in caplog.text
+
+
 def test_an_index_is_gone_from_the_first_change_until_all_is_well_again(done: Path, source: Path) -> None:
     inputs(source, d="refused")
     refused(lambda: run(done, source))
