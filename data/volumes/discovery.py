@@ -50,10 +50,14 @@ def find_volumes(
                 keys[header.path] = candidate.key
             elif header is not None:
                 found.append(_refused(candidate, key, header, WHY[header]))
+    patients: dict[str, set[str]] = defaultdict(set)  # of a study
+    for header in (header for headers in slices.values() for header in headers):
+        if header.study and header.patient:
+            patients[header.study].add(header.patient)
     for name, headers in slices.items():
         for group in series.groups(headers):
             if group.reason not in LEFT_OUT or group.reason not in accept:
-                found.append(_series(name, group, keys, key, accept))
+                found.append(_series(name, group, keys, key, accept, patients[group.headers[0].study]))
     if not found:
         fits = "" if pattern == "*" else " and fits `pattern`"
         raise ChainError("no volume is found in `path`", f"nothing there is CT in DICOM, NIfTI, MHA or NRRD{fits}",
@@ -109,7 +113,10 @@ def _file_aliases(below: str, key: bytes) -> frozenset[str]:
     return frozenset(pseudonym(key, text) for text in (below, name, name[: len(name) - len(suffix)]))
 
 
-def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, accept: Collection[Reason]) -> Found:
+def _series(
+    name: str, group: series.Group, keys: dict[Path, str], key: bytes, accept: Collection[Reason], others: set[str]
+) -> Found:
+    """others: the patients that the series of its study name."""
     headers = sorted(group.headers, key=lambda header: keys[header.path])
     aliases = {name} if not group.part else set()
     if group.owner:
@@ -130,8 +137,10 @@ def _series(name: str, group: series.Group, keys: dict[Path, str], key: bytes, a
             headers = [headers[row] for row in stack.order]
         except VolumeError as error:
             refusal = error
-    # of a patient without an id the study is as near as one gets
-    patient = max((header.patient for header in headers), default="") or headers[0].study
+    patient = max((header.patient for header in headers), default="")
+    if not patient:
+        # some series of a study may have lost the id; where all have, the study is as near as one gets
+        patient = min(others) if len(others) == 1 else headers[0].study
     paths = tuple(header.path for header in headers)
     try:
         digest = fingerprint((), (), [_ends(path) for path in paths])

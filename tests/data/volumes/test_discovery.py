@@ -133,6 +133,21 @@ def test_a_slice_that_does_not_say_whose_it_is_belongs_to_the_patient_of_its_stu
     ]
 
 
+def test_a_series_that_lost_its_patient_is_of_the_patient_of_its_study(tmp_path: Path) -> None:
+    nobody, no_study = {"PatientID": None}, {"StudyInstanceUID": None}
+    series = {"a": {}, "b": nobody, "c": {"PatientID": "anonymous"}, "d": nobody | {"StudyInstanceUID": "9.9"},
+              "f": no_study, "g": nobody | no_study}  # fmt: skip
+    for name, tags in series.items():
+        write_series(tmp_path / name, body_hu(), series=f"1.{ord(name)}", tags=tags)
+    patient = {one.paths[0].parent.name: one.patient for one in find(tmp_path)}
+    assert patient["a"] == patient["b"] == patient["c"] == pseudonym(KEY, "P-1")
+    assert patient["d"] == pseudonym(KEY, "9.9")
+    assert patient["g"] == "", "no study is no study in common"
+    write_series(tmp_path / "e", body_hu(), series="1.5", tags={"PatientID": "P-2"})
+    patient = {one.paths[0].parent.name: one.patient for one in find(tmp_path)}
+    assert patient["b"] == patient["c"] == pseudonym(KEY, "1.2.3"), "of two patients it may be either's"
+
+
 @pytest.mark.parametrize("nobody", ["unknown", "Anonymous", "ANONYMIZED ", "none", "N/A", "", None])
 def test_a_patient_called_nobody_ties_no_studies_together(tmp_path: Path, nobody: str | None) -> None:
     for number in "12":
