@@ -47,11 +47,13 @@ def polygon(
     if mended:
         if points > MOST_CROSSED:
             raise ValueError(f"its outline crosses itself and has {points:,} points: it is not mended")
-        shape = _areas(shapely.make_valid(shape))
+        # each ring by itself: mended together, a hole that touches or crosses the outline, or another, becomes area
+        shape, *hollow = (_areas(shapely.make_valid(shapely.Polygon(ring))) for ring in rings)
+        shape = _areas(shapely.difference(shape, shapely.union_all(hollow)))
     return (shape if shape.area > 0 else shapely.Polygon()), mended
 
 
 def _areas(shape: Any) -> Any:
-    # mending may leave lines and points beside areas
+    # mending and cutting may leave lines and points beside areas
     areas = [part for part in shapely.get_parts(shapely.get_parts(shape)) if part.geom_type == "Polygon"]
     return shapely.union_all(areas)

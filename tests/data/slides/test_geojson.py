@@ -78,6 +78,26 @@ def test_cells_and_array_cores_are_no_regions(path, kind):
     assert passed == 1
 
 
+@pytest.mark.parametrize(
+    ("holes", "area"),
+    [
+        ([[[50, 50], [100, 50], [100, 100], [50, 100], [50, 50]]], 7500),
+        ([[[0, 0], [50, 0], [50, 100], [0, 100], [0, 0]]], 5000),
+        ([[[50, 50], [200, 50], [200, 200], [50, 200], [50, 50]]], 7500),
+        ([HOLE, [[x + 10, y + 10] for x, y in HOLE]], 6600),
+        ([HOLE, HOLE], 7500),
+        ([[[x + 500, y] for x, y in HOLE]], 10_000),
+        ([SQUARE], 0),
+    ],
+    ids=["touches a corner", "touches three sides", "crosses", "overlap", "twice", "outside", "all"],
+)
+def test_a_hole_is_never_area_wherever_it_lies(path, holes, area):
+    regions, passed = _read(path, feature([SQUARE, *holes], **classified("Tumor")))
+    assert sum(r.shape.area for r in regions) == pytest.approx(area)
+    assert all(r.mended and not r.shape.intersection(shapely.Polygon(hole)).area for r in regions for hole in holes)
+    assert passed == (area == 0)
+
+
 def test_an_outline_that_crosses_itself_is_mended_and_said(path):
     regions, _ = _read(path, feature([BOW_TIE], **classified("T")))
     assert regions[0].mended
