@@ -59,7 +59,7 @@ def read_series(shown: str, paths: tuple[Path, ...], accept: Collection[Reason])
         stack, problems = judged(shown, headers, accept)
         ordered = [headers[row] for row in stack.order]
         hu, more = _pixels(shown, ordered, accept)
-    if Reason.NO_RESCALE in problems or any(header.rescale_type == dicom_kind.UNSPECIFIED for header in headers):
+    if Reason.NO_RESCALE in problems or any(map(dicom_kind.to_be_looked_at, headers)):
         more.update(implausible(hu))
     refuse_unless_accepted(shown, more, accept)
     notes = [*refuse_unless_accepted(shown, {**problems, **more}, accept), *_remarks(headers, stack)]

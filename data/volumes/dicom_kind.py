@@ -1,6 +1,7 @@
 """Is one DICOM file a slice of a CT volume, judged by its header?"""
 
 from data.volumes.dicom_headers import Header
+from data.volumes.hu import AIR_BELOW_HU
 from data.volumes.reasons import Reason
 
 NATIVE = {
@@ -75,3 +76,10 @@ def doubtful(header: Header) -> Reason | None:
     if header.rescale_type not in HU_TYPES | {UNSPECIFIED}:
         return Reason.NOT_HU
     return None
+
+
+def to_be_looked_at(header: Header) -> bool:
+    """Whether only the values can tell that they are HU: it does not say, or there is no way to say air."""
+    # stored without a sign and not lowered either: an export that lost the intercept, 1,024 HU too dense
+    no_air = not header.signed and (header.slope or 1) > 0 and (header.intercept or 0) > AIR_BELOW_HU
+    return header.rescale_type == UNSPECIFIED or no_air

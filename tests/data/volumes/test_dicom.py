@@ -214,6 +214,12 @@ def test_rescaled_to_something_unspecified_is_hu_only_when_it_looks_like_it(tmp_
     assert refused(density).reasons == (Reason.NOT_HU,)
 
 
+def test_values_that_have_no_way_to_say_air_are_refused(tmp_path: Path) -> None:
+    lost = {"RescaleIntercept": 0, "RescaleType": "HU"}  # the export that lost it says HU all the same
+    assert refused(write_series(tmp_path / "a", body_hu(), tags=lost)).reasons == (Reason.NOT_HU,)
+    np.testing.assert_array_equal(read(write_series(tmp_path / "b", body_hu(), intercept=0, signed=True)).hu, body_hu())
+
+
 def test_values_beyond_16_bits_are_refused_or_clipped(tmp_path: Path) -> None:
     hu = body_hu()
     hu[2, 8, 8] = 20000
