@@ -55,6 +55,7 @@ def draw(
     groups = pixel_groups(table)
     warnings: list[str] = []
 
+    _warn_of_overruled(given, split.take(order), warnings)
     codes = _apply_given(given)
     _set_aside_beside_given(codes, given, base, warnings)
     if config.duplicates == "drop":
@@ -167,6 +168,15 @@ def _apply_given(given: np.ndarray) -> np.ndarray:
     # where nothing is said or `train`, pool until drawn
     codes: np.ndarray = np.array([POOL, POOL, LABELLED, POOL, VALIDATION, TEST], np.int8)[given]
     return codes
+
+
+def _warn_of_overruled(given: np.ndarray, split: Column, warnings: list[str]) -> None:
+    # the part of a source decides for all of it; that its own rows hold some of it out must not be lost unseen
+    held_out = np.array([str(name) in ("validation", "test") for name in split.names] + [False])[split.codes]
+    if n := int((held_out & np.isin(given, (GIVEN_LABELLED, GIVEN_POOL))).sum()):
+        warnings.append(
+            f"{n:,} patches that their source has as validation or test are labelled or pool, by the part of the source"
+        )
 
 
 def _set_aside_beside_given(codes: np.ndarray, given: np.ndarray, base: np.ndarray, warnings: list[str]) -> None:

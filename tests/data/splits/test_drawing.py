@@ -280,6 +280,16 @@ def test_warns_of_two_ways_to_write_one_patient(one, other):
     assert warning.startswith(f"{one!r} and {other!r} differ in case, spaces, zeros or the encoding of letters alone")
 
 
+def test_rows_that_are_held_out_are_warned_of_where_the_part_of_their_source_takes_them_for_training():
+    split = ["test" if i < 30 else "validation" if i < 50 else "train" for i in range(300)]
+    case = Case(300, split=split, part=["labelled"] * 300)
+    said = [w for w in case.draw(validation=0, test=0).warnings if "their source has" in w]
+    assert said == [
+        "50 patches that their source has as validation or test are labelled or pool, by the part of the source"
+    ]
+    assert not [w for w in Case(300, split=split).draw().warnings if "their source has" in w]
+
+
 def test_names_that_are_two_are_not_said_to_be_one():
     patient = [("1.10", "1.1", "p07", "p7", "1.2.3", "1.2.30", "10", "100", "a b", "ab")[i % 10] for i in range(300)]
     assert Case(300, patient=patient).draw(labels=LabelCount(count=5)).warnings == ()
