@@ -117,7 +117,8 @@ class _Parts:
         for one in found:
             for alias in one.aliases:
                 owners[alias].add(one.pseudonym)
-                patients[alias].add(one.patient)
+                # volumes of nobody are each of another patient
+                patients[alias].add(self._patient(one) or f"of {one.pseudonym}")
         for masks_of in (self._region, self._label):
             masks_of.check(patients)
         if self._points is not None:
@@ -136,6 +137,10 @@ class _Parts:
         whole = fingerprint((), (*region, *label), found.fingerprint, found.patient, list(row), of_points, accepted)
         name = found.pseudonym
         return Listed(Unit(name, name, found.paths, whole), found, row, own, region, label)
+
+    def _patient(self, found: Found) -> str:
+        rows = self._rows.rows if self._rows is not None else {}
+        return next((rows[alias].patient for alias in sorted(found.aliases) if alias in rows), "") or found.patient
 
     def _own_points(self, found: Found) -> tuple[Point, ...]:
         if self._points is None:
@@ -187,11 +192,12 @@ class _MaskFinder:
 
     def check(self, patients: Mapping[str, set[str]]) -> None:
         """patients: by what volumes may be called. Raises ChainError (65) when a mask may be of several."""
-        several = sum(len(patients.get(name, set()) - {""}) > 1 for name in self._masks or ())
+        several = sum(len(patients.get(name, ())) > 1 for name in self._masks or ())
         if several:
             raise ChainError(f"{self._called}: {several:,} {'mask' if several == 1 else 'masks'} may mean volumes of "
                              "several patients", "they share a name",
-                             "keep the files of each in a folder of its own, and call its mask like that folder",
+                             "give the files names of their own, or say in prepare.table that the patient is one; "
+                             "of DICOM, keep each in a folder of its own, and call its mask like that folder",
                              ExitCode.BAD_DATA)  # fmt: skip
 
     def of(self, found: Found) -> tuple[Path, ...]:

@@ -229,6 +229,20 @@ def test_a_series_uid_of_two_patients_is_refused_where_a_row_or_a_mask_goes_by_i
     assert sites == {(pseudonym(KEY, "p1"), "north"), (pseudonym(KEY, "p2"), "south")}
 
 
+def test_one_mask_is_not_laid_on_the_volumes_of_two_patients_that_have_the_same_name(tmp_path):
+    for folder in ("a", "b"):
+        write_image(tmp_path / "scans" / folder / "ct.nii.gz", body())
+    write_image(tmp_path / "masks" / "ct.nii.gz", np.ones(SHAPE, np.uint8))
+    table = tmp_path / "t.csv"
+    where = {"kind": "grid", "stride_mm": 4, "region": "mask", "masks": {"folder": tmp_path / "masks"}}
+    for second, keys in (("p2", {"table": table}), ("p1", {}), ("", {"table": table})):
+        table.write_text(f"series,patient\na/ct.nii.gz,p1\nb/ct.nii.gz,{second}\n")
+        with pytest.raises(ChainError, match="1 mask may mean volumes of several patients"):
+            config(tmp_path, where=where, **keys).units(KEY)
+    table.write_text("series,patient\na/ct.nii.gz,p1\nb/ct.nii.gz,p1\n")
+    assert len(config(tmp_path, where=where, table=table).units(KEY)) == 2, "two reconstructions of one patient"
+
+
 def test_only_what_concerns_a_volume_changes_its_fingerprint(scan, tmp_path):
     write_image(scan / "scans" / "other.mha", body())
     with (scan / "CANARY.csv").open("a") as file:
