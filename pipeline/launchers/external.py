@@ -2,7 +2,7 @@
 MASTER_PORT set. Rank 0 orchestrates; the others follow it through a folder of the run directory.
 
 A follower knows an order that is meant for it by its own token: what an earlier start left behind names other tokens.
-Before the first stage the run directory may be another's, or none: until then rank 0 speaks where ranks meet.
+Before the first stage the run directory may be another's, or none: until then rank 0 speaks through a port.
 """
 
 import contextlib
@@ -35,6 +35,7 @@ LOOK_EVERY_S = 0.5
 MEET_S = 600.0
 ANSWER_S = 30.0  # ranks are started within seconds of each other
 CONNECT_S = 5.0
+BESIDE, LAST_PORT = 1000, 65535
 
 
 def place(environment: Mapping[str, str]) -> tuple[int, int]:
@@ -104,7 +105,7 @@ class External:
             path.unlink(missing_ok=True)
         self._meeting = contextlib.ExitStack()
         self._meeting.enter_context(beating(self.folder / "orchestrator", self._take_in))
-        self._close_door()  # who waits there finds an order in the folder; the port is for the ranks of the stage
+        self._close_door()  # who waits there finds an order in the folder
 
     def _say(self, **news: Any) -> None:
         with self._saying:
@@ -155,15 +156,18 @@ class External:
 
 
 def _door() -> socket.socket | None:
-    """Where followers wait for an answer as long as they have no order; None where the port is another's.
-
-    That is the agent of torchrun, which ends all ranks with the first, or a stage of an earlier start.
-    """
+    """Where followers wait for an answer as long as they have no order; None where the port is another's."""
     both = socket.has_dualstack_ipv6()
     family = socket.AF_INET6 if both else socket.AF_INET
     with contextlib.suppress(OSError):
-        return socket.create_server(("", int(os.environ["MASTER_PORT"])), family=family, dualstack_ipv6=both)
+        return socket.create_server(("", _port()), family=family, dualstack_ipv6=both)
     return None
+
+
+def _port() -> int:
+    """Beside that of torch, which torchrun's agent holds from the start; far from it, where other chains may meet."""
+    port = int(os.environ["MASTER_PORT"])
+    return port + BESIDE if port + BESIDE <= LAST_PORT else port - BESIDE
 
 
 class _Answer:
@@ -175,7 +179,7 @@ class _Answer:
         threading.Thread(target=self._ask, name="answer", daemon=True).start()
 
     def _ask(self) -> None:
-        place = os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])
+        place = os.environ["MASTER_ADDR"], _port()
         while self.code is None and not self.needless.wait(LOOK_EVERY_S):
             # before rank 0 has come, and once there are orders, nobody is there, or somebody who says something else
             with contextlib.suppress(OSError, ValueError), socket.create_connection(place, CONNECT_S) as line:
