@@ -106,11 +106,18 @@ def _write(run: Run, number: int, chosen: list[Chosen], pick: Pick, folder: Path
         write_geojson(run, Selection.of(ids, label, confidence, number), found, folder / GEOJSON)
 
 
+def made_of(layout: Layout, number: int) -> dict[str, str]:
+    """Digests of the steps that say what is believed of the pool in a round."""
+    return {
+        name: read_record(layout.place(at(number, name)), at(number, name), layout).digest
+        for name in ("predict", "select")
+    }
+
+
 def _about(run: Run, number: int, n: int, pick: Pick, known: np.ndarray) -> dict[str, Any]:
-    made_of = {name: read_record(run.layout.place(at(number, name)), at(number, name), run.layout).digest
-               for name in ("predict", "select")}  # fmt: skip
     return {"format": 1, "round": number, "n": n, "pick": pick, "classes": list(run.classes),
-            "reject": reject_word(run.classes), "made_of": made_of, "reviewed_before": len(known)}  # fmt: skip
+            "reject": reject_word(run.classes), "made_of": made_of(run.layout, number),
+            "reviewed_before": len(known)}  # fmt: skip
 
 
 def _how(run: Run, pick: Pick) -> str:

@@ -84,6 +84,12 @@ def import_review(layout: Layout, path: Path, by: str, revise: bool = False, dry
     return lines
 
 
+def may_teach(layout: Layout, path: Path) -> bool:
+    """Whether every patch of a sheet is one of this run still, and is held out nowhere: else its labels are refused."""
+    rows = read_sheet(path)
+    return not (_binding(layout, rows) or _places(load_splits(layout.place(SPLITS)), rows))
+
+
 def _about(said: Said, classes: Sequence[str], who: str) -> dict[str, Any]:
     """The content of review.json."""
     return {

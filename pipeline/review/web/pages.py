@@ -205,7 +205,8 @@ async function open() {
   at("desk").hidden = sheet.items.length === 0;
   now = Math.max(sheet.items.findIndex((item) => item.label === null), 0);
   if (!sheet.items.length) { say("no patch is left to ask about"); return; }
-  say(`${sheet.items.length} patches`);
+  say(`${sheet.items.length} patches` + sheet.aside.map((folder) =>
+    `; the labels in ${folder} are of patches that this run no longer has: they stay there`).join(""));
   show();
 }
 open();
