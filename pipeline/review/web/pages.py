@@ -102,12 +102,13 @@ ask();
 LABEL_SCRIPT = """"use strict";
 const at = (id) => document.getElementById(id);
 const DIGITS = "1234567890";
+const GONE = "the program that serves this page does not answer: start it again, and open the address it prints";
 let sheet = null, now = 0, done = [];
 
 async function send(where, what) {
   const answer = await fetch(where, {method: "POST", headers: {"Content-Type": "application/json"},
-    body: JSON.stringify(what)});
-  const found = await answer.json();
+    body: JSON.stringify(what)}).catch(() => { throw new Error(GONE); });
+  const found = await answer.json().catch(() => { throw new Error(GONE); });
   if (!answer.ok) throw new Error(found.error.join("\\n"));
   return found;
 }
@@ -149,10 +150,16 @@ function next() {
 }
 let last = Promise.resolve();
 function put(index, code) {
-  const one = sheet.items[index];
+  const one = sheet.items[index], before = one.label;
   one.label = code;
   // one after the other, so that the last key wins
-  last = last.then(() => send("label", {id: one.id, code: code})).catch((error) => say(error.message, true));
+  last = last.then(() => send("label", {id: one.id, code: code})).catch((error) => {
+    if (sheet.items[index] !== one) return;
+    if (one.label === code) one.label = before;  // what is not on the sheet is not shown as if it were
+    now = index;
+    show();
+    say(`${one.id}: ${name(code)} is not written: ${error.message}`, true);
+  });
 }
 function set(code) {
   done.push([now, sheet.items[now].label]);
@@ -171,6 +178,7 @@ function undo() {
 document.addEventListener("keydown", (event) => {
   if (!sheet || !sheet.items.length || event.target.tagName === "INPUT") return;
   if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (event.repeat && !event.key.startsWith("Arrow")) return;  // a key held down speaks of one patch, not of the next
   const digit = DIGITS.indexOf(event.key);
   if (digit >= 0 && digit < sheet.classes.length) set(digit);
   else if (event.key === "r") set(-1);
