@@ -3,9 +3,11 @@
 import hashlib
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from data.errors import ChainError
+from data.files.sealed import RECORD
 from data.printable import printable
 from pipeline.directory.layout import Layout
 from pipeline.directory.reviews import holds
@@ -51,7 +53,9 @@ class Live:
         return {"status": shown, "reviews": reviewed, "report": self._made, "busy": busy, "error": self._error}
 
     def _key(self) -> str:
-        found = [*self.layout.standing(), *(f"{address} {start}" for address, start in holds(self.layout).items())]
+        # a step that was made again stands under the address it had: when it was sealed tells
+        sealed = [(address, _changed(self.layout.place(address) / RECORD)) for address in self.layout.standing()]
+        found = [f"{address} {what}" for address, what in (*sealed, *holds(self.layout).items())]
         return hashlib.sha256("\n".join(found).encode()).hexdigest()[:16]
 
     def _make(self, key: str) -> None:
@@ -69,3 +73,10 @@ class Live:
             self._error = " ".join(refusal(error, self.layout).lines())
         finally:
             self._ended = time.monotonic()
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:  # taken away by a rerun at this moment
+        return 0

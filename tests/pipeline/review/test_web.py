@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from werkzeug.test import Client
 
+import run_chain
 from data.errors import ChainError, ExitCode
 from pipeline.directory.layout import Layout
 from pipeline.review.web import pages
@@ -162,6 +163,12 @@ def test_the_report_is_written_anew_when_something_is_finished(page: Page, run: 
     assert settled()["report"] != first["report"]
     assert page.get("report").text == "page 2"
     assert made[1] == 0 < made[0]
+    (run / "elsewhere").rename(run / "final")
+    settled()
+    again = ["rerun", str(run), "--from", "rounds/01/student", "--threads", "1", "--quiet"]
+    assert run_chain.main(again) == 0
+    settled()
+    assert page.get("report").text == "page 4", "the same steps stand, and they are others"
 
 
 def test_what_nobody_foresaw_is_three_lines_and_in_the_log(page: Page, run: Path, monkeypatch: Any) -> None:
