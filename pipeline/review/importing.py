@@ -134,7 +134,7 @@ def _checked(layout: Layout, splits: Splits, rows: Sequence[Row], before: Review
             ExitCode.BAD_DATA,
         )
     new = {one: code for one, (_, code) in said.items() if earlier.get(one) != code}
-    by_name = {harmless(name): code for code, name in enumerate(splits.classes)}
+    by_name = {harmless(name).strip(): code for code, name in enumerate(splits.classes)}
     agreed = sum(code == by_name.get(said[one][0].suggested) for one, code in new.items())
     rejected = sum(code == REJECTED for code in new.values())
     given = dict(zip(splits.labelled.ids.tolist(), splits.labelled.label.tolist(), strict=True))

@@ -40,17 +40,21 @@ def reject_word(classes: Sequence[str]) -> str:
 
 
 def words(classes: Sequence[str]) -> dict[str, int]:
-    """What may be typed -> class, -1 for a rejected patch: names, and in lower case where that tells them apart."""
+    """What may be typed -> class, -1 for a rejected patch: names, and in lower case where that tells them apart.
+
+    A cell is read without the blanks at its ends, so a name is known without its own.
+    """
     found = {name: code for code, name in enumerate(classes)} | {reject_word(classes): -1}
     for text, code in list(found.items()):
         found.setdefault(harmless(text), code)  # as the sheet shows it
+        found.setdefault(harmless(text).strip(), code)
     folded = [text.casefold() for text in found]
     return found | {text.casefold(): code for text, code in list(found.items()) if folded.count(text.casefold()) == 1}
 
 
 def check_of(round: int, patch_id: str, pixels: tuple[int, int], suggested: str) -> str:
-    """`r01-` and 12 hex digits. pixels: the digest of what people saw; suggested: as the cell says it."""
-    text = "\0".join([str(round), patch_id, *map(str, pixels), suggested])
+    """`r01-` and 12 hex digits. pixels: the digest of what people saw; suggested: the cell as it is read."""
+    text = "\0".join([str(round), patch_id, *map(str, pixels), suggested.strip()])
     return f"r{round:02d}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
 

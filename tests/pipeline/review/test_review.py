@@ -13,12 +13,13 @@ import pytest
 
 import run_chain
 from data.errors import ChainError, ExitCode
+from data.printable import harmless
 from data.splits.written import load_splits
 from data.store.patch_store import PatchStore
 from pipeline.directory.layout import Layout
 from pipeline.review.exporting import export
 from pipeline.review.importing import import_review
-from pipeline.review.sheet import reject_word, words
+from pipeline.review.sheet import check_of, read_sheet, reject_word, words, write_sheet
 from tests.fake_stages import committed, everything
 from tests.pipeline.review.conftest import Fill
 
@@ -317,3 +318,18 @@ def test_a_killed_import_leaves_nothing_and_the_next_one_takes_its_number(
     assert not list((run / "reviews").glob(".*"))
     shutil.rmtree(run / "exports")  # a sheet is no part of a run
     assert run_chain.main(["verify", str(run)]) == 0
+
+
+def test_a_class_whose_name_begins_or_ends_with_a_blank_is_known_on_its_own_sheet(tmp_path: Path) -> None:
+    classes, one = (" lead", "trail ", "=1 "), "00000000000000a1"
+    rows = [
+        {
+            "id": one, "image": f"{one}.png", "suggested": name, "label": name,
+            "check": check_of(1, one, (1, 2), harmless(name)),
+        }
+        for name in classes
+    ]  # fmt: skip
+    write_sheet(tmp_path / "review.csv", classes, rows)
+    for code, row in enumerate(read_sheet(tmp_path / "review.csv")):
+        assert check_of(row.round, one, (1, 2), row.suggested) == row.check
+        assert words(classes)[row.label] == code
