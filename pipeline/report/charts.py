@@ -16,6 +16,7 @@ WIDTH, HEIGHT = 340.0, 230.0
 LEFT, RIGHT, TOP, BOTTOM = 44.0, 18.0, 14.0, 34.0
 FIRM = 0.01  # of the patches: bins with fewer are not joined by the line
 MOST_POINTS = 400  # of a learning curve
+MOST_NAMED = 4  # models below their chart: more names would lie upon each other
 MOST_PLACES = 1500  # dots of slides or patients
 
 
@@ -74,11 +75,13 @@ def rounds_chart(found: Verdict) -> Markup:
     ] + [value for value in found.ceiling.values() if value is not None]
     if not values:
         return Markup("")
-    low, high = max(0.0, min(values) - 0.02), min(1.0, max(values) + 0.02)
+    high = min(1.0, max(values) + 0.02)
+    low = max(0.0, min(min(values) - 0.02, high - 0.05))
     frame = Frame(-0.5, len(found.models) - 0.5, low, max(high, low + 0.05), 460.0, 260.0)
     parts = frame.grid(ticks(frame.y_low, frame.y_high), lambda v: percent(v, 0))
-    named = range(0, len(found.models), max(1, len(found.models) // 5))
-    parts += frame.below(list(named), lambda k: _short(found.models[int(k)].name), "")
+    last, step = len(found.models) - 1, -(-len(found.models) // MOST_NAMED)
+    named = [0, *(k for k in range(last, 0, -step) if k >= step)]  # the first and the last always
+    parts += frame.below(named, lambda k: _short(found.models[int(k)].name), "")
     for split, way, shift in (("validation", "v", -0.08), ("test", "t", 0.08)):
         points = [
             (frame.x(k + shift), model.figures[split])
