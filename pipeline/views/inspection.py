@@ -99,18 +99,20 @@ def wilson(share: float, count: int) -> list[float]:
 def text(found: dict[str, Any]) -> list[str]:
     """The same for people: a table a round."""
     if not found["rounds"]:
-        return [f"{found['run']}: no round has a selection yet", *reviewed(found["reviews"])]
-    lines: list[str] = []
+        lines = [f"{found['run']}: no round has a selection{'' if found['stop'] else ' yet'}"]
+        return [*lines, *_judged("final", found["final"] or {}), *reviewed(found["reviews"]), *_stopped(found)]
+    lines = []
     for one in found["rounds"]:
         lines += [*_round(one), ""]
     unit = next((one["quality"].get("unit") for one in found["rounds"] if one["quality"].get("unit")), None)
     lines += [line.format(unit=f"{unit}s" if unit else "slides or patients (unknown here)") for line in LEGEND]
     if licences := found["rounds"][-1]["quality"].get("licences"):
         lines.append(f"licences of the weights these labels come from: {printable(licences_said(licences))}")
-    lines += reviewed(found["reviews"])
-    if found["stop"]:
-        lines.append(f"stopped: {found['stop']['reason']} ({found['stop']['detail']})")
-    return lines
+    return [*lines, *reviewed(found["reviews"]), *_stopped(found)]
+
+
+def _stopped(found: dict[str, Any]) -> list[str]:
+    return [f"stopped: {found['stop']['reason']} ({found['stop']['detail']})"] if found["stop"] else []
 
 
 def _round(one: dict[str, Any]) -> list[str]:

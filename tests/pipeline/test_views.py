@@ -222,6 +222,18 @@ def test_inspect_as_json_is_one_document_of_the_same_figures(done: Layout) -> No
     assert found["stop"]["reason"] == "max_rounds"
 
 
+def test_inspect_of_a_chain_without_rounds_says_how_good_its_model_is_and_that_it_has_ended() -> None:
+    figures = {"test": {"balanced_accuracy": 0.75, "auroc": 0.9}, "validation": None}
+    found: dict[str, Any] = {"run": "r", "rounds": [], "reviews": [], "final": None, "stop": None}
+    assert text(found) == ["r: no round has a selection yet"]
+    ended = found | {"final": figures, "stop": {"reason": "max_rounds", "detail": "0 of 0 rounds were run"}}
+    assert text(ended) == [
+        "r: no round has a selection",
+        "  final: test balanced accuracy 75.0 %, AUROC 0.900",
+        "stopped: max_rounds (0 of 0 rounds were run)",
+    ]
+
+
 def test_inspect_of_a_round_that_was_not_run_is_refused(half: Layout) -> None:
     assert findings(half, 0)["rounds"][0]["disagreement"] is None
     with pytest.raises(ChainError, match="there is no round 1"):
