@@ -1,10 +1,16 @@
 """What an alarm, or the end of a chain, means and what to do about it."""
 
+import re
 from collections.abc import Iterable, Sequence
 
+# how the words of an alarm begin, a regular expression, and what to do
 ADVICE = (
     ("collapse", "Look at the gallery of the class that grows. Set select.rule: top_k or balanced with a smaller k, or "
      "select.align: labelled, then rerun from this round's select."),
+    ("class .*: no threshold proves ", "This round's student learns the class from its given labels alone. Do what "
+     "the alarm says, or keep by rank, which proves nothing: select.rule: top_k or balanced."),
+    ("agreement: no second opinion ", "Of a first round nothing is wrong with that. Set teacher.snapshots to have "
+     "earlier states of the first teacher asked as well."),
     ("class ", "Compare the class's surest patches with its labels. If the pool has that share, nothing is wrong; if "
      "not, use select.rule: balanced or select.align: labelled, or label some patches of the class."),
     ("the pool does not hold", "Who labels as many patches of every class brings this about, and nothing is wrong. "
@@ -50,7 +56,7 @@ def alarms_of(rounds: Iterable[tuple[int, Sequence[str]]]) -> list[tuple[str, st
 
 def advice(alarm: str) -> str:
     """What to do about an alarm of quality.json."""
-    return next((words for beginning, words in ADVICE if alarm.startswith(beginning)), OTHERWISE)
+    return next((words for beginning, words in ADVICE if re.match(beginning, alarm)), OTHERWISE)
 
 
 def meaning(reason: str) -> str:

@@ -20,3 +20,10 @@ def test_a_temperature_at_either_limit_has_its_own() -> None:
     low, high = (advice(limit_said(0.05, lowest, validated=True)) for lowest in (True, False))
     assert "were told right" in low
     assert "says little" in high
+
+
+def test_what_a_rule_remarks_is_not_taken_for_a_class_that_takes_over() -> None:
+    unproven = advice("class tumour: no threshold proves a precision of 95%, nothing of it is kept; ask for less")
+    assert "given labels alone" in unproven
+    assert unproven != advice("class tumour: 35 % of the kept patches, 10 % of the labels")
+    assert "teacher.snapshots" in advice("agreement: no second opinion in round 0, so confidence alone decided")
