@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from pipeline.report.measures import BINS, Reliability, Shares
+from pipeline.report.measures import COLUMNS, Reliability, Shares
 from pipeline.report.palette import colour_class
 from pipeline.report.svg import curve, dots, drawing, line, squares, tag, text
 from pipeline.report.verdict import Verdict
@@ -110,14 +110,14 @@ def rounds_chart(found: Verdict) -> Markup:
 
 
 def histogram(kept: np.ndarray, rejected: np.ndarray) -> Markup:
-    """Kept patches below, rejected ones on top, by confidence. Both (BINS,)."""
+    """Kept patches below, rejected ones on top, by confidence. Both (COLUMNS,)."""
     highest = max(int((kept + rejected).max()), 1)
     frame = Frame(0, 1, 0, highest)
     parts = frame.grid(ticks(0, highest, 4), lambda v: _brief(v))
     parts += frame.below([0, 0.25, 0.5, 0.75, 1], lambda v: percent(v, 0), "confidence")
-    wide = frame.x(1 / BINS) - frame.x(0) - 1
-    for k in range(BINS):
-        x, total = frame.x(k / BINS) + 0.5, kept[k] + rejected[k]
+    wide = frame.x(1 / COLUMNS) - frame.x(0) - 1
+    for k in range(COLUMNS):
+        x, total = frame.x(k / COLUMNS) + 0.5, kept[k] + rejected[k]
         for low, high, way in ((0, kept[k], "kept"), (kept[k], total, "rejected")):
             if high > low:
                 top, end = frame.y(high), frame.y(low)

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stages.measures.quality import confusion
+from stages.measures.quality import BINS, calibration_bin, confusion
 
-BINS = 20  # of the histograms of confidence
-RELIABILITY_BINS = 15  # as of the calibration error
+COLUMNS = 20  # of the histograms of confidence
 # an outlier: its share of what is kept is this many times its share of the pool, or this part of it, ...
 OUTLIER_RATIO = 2.0
 # ... and that is more than chance: so many standard deviations of a binomial with the pool's share
@@ -15,10 +14,10 @@ OUTLIER_DEVIATIONS = 4.0
 
 
 def histograms(confidence: np.ndarray, kept: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts of kept and of rejected patches over BINS equal bins of [0, 1], both (BINS,). kept: (P,) bool."""
-    at = np.clip((confidence * BINS).astype(np.int64), 0, BINS - 1)
-    inside = np.bincount(at[kept], minlength=BINS)
-    return inside, np.bincount(at, minlength=BINS) - inside
+    """Counts of kept and of rejected patches over COLUMNS equal bins of [0, 1], both (COLUMNS,). kept: (P,) bool."""
+    at = np.clip((confidence * COLUMNS).astype(np.int64), 0, COLUMNS - 1)
+    inside = np.bincount(at[kept], minlength=COLUMNS)
+    return inside, np.bincount(at, minlength=COLUMNS) - inside
 
 
 @dataclass(frozen=True)
@@ -31,15 +30,12 @@ class Reliability:
 
 
 def reliability(confidence: np.ndarray, right: np.ndarray) -> Reliability:
-    """Confidence against accuracy over equal bins of (0, 1] (DeGroot & Fienberg 1983). confidence, right: (V,)."""
-    at = np.clip(
-        np.ceil(confidence.astype(np.float64) * RELIABILITY_BINS).astype(np.int64) - 1, 0, RELIABILITY_BINS - 1
-    )
-    count = np.bincount(at, minlength=RELIABILITY_BINS)
+    """Confidence against accuracy (DeGroot & Fienberg 1983) in the bins of its error. confidence, right: (V,)."""
+    at = calibration_bin(confidence)
+    count = np.bincount(at, minlength=BINS)
     with np.errstate(invalid="ignore"):
         mean, share = (
-            np.bincount(at, weights=values.astype(np.float64), minlength=RELIABILITY_BINS) / count
-            for values in (confidence, right)
+            np.bincount(at, weights=values.astype(np.float64), minlength=BINS) / count for values in (confidence, right)
         )
     return Reliability(mean, share, count)
 

@@ -89,14 +89,9 @@ def compare(
     # what a draw depends on is how often each outcome (label, first, second) lies in each unit: like units are one
     # kind, so resampling a million patches costs as much as resampling their outcomes
     outcome = (label.astype(np.int64) * classes + first) * classes + second
-    if by == "patch":
-        kinds, times = np.unique(outcome, return_counts=True)
-        contents = np.eye(len(kinds), dtype=np.int64)
-    else:
-        kinds, place = np.unique(outcome, return_inverse=True)
-        per_group = np.zeros((found, len(kinds)), np.int64)
-        np.add.at(per_group, (codes, place), 1)
-        contents, times = np.unique(per_group, axis=0, return_counts=True)
+    kinds, contents, times = units_of(outcome, codes if by == "group" else None)
+    if by == "group":
+        contents, times = np.unique(contents, axis=0, return_counts=True)
 
     random = generator(seed, "paired")
     label_of, first_of, second_of = kinds // classes**2, kinds // classes % classes, kinds % classes
@@ -123,6 +118,20 @@ def compare(
         by_chance = measured((stay, second_of), (swapped, first_of)) - measured((stay, first_of), (swapped, second_of))
         worse = min(worse, 1 - _below(by_chance, point))
     return Paired(point, float(low), float(high), worse, by, n, found)
+
+
+def units_of(outcome: np.ndarray, group: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What a bootstrap draws, by what it holds: of patches those with one outcome are one unit, drawn several times.
+
+    outcome: (V,) integers; group: (V,) codes without gaps, None: each patch by itself. Returns the outcomes that occur
+    (K,), how often each is in a unit (U, K), and how many such units there are (U,).
+    """
+    kinds, place, counts = np.unique(outcome, return_inverse=True, return_counts=True)
+    if group is None:
+        return kinds, np.eye(len(kinds), dtype=np.int64), counts
+    contents = np.zeros((int(group.max()) + 1, len(kinds)), np.int64)
+    np.add.at(contents, (group, place), 1)
+    return kinds, contents, np.ones(len(contents), np.int64)
 
 
 def _below(values: np.ndarray, limit: float) -> float:

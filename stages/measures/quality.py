@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+BINS = 15  # of confidence, where it is held against accuracy
+
 
 def confusion(label: np.ndarray, predicted: np.ndarray, classes: int) -> np.ndarray:
     """(C, C) int64: rows the label, columns the prediction."""
@@ -60,10 +62,15 @@ def nll(log_probs: np.ndarray, label: np.ndarray) -> float:
     return ratio(-log_probs[np.arange(len(label)), label].astype(np.float64).sum(), len(label))
 
 
-def expected_calibration_error(confidence: np.ndarray, right: np.ndarray, bins: int = 15) -> float:
-    """Mean distance of confidence and accuracy over equal bins of (0, 1]. confidence: (N,); right: (N,) bool."""
-    at = np.clip(np.ceil(confidence.astype(np.float64) * bins).astype(np.int64) - 1, 0, bins - 1)
-    gap = np.bincount(at, weights=confidence.astype(np.float64) - right, minlength=bins)
+def calibration_bin(confidence: np.ndarray) -> np.ndarray:
+    """Which of BINS equal bins of (0, 1] each confidence is in: (N,) int64."""
+    at: np.ndarray = np.clip(np.ceil(confidence.astype(np.float64) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    return at
+
+
+def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
+    """Mean distance of confidence and accuracy over the bins. confidence: (N,); right: (N,) bool."""
+    gap = np.bincount(calibration_bin(confidence), weights=confidence.astype(np.float64) - right, minlength=BINS)
     return ratio(np.abs(gap).sum(), len(confidence))
 
 
