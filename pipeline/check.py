@@ -61,7 +61,7 @@ def _imported(name: str) -> ModuleType:
 
 def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
     from data.ingest import survey
-    from data.other_keys import warn_of_other_keys
+    from data.splits.other_keys import warn_of_other_keys
 
     found = survey(config.data)
     lost, made_of = len(found.quarantined), config.data.network_input().shown

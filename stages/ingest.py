@@ -8,7 +8,7 @@ import time
 from data.config import DataConfig
 from data.files.atomic import write_json
 from data.ingest import ingest
-from data.other_keys import warn_of_other_keys
+from data.splits.other_keys import warn_of_other_keys
 from stages.job import Job
 from stages.process.progress import StageProgress
 

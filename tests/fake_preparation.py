@@ -23,13 +23,13 @@ from data.files.fingerprint import fingerprint
 from data.files.sealed import durable_files
 from data.ingest import patch_id
 from data.keys import generator
+from data.patches.deid import pseudonym
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.pixels.decode import pixel_digest
 from data.preparation import EMPTY, FACTS, Preparation, Progress, Refusal, Unit
 from data.prepared import INDEX, Listed, write_index
 from data.store.writer import writing_store
-from data.volumes.deid import pseudonym
 from pipeline.prepare.pool import Begun, Event, Failed, Made
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from data.column_names import meant
 from data.errors import ChainError, ExitCode
+from data.patches.column_names import meant
 from data.printable import shortened
 
 if TYPE_CHECKING:

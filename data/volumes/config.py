@@ -203,6 +203,6 @@ class VolumesConfig(Preparation):
 
     def secret(self) -> bytes | None:
         """The secret of `id_key`. Raises ChainError (65, 66)."""
-        from data.volumes.deid import read_id_key
+        from data.patches.deid import read_id_key
 
         return None if self.id_key is None else read_id_key(self.id_key)

@@ -4,8 +4,8 @@ import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from data.column_names import meant
 from data.errors import ChainError, ExitCode
+from data.patches.column_names import meant
 
 MAX_BYTES = 256 << 20
 

@@ -12,8 +12,8 @@ import pydicom
 from pydicom.errors import InvalidDicomError
 from pydicom.filereader import read_file_meta_info
 
+from data.patches.deid import pseudonym
 from data.patches.table_words import LOST
-from data.volumes.deid import pseudonym
 from data.volumes.quiet import attempt
 from data.volumes.reasons import Reason
 

@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from data.errors import ChainError, ExitCode
 from data.files.fingerprint import fingerprint
+from data.patches.deid import pseudonym
 from data.volumes import series
-from data.volumes.deid import pseudonym
 from data.volumes.dicom import judged
 from data.volumes.dicom_headers import Header, read_header
 from data.volumes.dicom_kind import WHY

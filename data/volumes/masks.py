@@ -8,7 +8,7 @@ import numpy as np
 import SimpleITK
 
 from data.errors import ChainError, ExitCode
-from data.volumes.deid import pseudonym
+from data.patches.deid import pseudonym
 from data.volumes.dicom_kind import WHY
 from data.volumes.files import candidates
 from data.volumes.found import Kind

@@ -10,11 +10,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from data.patches.deid import pseudonym
 from data.patches.names import LONGEST_LABEL
 from data.patches.table_words import is_lost
 from data.section import Section
 from data.volumes.csv_table import csv_rows, refused
-from data.volumes.deid import pseudonym
 
 CALLED = "prepare.points.csv"
 # float() would take "1_000", "infinity" and digits of other scripts

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from data.patches.deid import pseudonym
 from data.patches.names import LONGEST_LABEL
 from data.patches.table_words import SPLITS, is_lost
 from data.volumes.csv_table import csv_rows, refused
-from data.volumes.deid import pseudonym
 
 CALLED = "prepare.table"
 COLUMNS = ("series", "patient", "site", "label", "split")

@@ -37,7 +37,7 @@ def key_of(layout: PreparedLayout, preparation: Preparation) -> bytes:
     """The secret of keyed hashes: the user's, or one made once in the directory, readable by its owner alone."""
     if not preparation.keyed:
         return b""
-    from data.volumes.deid import own_id_key
+    from data.patches.deid import own_id_key
 
     return preparation.secret() or own_id_key(layout.key)
 

@@ -38,7 +38,7 @@ def which(preparation: Preparation, layout: PreparedLayout, names: Sequence[str]
 def _key(preparation: Preparation, layout: PreparedLayout) -> bytes:
     if not preparation.keyed:
         return b""
-    from data.volumes.deid import read_id_key
+    from data.patches.deid import read_id_key
 
     return preparation.secret() or read_id_key(layout.key)
 

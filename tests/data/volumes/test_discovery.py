@@ -12,7 +12,7 @@ from pydicom.data import get_testdata_file
 from pydicom.uid import DeflatedExplicitVRLittleEndian, MediaStorageDirectoryStorage, SecondaryCaptureImageStorage
 
 from data.errors import ChainError, ExitCode
-from data.volumes.deid import pseudonym
+from data.patches.deid import pseudonym
 from data.volumes.discovery import find_volumes
 from data.volumes.found import Found
 from data.volumes.reading import read_volume

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from data.errors import ChainError
-from data.volumes.deid import pseudonym
+from data.patches.deid import pseudonym
 from data.volumes.label_map import LabelMap
 from data.volumes.lattice import Lattice
 from data.volumes.masks import find_masks, read_mask

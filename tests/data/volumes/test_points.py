@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError
-from data.volumes.deid import pseudonym
+from data.patches.deid import pseudonym
 from data.volumes.points import PointsFile, read_points
 from data.volumes.series_table import read_series_table
 

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813  its usual name
 
+from data.patches.deid import pseudonym
 from data.preparation import Refusal
 from data.store.patch_store import PatchStore
 from data.store.source_labels import read_source_labels
-from data.volumes.deid import pseudonym
 from data.volumes.preparation import Volumes
 
 DATA = Path(os.environ.get("PATCHCHAIN_DATA", Path(__file__).resolve().parents[4] / "shared" / "data")) / "ct"

@@ -10,11 +10,11 @@ import SimpleITK as sitk  # noqa: N813  its usual name
 from pydicom import dcmread
 
 from data.errors import ChainError
+from data.patches.deid import pseudonym
 from data.preparation import Refusal, Unit
 from data.store.patch_store import PatchStore
 from data.store.source_labels import read_source_labels
 from data.synthetic.ct import Scans, draw_series, write_points
-from data.volumes.deid import pseudonym
 from data.volumes.listing import Listed, listed
 from data.volumes.preparation import Volumes
 from tests.data.volumes.ct_files import body_hu, write_series

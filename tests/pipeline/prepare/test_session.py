@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from data.errors import ChainError, ExitCode
+from data.patches.deid import name_of, read_id_key
 from data.prepared import key_of, read_index
 from data.readers.prepared import Prepared
-from data.volumes.deid import name_of, read_id_key
 from pipeline.directory import ledger
 from pipeline.directory.prepared import PreparedLayout
 from pipeline.prepare import session

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ExitCode
-from data.volumes.deid import own_id_key, pseudonym
+from data.patches.deid import own_id_key, pseudonym
 from pipeline.prepare.which import main
 
 

@@ -52,7 +52,7 @@ def test_what_a_library_swallowed_is_raised_again(monkeypatch: pytest.MonkeyPatc
 
     def work() -> None:
         with contextlib.suppress(BaseException):  # as a library may
-            told(signal.SIGHUP)
+            told(signal.SIGUSR1)
         time.sleep(10)
 
     with watched(), pytest.raises(Ended) as ended:

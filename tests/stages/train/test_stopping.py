@@ -77,6 +77,7 @@ def test_a_signal_at_any_step_costs_no_step_and_no_byte(
 ) -> None:
     job = student(make_order, tmp_path, inputs)
     number = (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP, signal.SIGINT)[step % 4]
+    signal.signal(number, signal.SIG_DFL)  # under nohup SIGHUP is none; a fixture puts it back
     ended = signalled(job, step, [number], monkeypatch)
     assert ended.code == (ExitCode.INTERRUPTED if number == signal.SIGINT else ExitCode.PREEMPTED)
     begun: list[int] = []

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
-from data.volumes.deid import own_id_key, pseudonym, read_id_key
+from data.patches.deid import own_id_key, pseudonym, read_id_key
 
 
 def test_a_pseudonym_is_hmac_sha256() -> None:

@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from data.other_keys import warn_of_other_keys
+from data.patches.deid import name_of
 from data.prepared import ID_KEY, INDEX
 from data.readers.folder import Folder
 from data.readers.prepared import Prepared
-from data.volumes.deid import name_of
+from data.splits.other_keys import warn_of_other_keys
 from tests.fake_preparation import prepared_in
 
 ONE, OTHER = b"0123456789abcdef", b"fedcba9876543210"
