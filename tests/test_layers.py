@@ -1,6 +1,7 @@
 """Imports go one way: data <- stages <- pipeline <- run_chain.py, within each too; torch stays where tensors are."""
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -54,3 +55,19 @@ def test_the_rooms_of_a_layer_import_one_way(layer: str) -> None:
 def test_only_stages_import_torch(path: Path) -> None:
     for module in imports(path):
         assert module.partition(".")[0] not in NO_TORCH, f"{path} imports {module}"
+
+
+@pytest.mark.parametrize("layer", LAYERS[:-1])
+def test_the_map_of_the_house_names_every_room_as_it_names_itself(layer: str) -> None:
+    house = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    for package in sorted((ROOT / layer).glob("*/__init__.py")):
+        said = (ast.get_docstring(ast.parse(package.read_text(encoding="utf-8"))) or "").splitlines()[0]
+        assert f"| `{layer}/{package.parent.name}` | {said} |" in house
+
+
+def test_the_map_of_the_house_leads_to_files_that_are_there() -> None:
+    house = (ROOT / "docs" / "house.md").read_text(encoding="utf-8")
+    named = re.findall(r"\]\(([^)]+)\)", house) + [
+        f"../{path}" for path in re.findall(r"`((?:data|stages|pipeline)/[\w/]+(?:\.py)?)`", house)
+    ]
+    assert [name for name in named if not (ROOT / "docs" / name).exists()] == []
