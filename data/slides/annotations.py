@@ -17,6 +17,7 @@ from data.files.containment import hidden
 from data.printable import shortened
 from data.slides.annotations_config import AnnotationsConfig as AnnotationsConfig
 from data.slides.beside import file_of, refuse_shared
+from data.slides.corner import OVERHANG, counted_from, moved
 from data.slides.geojson import read_geojson
 from data.slides.rectangles import read_rectangles, slides_named
 from data.slides.regions import Region
@@ -25,8 +26,6 @@ ENDINGS = (".geojson", ".json", ".csv")
 # what people also annotate slides with, and is not read
 _OTHER_ENDINGS = (".xml", ".ndpa", *(f"{ending}{packed}" for ending in ENDINGS for packed in (".gz", ".zip")))
 _IN_XML = (b"<ASAP_Annotations", b"<Annotations")  # of ASAP and of ImageScope; scanners write XML of other kinds
-# a brush may leave the slide's edge by a little; a wrong level or slide leaves it by a lot
-_OVERHANG = 0.01
 
 
 @dataclass(frozen=True)
@@ -59,12 +58,19 @@ def annotation_files(config: AnnotationsConfig, slide: str) -> tuple[Path, ...]:
     return (found,) if found else ()
 
 
-def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple[int, int], mpp0: float) -> Annotations:
+def load_annotations(
+    config: AnnotationsConfig,
+    slide: str,
+    slide_size_px: tuple[int, int],
+    mpp0: float,
+    scanned_px: tuple[int, int, int, int] | None = None,
+) -> Annotations:
     """Regions of one slide, classes renamed, one shape a label.
 
     slide: its relative POSIX path; slide_size_px: level-0 (width, height); mpp0: microns per level-0 pixel, for
-    `unit: um`. Raises ChainError (65) naming file, feature or line: unreadable, not finite, outside the slide, a class
-    that is not known.
+    `unit: um`; scanned_px: (x, y, width, height) of what was scanned, from whose corner GeoJSON may count (see
+    `data.slides.corner`). Raises ChainError (65) naming file, feature or line: unreadable, not finite, outside the
+    slide, a class that is not known.
     """
     files = annotation_files(config, slide)
     regions: list[Region] = []
@@ -82,18 +88,20 @@ def load_annotations(config: AnnotationsConfig, slide: str, slide_size_px: tuple
                          "add its rectangles, or set annotations.missing: unlabelled (or outside)",
                          ExitCode.MISSING)  # fmt: skip
     by_label: dict[str, list[Region]] = {}
-    ignored = 0
-    for region in regions:
-        if region.label in config.ignore or (region.label.endswith("*") and region.label not in config.rename):
-            ignored += 1
-            continue
+    used = [region for region in regions if not _labels_nothing(config, region)]
+    corner = (0, 0)
+    if files and files[0].suffix.lower() != ".csv":
+        corner = counted_from(files[0], slide, used, slide_size_px, scanned_px)
+        used = moved(used, corner)
+    for region in used:
         _refuse_outside(files[0], slide, region, slide_size_px)
         by_label.setdefault(_label(config, files[0], region), []).append(region)
     facts = {
         "regions": {label: len(of) for label, of in sorted(by_label.items())},
         "regions_mended": sum(region.mended for of in by_label.values() for region in of),
-        "regions_ignored": ignored,
+        "regions_ignored": len(regions) - len(used),
         "regions_passed_over": passed,
+        **({"counted_from_px": list(corner)} if any(corner) else {}),
     }
     shapes = {label: shapely.union_all([r.shape for r in of]) for label, of in sorted(by_label.items())}
     return Annotations(shapes, drawn, facts)
@@ -163,6 +171,10 @@ def _annotates(xml: Path) -> bool:
     return any(mark in start for mark in _IN_XML)
 
 
+def _labels_nothing(config: AnnotationsConfig, region: Region) -> bool:
+    return region.label in config.ignore or (region.label.endswith("*") and region.label not in config.rename)
+
+
 def _called(slide: str) -> set[str]:
     # a table may name a slide by its path, its file name or its stem
     place = PurePosixPath(slide)
@@ -191,7 +203,7 @@ def _label(config: AnnotationsConfig, path: Path, region: Region) -> str:
 def _refuse_outside(path: Path, slide: str, region: Region, slide_size_px: tuple[int, int]) -> None:
     left, top, right, bottom = region.shape.bounds
     width, height = slide_size_px
-    spare_x, spare_y = _OVERHANG * width, _OVERHANG * height
+    spare_x, spare_y = OVERHANG * width, OVERHANG * height
     if left < -spare_x or top < -spare_y or right > width + spare_x or bottom > height + spare_y:
         raise ChainError(
             f"{path}: {region.place} reaches x {left:,.0f} to {right:,.0f}, y {top:,.0f} to {bottom:,.0f}",

@@ -43,7 +43,8 @@ def read_geojson(path: Path) -> tuple[list[Region], int]:
         found = list(_shapes(path, place, geometry))
         label = _label(path, place, feature.get("properties"))
         passed += not found
-        regions += [Region(label, shape, place, mended) for shape, mended in found]
+        qupath = _qupath(feature)
+        regions += [Region(label, shape, place, mended, qupath) for shape, mended in found]
     return regions, passed
 
 
@@ -153,6 +154,12 @@ def _label(path: Path, place: str, properties: Any) -> str:
 def _object_type(properties: Any) -> str:
     said = properties.get("objectType") if isinstance(properties, dict) else None
     return said if isinstance(said, str) else ""
+
+
+def _qupath(feature: dict[str, Any]) -> bool:
+    # before 0.3 it wrote the class of its object as the id, and no objectType
+    said = feature.get("id")
+    return bool(_object_type(feature.get("properties"))) or (isinstance(said, str) and said.startswith("Path"))
 
 
 def _kind(value: Any) -> str:

@@ -172,4 +172,8 @@ def _fingerprint(config: SlidesConfig, one: Listed) -> str:
     # references name the slide by its place: moved, they must be made again
     place = str(one.info.path) if config.encoding == "reference" else ""
     meant = [dataclasses.asdict(one.row), one.patient, one.info.mpp]
+    scanned = one.info.bounds_px
+    if config.annotations is not None and scanned is not None and any(scanned[:2]):
+        # where its annotations count from: such slides were labelled elsewhere by programs that did not ask
+        meant.append(list(scanned))
     return fingerprint(belonging(one.info.path), full, one.key, *meant, place)

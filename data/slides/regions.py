@@ -17,13 +17,15 @@ FARTHEST_PX = 1e8
 @dataclass(frozen=True, slots=True)
 class Region:
     """label: the class as written in the file, "" without one; shape: a shapely Polygon or MultiPolygon in level-0
-    pixels, valid; place: "feature 3" or "line 12"; mended: whether its outline crossed itself.
+    pixels, valid; place: "feature 3" or "line 12"; mended: whether its outline crossed itself; qupath: whether
+    the file says that QuPath wrote it.
     """
 
     label: str
     shape: Any
     place: str
     mended: bool = False
+    qupath: bool = False
 
 
 def polygon(

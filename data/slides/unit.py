@@ -42,7 +42,8 @@ def prepare_slide(config: SlidesConfig, unit: Unit, out: Path, threads: int, pro
     progress(0, 0)
     annotations = None
     if config.annotations is not None:
-        annotations = load_annotations(config.annotations, one.key, one.info.size_px, one.info.mpp)
+        annotations = load_annotations(config.annotations, one.key, one.info.size_px, one.info.mpp,
+                                       one.info.bounds_px)  # fmt: skip
     places, why_none = places_of(config, one, plan, cut, thumbnail, mask, annotations)
     reader = SlideReader(one.info.path, plan)
     stored = store_patches(config, unit.shown, places, Taker(config, one, reader), out, threads, progress)

@@ -22,7 +22,8 @@ class SlideInfo:
     """size_px: level-0 (width, height); mpp: microns per level-0 pixel, the geometric mean of x and y.
 
     mpp_from: `slide`, `table` or `missing_mpp`. level_sizes_px, downsamples: one a level, level 0 first, finest first.
-    background: RGB where nothing was scanned. bounds_px: (x, y, width, height) of what was scanned.
+    background: RGB where nothing was scanned. bounds_px: (x, y, width, height) of what was scanned
+    in level-0 pixels, None: the slide does not say.
     """
 
     path: Path
@@ -69,7 +70,7 @@ def describe(handle: openslide.OpenSlide, path: Path, stated_mpp: float | None, 
         sizes,
         downsamples,
         background_of(about.get(openslide.PROPERTY_NAME_BACKGROUND_COLOR)),
-        _bounds(about, sizes[0]),
+        _bounds(about),
         str(about.get(openslide.PROPERTY_NAME_OBJECTIVE_POWER, ""))[:20],
     )
 
@@ -137,13 +138,14 @@ def _check_levels(path: Path, sizes: tuple[tuple[int, int], ...], downsamples: t
                        "copy it again from its origin, or leave it out (prepare.pattern)")  # fmt: skip
 
 
-def _bounds(about: Mapping[str, str], size_px: tuple[int, int]) -> tuple[int, int, int, int] | None:
+def _bounds(about: Mapping[str, str]) -> tuple[int, int, int, int] | None:
     try:
         x, y, w, h = (int(about[f"openslide.bounds-{name}"]) for name in ("x", "y", "width", "height"))
     except (KeyError, ValueError):
         return None
-    inside = 0 <= x < x + w <= size_px[0] and 0 <= y < y + h <= size_px[1]
-    return (x, y, w, h) if inside else None
+    # those of a MIRAX slide may begin before its plane or end beyond it: their corner is what others count from anyway
+    sane = min(w, h) > 0 and max(map(abs, (x, y, w, h))) <= MOST_SIDE_PX
+    return (x, y, w, h) if sane else None
 
 
 def _refused(path: Path, what: str, why: str, todo: str) -> ChainError:
