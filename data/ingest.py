@@ -19,7 +19,7 @@ from data.errors import ChainError, ExitCode
 from data.files.disk import refuse_if_short
 from data.in_order import CHUNK, in_order
 from data.patches.listing import Listing
-from data.patches.names import check_names
+from data.patches.names import check_names, refuse_blank_twins
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.patches.reference import Reference
@@ -174,6 +174,7 @@ def _list(config: DataConfig) -> _Listed:
                              "correct its path or kind, or leave the source out", ExitCode.MISSING)  # fmt: skip
         bounds.append(len(listing))
     listing.forget_empty_numbers()
+    refuse_blank_twins(config.classes or listing.texts["label"].column().names)
     listed = _Listed(config.sources, bounds, listing, np.array(ids, np.uint64))
     _refuse_twice(listed)
     return listed

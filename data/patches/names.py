@@ -34,6 +34,19 @@ def check_names(record: Record, where: str) -> None:
         )
 
 
+def refuse_blank_twins(classes: Iterable[str]) -> None:
+    """Raises ChainError (65) for two classes that only blanks at their ends tell apart: no table or sheet can."""
+    first: dict[str, str] = {}
+    for name in sorted(map(str, classes)):
+        if (other := first.setdefault(name.strip(), name)) != name:
+            raise ChainError(
+                f"the classes {shortened(other)!r} and {shortened(name)!r} differ in blanks at their ends alone",
+                "people see one class there, and wherever labels are typed the two cannot be told apart",
+                "rename one (its folder, its label in the source, or in data.classes)",
+                ExitCode.BAD_DATA,
+            )
+
+
 def alike(names: Iterable[str]) -> tuple[str, str, str] | None:
     """The first two names that people write for one thing, and in what alone they differ; None: there are no such."""
     first: dict[str, str] = {}

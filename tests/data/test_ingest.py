@@ -185,6 +185,14 @@ def test_16_bit_grey_png_survives_exactly(tmp_path, out, config, patch, encode):
     assert np.array_equal(store.pixels(0), patch(0, 16, 1, "u2"))
 
 
+def test_classes_that_only_blanks_tell_apart_stop_before_decoding(folder, out, config, monkeypatch):
+    (folder / "B").rename(folder / "A ")
+    monkeypatch.setattr("data.ingest.decode", lambda content: pytest.fail("nothing is decoded"))
+    for classes in (None, ["A", "A "]):
+        with pytest.raises(ChainError, match=r"'A' and 'A ' differ in blanks"):
+            _ingest(config({"kind": "folder", "path": folder}, classes=classes), out)
+
+
 def test_classes_keep_their_order_and_strange_labels_stop_before_decoding(folder, out, config):
     result, _ = _ingest(config({"kind": "folder", "path": folder}, classes=["B", "A"]), out)
     assert result.classes == ("B", "A")
