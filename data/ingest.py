@@ -218,6 +218,7 @@ def _pass(
 ) -> list[Quarantined]:
     """Decode everything in order; give what is good to `add`, write and return what is not."""
     bad: list[Quarantined] = []
+    bad_rows: list[int] = []
     done, total = 0, len(listed.listing)
 
     def take(row: int) -> _Kept:
@@ -228,6 +229,7 @@ def _pass(
             done += 1
             if isinstance(result, BadPatch):
                 bad.append(Quarantined(listed.reader(row).name, listed.listing[row].key, result.reason))
+                bad_rows.append(row)
                 if len(bad) >= ENOUGH_BAD and len(bad) > config.quarantine_limit * total:
                     break
             else:
@@ -241,7 +243,28 @@ def _pass(
     check_limit(bad, total, config.quarantine_limit, table_name, seen=done)
     if done == len(bad):
         raise ChainError("no patch could be used", bad[0].reason, f"see {table_name}", ExitCode.BAD_DATA)
+    _refuse_lost_class(listed.listing, bad, bad_rows, table_name)
     return bad
+
+
+def _refuse_lost_class(listing: Listing, bad: list[Quarantined], rows: list[int], table_name: str) -> None:
+    """Raise ChainError (65) where all patches of a class are among the bad `rows`: it would be gone unseen."""
+    if not rows:
+        return
+    label = listing.texts["label"].column()
+    codes = label.codes[rows]
+    bad_of, of = (np.bincount(some[some >= 0], minlength=len(label.names)) for some in (codes, label.codes))
+    gone = np.flatnonzero((of > 0) & (bad_of == of))
+    if len(gone):
+        code = int(gone[0])
+        first = bad[int(np.flatnonzero(codes == code)[0])]
+        raise ChainError(
+            f"not one of the {int(of[code]):,} patches of class {shortened(str(label.names[code]))} can be used"
+            + (f"; nor of {len(gone) - 1:,} more classes" if len(gone) > 1 else ""),
+            f"{first.source}: {first.key}: {first.reason}",
+            f"mend them, or take the class out of the sources; see {table_name}",
+            ExitCode.BAD_DATA,
+        )
 
 
 def _take(reader: Reader, record: Record, config: DataConfig) -> _Kept:

@@ -185,6 +185,17 @@ def test_16_bit_grey_png_survives_exactly(tmp_path, out, config, patch, encode):
     assert np.array_equal(store.pixels(0), patch(0, 16, 1, "u2"))
 
 
+def test_a_class_of_which_nothing_can_be_used_is_not_lost_unseen(folder, out, config):
+    for path in (folder / "A").iterdir():
+        _truncate(path)
+    for make in (lambda one: _ingest(one, out), survey):
+        with pytest.raises(ChainError, match=r"not one of the 4 patches of class A can be used") as caught:
+            make(config({"kind": "folder", "path": folder}, quarantine_limit=0.5))
+        assert "A/p0_0.jpg: damaged JPEG" in caught.value.why
+    assert len(_quarantine(out)) == 4
+    assert not (out / "patches.h5").exists()
+
+
 def test_classes_that_only_blanks_tell_apart_stop_before_decoding(folder, out, config, monkeypatch):
     (folder / "B").rename(folder / "A ")
     monkeypatch.setattr("data.ingest.decode", lambda content: pytest.fail("nothing is decoded"))
