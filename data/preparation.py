@@ -78,6 +78,9 @@ class Preparation(Section):
         all can be listed (a broken table).
         """
 
+    def look_beside(self, unit: Unit) -> None:
+        """Read what lies beside a unit's input and is small, as `prepare` will. Raises ChainError, as that would."""
+
     @abstractmethod
     def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
         """Write patches.h5, quarantine.csv and thumbnail.jpg of one unit into the empty directory `out`.

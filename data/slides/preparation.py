@@ -16,6 +16,15 @@ class Slides(SlidesConfig):
 
         return listed(self)
 
+    def look_beside(self, unit: Unit) -> None:
+        """Read the slide's annotations."""
+        from data.slides.annotations import load_annotations
+        from data.slides.listing import listed_again
+
+        if self.annotations is not None:
+            one = listed_again(self, unit)
+            load_annotations(self.annotations, one.key, one.info.size_px, one.info.mpp, one.info.bounds_px)
+
     def prepare(self, unit: Unit, out: Path, threads: int, progress: Progress, key: bytes) -> dict[str, Any]:
         """See `data.slides.unit.prepare_slide`."""
         from data.slides.unit import prepare_slide

@@ -1,10 +1,13 @@
-"""`check` of the section `prepare`: what there is to prepare, and what would be refused, from headers alone."""
+"""`check` of the section `prepare`: what there is to prepare, and what would be refused.
+
+Known from headers, tables and annotations; no pixel is read.
+"""
 
 import secrets
 from collections.abc import Iterator
 
 from data.errors import ChainError, ExitCode
-from data.preparation import Preparation, Refusal
+from data.preparation import Preparation, Refusal, Unit
 from pipeline.prepare.opening import list_units
 from pipeline.prepare.rows import named, reason_of
 from pipeline.views.text_table import count
@@ -17,7 +20,7 @@ def check(preparation: Preparation) -> Iterator[str]:
     # names under a key of this moment: the directory that holds the lasting one is not named here
     lasting = preparation.secret()
     listed = list_units(preparation, lasting or secrets.token_bytes(32))
-    refused = [one for one in listed if isinstance(one, Refusal)]
+    refused = [one for one in (_looked_at(preparation, one) for one in listed) if isinstance(one, Refusal)]
     one, several = preparation.noun
     good = len(listed) - len(refused)
     yield (
@@ -44,3 +47,12 @@ def check(preparation: Preparation) -> Iterator[str]:
             first.error.todo + ("; or raise prepare.failure_limit, so that the others count" if good else ""),
             ExitCode.BAD_DATA,
         )
+
+
+def _looked_at(preparation: Preparation, one: Unit | Refusal) -> Unit | Refusal:
+    if isinstance(one, Unit):
+        try:
+            preparation.look_beside(one)
+        except ChainError as error:
+            return Refusal(one.name, one.shown, error)
+    return one
