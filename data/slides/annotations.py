@@ -112,6 +112,13 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
     folder) while some slide has none: a slip in a name would leave that slide unlabelled unseen; or to two of them.
     """
     if config.path.is_file():
+        if config.path.suffix.lower() != ".csv":
+            raise ChainError(
+                f"annotations.path: {config.path} is one file, and no .csv",
+                "one file for all slides is a CSV of rectangles with a column `slide`; GeoJSON is one a slide",
+                "name the folder that it lies in; there it is called like its slide",
+                ExitCode.BAD_DATA,
+            )
         named = slides_named(config.path)
         owners: dict[str, list[str]] = defaultdict(list)
         for slide in slides:

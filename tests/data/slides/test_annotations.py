@@ -128,6 +128,12 @@ def test_one_table_for_all_slides_in_pixels_or_microns(tmp_path):
         load_annotations(_config(table, missing="refuse"), "three.svs", SIZE, 0.5)
 
 
+def test_one_geojson_for_all_slides_is_refused_as_such(folder):
+    with pytest.raises(ChainError, match=r"one\.geojson is one file, and no \.csv") as caught:
+        check_claims(_config(folder / "one.geojson"), ["one.svs"])
+    assert "name the folder" in caught.value.todo
+
+
 def test_a_table_for_one_slide_needs_no_slide_column(tmp_path):
     (tmp_path / "one.csv").write_text("x,y,width,height,label\n10,20,100,50,A\n")
     assert load_annotations(_config(tmp_path), "one.svs", SIZE, 0.5).facts["regions"] == {"A": 1}
