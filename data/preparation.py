@@ -97,6 +97,10 @@ class Preparation(Section):
     def patch_words(self) -> str:
         """What one patch is, for the summary: "224 px at 0.5 um/px"."""
 
+    def slips(self) -> Sequence[str]:
+        """What in the settings is allowed and hardly meant, as warnings before hours are spent. After `units`."""
+        return ()
+
     def named_labels(self) -> Sequence[str]:
         """Labels that the settings name, and some patch is expected to have."""
         return ()

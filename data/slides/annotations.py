@@ -107,8 +107,10 @@ def load_annotations(
     return Annotations(shapes, drawn, facts)
 
 
-def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
-    """Raises ChainError (65) when an annotation belongs to none of the slides (relative POSIX paths, all of the
+def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> list[str]:
+    """The slides that have no annotations.
+
+    Raises ChainError (65) when an annotation belongs to none of the slides (relative POSIX paths, all of the
     folder) while some slide has none: a slip in a name would leave that slide unlabelled unseen; or to two of them.
     """
     if config.path.is_file():
@@ -152,6 +154,7 @@ def check_claims(config: AnnotationsConfig, slides: Sequence[str]) -> None:
             "name them as their slides, or move annotations of slides that are not here elsewhere",
             ExitCode.BAD_DATA,
         )
+    return bare
 
 
 def _refuse_other_kinds(bare: Sequence[str], files: Sequence[Path]) -> None:

@@ -59,6 +59,14 @@ def listed(config: SlidesConfig) -> list[Unit | Refusal]:
     return found
 
 
+def all_bare(config: SlidesConfig) -> bool:
+    """Whether not one of the slides has annotations. Raises what `listed` raises."""
+    if config.annotations is None:
+        return True
+    bare = set(check_claims(config.annotations, slide_files(_folder(config), "*")))
+    return bare.issuperset(slide_files(config.path, config.pattern))
+
+
 _tables: tuple[str, Identity, dict[str, SlideRow] | None] | None = None
 
 

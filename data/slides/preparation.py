@@ -1,5 +1,6 @@
 """The preparation of kind `slides`: its settings, and the work they stand for."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,17 @@ class Slides(SlidesConfig):
         from data.slides.listing import listed
 
         return listed(self)
+
+    def slips(self) -> Sequence[str]:
+        """Annotations that are none of these slides'."""
+        from data.slides.listing import all_bare
+
+        if self.annotations is None or self.annotations.missing != "unlabelled" or not all_bare(self):
+            return ()
+        return [
+            f"annotations.path: {self.annotations.path} has annotations of none of the slides: their patches get no "
+            "label, and to label them is to prepare them again"
+        ]
 
     def look_beside(self, unit: Unit) -> None:
         """Read the slide's annotations."""

@@ -27,6 +27,8 @@ def check(preparation: Preparation) -> Iterator[str]:
         f"ok       prepare: {count(good)} {one if good == 1 else several} to be cut into patches of "
         f"{preparation.patch_words()}"
     )
+    for slip in preparation.slips():
+        yield f"warning  {slip}"
     for refusal in refused[:SHOWN]:
         reason = named(refusal.shown, reason_of(refusal.shown, refusal.error))
         yield f"warning  {reason}; {refusal.error.todo}"

@@ -75,6 +75,8 @@ class _Session:
             LOG.info(f"{name} was finished by an earlier start: verified, adopted")
         todo = self._todo(listed)
         self._say_left_over(listed)
+        for slip in self.preparation.slips():
+            LOG.warning(slip)
         try:
             if todo:
                 self.layout.index.unlink(missing_ok=True)  # a chain must not read while units change below it

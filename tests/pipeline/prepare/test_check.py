@@ -38,6 +38,16 @@ def test_what_preparing_would_refuse_of_annotations_is_said_before(slides, tmp_p
     assert "b.tif" in lines[1]
 
 
+@pytest.mark.parametrize("keys", [{}, {"pattern": "a*"}])
+def test_annotations_of_none_of_the_slides_are_warned_of(slides, tmp_path, keys):
+    (tmp_path / "elsewhere").mkdir()
+    if keys:
+        (tmp_path / "elsewhere" / "b.geojson").write_text((tmp_path / "drawn" / "b.geojson").read_text())
+    lines = list(check(slides(annotations={"path": str(tmp_path / "elsewhere")}, **keys)))
+    assert lines[1].startswith(f"warning  annotations.path: {tmp_path / 'elsewhere'} has annotations of none")
+    assert len(list(check(slides(annotations={"path": str(tmp_path / "elsewhere"), "missing": "outside"})))) == 1
+
+
 def test_annotations_that_will_do_are_no_matter(slides, tmp_path):
     for keys in ({}, {"annotations": {"path": str(tmp_path / "drawn")}}):
         (line,) = check(slides(**keys))
