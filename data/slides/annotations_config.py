@@ -43,8 +43,8 @@ class AnnotationsConfig(Section):
     ambiguous: Annotated[
         Literal["larger", "drop", "unlabelled"],
         Field(
-            description="a patch with two classes: take the larger share (of equal ones that of the smaller regions), "
-            "leave the patch out, or give no label"
+            description="a patch with two classes: take the larger share (what lies in regions of both is the smaller "
+            "ones' alone), leave the patch out, or give no label"
         ),
     ] = "larger"
     outside: Annotated[

@@ -21,7 +21,7 @@ class SlidesConfig(Preparation):
     """Whole slides (every format OpenSlide opens) to patches of 8-bit RGB."""
 
     noun: ClassVar[tuple[str, str]] = ("slide", "slides")
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     # what these mean for a slide is in its fingerprint: its resolution and its patient
     not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {
         "missing_mpp",

@@ -1,5 +1,6 @@
 """The label of each patch from the regions people drew: by the share of its area inside each class."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,8 +20,9 @@ def label_patches(
 
     xy_px: (N, 2) level-0 top-left; side_px: their level-0 side. A patch has a class when at least config.min_share of
     its area lies inside the union of the class's regions. Of two such classes the larger share wins, or as
-    config.ambiguous says; of equal shares that of the smaller regions: a tumour drawn within an outline of all tissue
-    is what people mean there. On a slide without annotations config.missing says what holds.
+    config.ambiguous says. What lies in regions of both is then the share of the smaller ones alone: a tumour drawn
+    within an outline of all tissue is what people mean there. On a slide without annotations config.missing says what
+    holds.
     """
     keep = np.ones(len(xy_px), bool)
     if not annotations.drawn and config.missing != "outside":
@@ -31,18 +33,31 @@ def label_patches(
     if shares is not None:
         over = shares >= config.min_share - _SAME_SHARE
         count = over.sum(axis=0)
-        # rounding keeps equal shares equal, and argmax takes the first of them
-        codes = np.where(count > 0, np.where(over, shares.round(9), -1).argmax(axis=0), -1)
+        codes = np.where(count > 0, over.argmax(axis=0), -1)
+        several = np.flatnonzero(count > 1)
         if config.ambiguous == "drop":
             keep &= count < 2
         elif config.ambiguous == "unlabelled":
-            codes[count > 1] = len(names)
+            codes[several] = len(names)
+        elif len(several):
+            seen = _seen_shares(xy_px[several], side_px, [annotations.shapes[name] for name in names])
+            # rounding keeps equal shares equal, and argmax takes the first of them
+            codes[several] = np.where(over[:, several], seen.round(9), -1).argmax(axis=0)
     none = codes < 0
     if config.outside == "drop":
         keep &= ~none
     rest = config.outside if config.outside not in ("unlabelled", "drop") else ""
     words = np.array([*names, "", rest], object)  # -1 is the last, len(names) the one before
     return list(words[codes]), keep
+
+
+def _seen_shares(xy_px: np.ndarray, side_px: float, shapes: Sequence[Any]) -> np.ndarray:
+    """(len(shapes), N) the share of each square's area inside each shape and none of those before it."""
+    shares, before = [], shapely.Polygon()
+    for shape in shapes:
+        shares.append(area_shares(xy_px, side_px, shapely.difference(shape, before)))
+        before = shapely.union(before, shape)
+    return np.stack(shares)
 
 
 def area_shares(xy_px: np.ndarray, side_px: float, shape: Any) -> np.ndarray:

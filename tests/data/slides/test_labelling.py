@@ -52,6 +52,17 @@ def test_what_is_drawn_inside_an_outline_counts_there(outline, inside):
     assert _labels(nested, [(0, 0), (400, 0)], ambiguous="drop") == [None, outline]
 
 
+def test_at_its_border_too_what_is_drawn_inside_an_outline_counts():
+    nested = {"Tissue": shapely.box(0, 0, 900, 900), "Tumor": shapely.box(300, 300, 450, 400)}
+    #         all of it   0.8 of it   half of it  0.4: less than min_share
+    places = [(300, 300), (370, 300), (400, 300), (410, 300)]
+    assert _labels(nested, places) == ["Tumor", "Tumor", "Tumor", "Tissue"]
+    # 0.4 against 0.6, both enough: most of the patch counts
+    assert _labels(nested, [(410, 300)], min_share=0.3) == ["Tissue"]
+    deeper = nested | {"Necrosis": shapely.box(300, 300, 360, 400)}
+    assert _labels(deeper, [(300, 300), (320, 300)], min_share=0.3) == ["Necrosis", "Tumor"]
+
+
 def test_outside_is_unlabelled_dropped_or_a_class():
     places = [(0, 0), (500, 0)]
     assert _labels({"A": A}, places) == ["A", ""]
