@@ -9,10 +9,13 @@ BODY_HU = -500  # between lung and fat; lungs come back as holes of the body
 COARSE_MM = 2.0  # a finer body mask costs time and tells nothing more about patches
 OPENING_MM = 4.0  # sheets thinner than twice this (table tops, blankets) come off the body
 LEAST_SHARE = 0.001  # of the volume: less is no body
+ALSO_SHARE = 0.5  # of the largest piece: the other leg is body, too
 
 
 def body_mask(hu: np.ndarray, spacing_mm: tuple[float, float, float], shown: str) -> LabelMap:
     """The largest piece above -500 HU, opened in each slice, its holes (lungs, bowel) filled in each slice.
+
+    And pieces nearly as large: legs, feet, knees and hands are two.
 
     hu: (Z, Y, X) int16. shown: what messages call the volume. Raises ChainError (65) when there is no body.
     """
@@ -31,7 +34,7 @@ def body_mask(hu: np.ndarray, spacing_mm: tuple[float, float, float], shown: str
             "look at its thumbnail; take where.region: volume, or a mask",
             ExitCode.BAD_DATA,
         )
-    body = pieces == sizes.argmax() + 1
+    body = np.r_[False, sizes >= ALSO_SHARE * sizes.max()][pieces]
     for piece in body:
         piece[:] = binary_fill_holes(piece)
     nearest = [

@@ -122,6 +122,7 @@ class VolumesConfig(Preparation):
 
     noun: ClassVar[tuple[str, str]] = ("volume", "volumes")
     keyed: ClassVar[bool] = True
+    version: ClassVar[int] = 2
     # what is accepted is in the fingerprint of the volumes it concerns
     not_of_a_unit: ClassVar[frozenset[str]] = Preparation.not_of_a_unit | {"unmatched", "accept"}
 

@@ -32,6 +32,17 @@ def test_trunk_with_lungs_and_without_table(spacing):
     assert not found[:, 140:, :].any(), "the far side of the table"
 
 
+def test_two_legs_are_body_and_the_table_below_them_is_not():
+    hu = np.full((6, 100, 200), -1000, np.int16)
+    y, x = np.mgrid[:100, :200]
+    for centre, radius in ((55, 35), (145, 30)):
+        hu[:, (x - centre) ** 2 + (y - 45) ** 2 < radius**2] = 40
+    hu[:, 85:88, 10:190] = 100
+    body = body_mask(hu, (2.0, 2.0, 2.0), "volume").values
+    assert body[:, 45, [55, 145]].all()
+    assert not body[:, 85:88].any()
+
+
 def test_nothing_but_air_is_refused_by_name():
     with pytest.raises(ChainError) as caught:
         body_mask(np.full((8, 64, 64), -1000, np.int16), (1.0, 1.0, 1.0), "v-1234")
