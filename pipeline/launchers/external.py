@@ -25,7 +25,7 @@ from pipeline.launchers.in_process import InProcess
 from pipeline.launchers.report import Report
 from stages.job import Job
 from stages.process import signals
-from stages.process.heartbeat import END, ORPHANED_S, Beat, beating
+from stages.process.heartbeat import END, EVERY_S, ORPHANED_S, Beat, beating
 from stages.registry import KINDS
 
 NEEDED = ("RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
@@ -59,6 +59,8 @@ class External:
     def __init__(self, root: Path) -> None:
         self.folder, (_, self.world) = root / FOLDER, place(os.environ)
         self.order: dict[str, Any] = {"number": 0, "command": [], "members": {}}
+        self._seen: dict[str, str] = {}  # what stands in the seat of each rank
+        self._silent: dict[str, int] = {}  # how many looks in a row it was the same
         self._saying = threading.Lock()  # who is there is said by the heartbeat's thread, what to do by the chain's
         self._meeting: contextlib.ExitStack | None = None
         self._door = _door()
@@ -93,7 +95,7 @@ class External:
         group = Group(job, self.world)
         self._say(number=self.order["number"] + 1, command=group.command)
         words = [python(), *group.command]  # its own rank; its environment says which
-        return group.run(lambda: started(words, lock_fd, job.log / "launcher.log", {}))
+        return group.run(lambda: started(words, lock_fd, job.log / "launcher.log", {}), lost=self._left)
 
     def _meet(self) -> None:
         if self._meeting is not None:
@@ -116,10 +118,20 @@ class External:
     def _take_in(self) -> None:
         # a full disk or a moment without the file system must not end the heartbeat: in a second it is tried again
         with contextlib.suppress(OSError):
-            said = {path.name.removeprefix("follower-"): path.read_text().split() for path in self._seats()}
-            members = {rank: words[0] for rank, words in said.items() if words}
+            said = {path.name.removeprefix("follower-"): path.read_text() for path in self._seats()}
+            # looks, not seconds: whoever stood still for an hour itself has not looked
+            self._silent = {
+                rank: self._silent.get(rank, 0) + 1 if self._seen.get(rank) == text else 0
+                for rank, text in said.items()
+            }
+            self._seen = said
+            members = {rank: words[0] for rank, text in said.items() if (words := text.split())}
             if members != self.order["members"]:
                 self._say(members=members)
+
+    def _left(self, rank: int) -> bool:
+        """Whether a follower is gone: a minute of silence, and another one in which its like may take the seat."""
+        return self._silent.get(str(rank), 0) * EVERY_S > 2 * ORPHANED_S
 
     def _close_door(self) -> None:
         if self._door is not None:

@@ -49,6 +49,7 @@ class Rank:
     report: Report | None = None
     moved: float = 0.0
     beaten: float = 0.0
+    lost: bool = False  # whoever was to start it is gone
 
     def look(self, folder: Path, now: float) -> None:
         """Read its files."""
@@ -64,7 +65,7 @@ class Rank:
     def gone(self) -> bool:
         """Whether it is dead; of other machines only silence tells."""
         if self.beat is None:
-            return False
+            return self.lost
         return not _runs(self.beat.pid) if self.beat.here else time.monotonic() - self.beaten > LOST_S
 
     @property
@@ -92,6 +93,7 @@ class Group:
         dataclasses.replace(job, inputs=absolute, **places).save(self.folder / "job.json")
         (self.folder / "asked").touch()
         self.ranks = [Rank(number, time.monotonic()) for number in range(world)]
+        self._lost: Callable[[int], bool] = lambda number: False
 
     @property
     def command(self) -> list[str]:
@@ -99,12 +101,19 @@ class Group:
         shown = QUIET if is_quiet() else SHOWN
         return ["-m", "pipeline.launchers.rank", str(self.folder), shown, f"{self.grace_s:g}"]
 
-    def run(self, start: Callable[[], subprocess.Popen[bytes]], end: signal.Signals = signal.SIGKILL) -> str:
+    def run(
+        self,
+        start: Callable[[], subprocess.Popen[bytes]],
+        end: signal.Signals = signal.SIGKILL,
+        lost: Callable[[int], bool] = lambda number: False,
+    ) -> str:
         """Start the ranks, wait for them, and return the first one's summary.
 
-        end: the signal that makes what `start` started end all ranks. Raises ChainError for what a rank was refused,
+        end: the signal that makes what `start` started end all ranks. lost: whether nobody is left to start the rank
+        of that number; asked as long as nothing is heard of it. Raises ChainError for what a rank was refused,
         70 for one that died, 124 for one that hung; Ended when a signal came, to this process or to any rank.
         """
+        self._lost = lost
         with beating(self.folder / "orchestrator"):
             process = start()
             try:
@@ -141,6 +150,7 @@ class Group:
         now = time.monotonic()
         for rank in self.ranks:
             rank.look(self.folder, now)
+            rank.lost = rank.beat is None and self._lost(rank.number)
 
     def _all_reported(self) -> bool:
         self._look()
@@ -184,6 +194,13 @@ class Group:
 
     def _died(self, rank: Rank, code: int | None) -> ChainError:
         shown = self._show_last_lines(rank)
+        if rank.lost:
+            return ChainError(
+                f"{self.job.address}: rank {rank.number} died before this step began",
+                "it follows rank 0 and says several times a minute that it is there, and nothing was heard of it since",
+                "see what it printed; start all ranks again to go on",
+                ExitCode.INTERNAL,
+            )
         if rank.beat is None:
             log = self.job.log / "launcher.log"
             _show(log)

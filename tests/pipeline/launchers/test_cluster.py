@@ -21,6 +21,7 @@ from pipeline.command_line import LAUNCHERS
 from pipeline.launchers import external
 from pipeline.launchers.choose import NAMES, Name, launcher, resolved
 from pipeline.launchers.external import External, place
+from pipeline.launchers.group import Group
 from pipeline.launchers.slurm import Slurm, first_host
 from stages.job import Hardware, Job
 from stages.process.heartbeat import EVERY_S
@@ -188,7 +189,7 @@ class Done:
     def __init__(self, job: Job, world: int) -> None:
         pass
 
-    def run(self, start: object) -> str:
+    def run(self, start: object, lost: object) -> str:
         return "done"
 
 
@@ -281,6 +282,39 @@ def test_a_chain_that_is_started_twice_keeps_its_followers_and_one_that_died_is_
         third = follower()
         eventually(lambda: first_rank.order["members"] not in ({}, seated), third)
     assert third.wait(60) == 0  # and is told of the end
+
+
+def test_a_follower_that_died_between_two_steps_is_named_long_before_a_rank_would_have_hung(
+    first_rank: External, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(external, "ORPHANED_S", 1.5)
+    fake = ["-m", "tests.fake_rank"]
+    monkeypatch.setattr(Group, "command", property(lambda self: [*fake, str(self.folder), "quiet", "60"]))
+    folders = [tmp_path / name for name in ("out", "work", "log")]
+    for folder in folders:
+        folder.mkdir()
+    job = Job("rounds/00/teacher", "train", 0, 0, {"steps": 4}, {}, *folders, Hardware(hang_timeout_s=600))
+    with pytest.raises(ChainError) as caught, first_rank.ending():
+        first_rank._meet()
+        (first_rank.folder / "follower-1").write_text("token 7")  # and never again
+        with (tmp_path / "chain.lock").open("w") as lock:
+            first_rank.launch(job, lock.fileno())
+    assert caught.value.code == ExitCode.INTERNAL
+    assert caught.value.what == "rounds/00/teacher: rank 1 died before this step began"
+
+
+def test_a_follower_that_says_so_again_in_time_has_not_left(
+    first_rank: External, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external, "ORPHANED_S", 2.0)
+    seat = first_rank.folder / "follower-1"
+    with first_rank.ending():
+        first_rank._meet()
+        for times in range(4):
+            seat.write_text(f"token {times}")
+            time.sleep(2 * EVERY_S)
+            assert not first_rank._left(1)
+        eventually(lambda: first_rank._left(1))
 
 
 def test_a_moment_without_the_file_system_does_not_end_the_heartbeat(
