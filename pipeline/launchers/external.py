@@ -35,6 +35,7 @@ LOOK_EVERY_S = 0.5
 MEET_S = 600.0
 ANSWER_S = 30.0  # ranks are started within seconds of each other
 CONNECT_S = 5.0
+NAME_S = 0.5  # a follower says who it is as soon as it is connected
 BESIDE, LAST_PORT = 1000, 65535
 
 
@@ -42,7 +43,8 @@ def place(environment: Mapping[str, str]) -> tuple[int, int]:
     """(rank, world size) from the environment. Raises ChainError (2) where it does not say."""
     absent = [name for name in NEEDED if name not in environment]
     numbers = [environment.get(name, "") for name in ("RANK", "WORLD_SIZE", "MASTER_PORT")]
-    if absent or not all(number.isdecimal() for number in numbers) or int(numbers[0]) >= int(numbers[1]):
+    fit = not absent and all(number.isdecimal() and len(number) < 10 for number in numbers)
+    if not fit or int(numbers[0]) >= int(numbers[1]) or not 0 < int(numbers[2]) <= LAST_PORT:
         raise ChainError(
             f"--launcher external: {', '.join(absent) or 'RANK, WORLD_SIZE or MASTER_PORT'} "
             f"{'is not set' if len(absent) == 1 else 'are not set' if absent else 'is no fitting number'}",
@@ -76,15 +78,13 @@ class External:
             code = error.code
             raise
         finally:
-            unheard = self.world - 1
             if self._meeting is not None:
                 self._meeting.close()
-                unheard -= len(self.order["members"])
                 # a folder that another start has taken is not ours to speak in, and what no disk takes is said nowhere
                 if _read(self.folder / ORDER) in ({}, self.order):
                     with contextlib.suppress(OSError):
                         self._say(done=int(code))
-            self._answer(unheard, code)
+            self._answer(code)
 
     def launch(self, job: Job, lock_fd: int) -> str:
         """See Launcher."""
@@ -138,25 +138,36 @@ class External:
             self._door.close()
             self._door = None
 
-    def _answer(self, unheard: int, code: ExitCode) -> None:
-        """Tell followers that have no order how the chain ended: who waits, and who comes soon."""
+    def _answer(self, code: ExitCode) -> None:
+        """Tell followers that have no order how the chain ended: who waits, and who comes soon.
+
+        Anybody may ask, but only followers say who they are and are waited for.
+        """
+        unheard = self._missing()
         self._door = self._door or (_door() if unheard else None)
         if self._door is None:
             return
         until = time.monotonic() + ANSWER_S
-        with self._door, contextlib.suppress(TimeoutError):
-            for _ in range(unheard):
-                self._door.settimeout(max(until - time.monotonic(), 0.01))
+        # a signal ends the waiting: how the chain ended stays what it was
+        with self._door, contextlib.suppress(TimeoutError, signals.Ended):
+            while unheard and (left := until - time.monotonic()) > 0:
+                self._door.settimeout(left)
                 line, _ = self._door.accept()
                 with line, contextlib.suppress(OSError):
                     line.sendall(str(int(code)).encode())
+                    line.settimeout(NAME_S)
+                    unheard.discard(line.recv(20).decode(errors="replace"))
+
+    def _missing(self) -> set[str]:
+        """The ranks that have not come."""
+        return {str(number) for number in range(1, self.world)}.difference(self.order["members"])
 
     def _seats(self) -> list[Path]:
         return sorted(self.folder.glob("follower-*"))
 
     def _wait_for_all(self, patience_s: float) -> None:
         until = time.monotonic() + patience_s
-        while missing := {str(number) for number in range(1, self.world)} - self.order["members"].keys():
+        while missing := self._missing():
             if time.monotonic() > until:
                 raise ChainError(
                     f"{len(missing)} of {self.world} ranks have not come, the first is {min(map(int, missing))}",
@@ -185,7 +196,8 @@ def _port() -> int:
 class _Answer:
     """What rank 0 answers a follower that has no order yet. `code`: None as long as it has said nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, rank: int) -> None:
+        self.rank = str(rank)
         self.code: ExitCode | None = None
         self.needless = threading.Event()
         threading.Thread(target=self._ask, name="answer", daemon=True).start()
@@ -195,6 +207,7 @@ class _Answer:
         while self.code is None and not self.needless.wait(LOOK_EVERY_S):
             # before rank 0 has come, and once there are orders, nobody is there, or somebody who says something else
             with contextlib.suppress(OSError, ValueError), socket.create_connection(place, CONNECT_S) as line:
+                line.sendall(self.rank.encode())
                 line.settimeout(None)
                 self.code = ExitCode(int(line.recv(4)))
 
@@ -205,7 +218,7 @@ def follow(root: Path, rank: int) -> None:
     Raises ChainError: with the code the chain ended with where it is no success, 124 where nobody gives orders.
     """
     folder, token, done = root / FOLDER, uuid.uuid4().hex, 0
-    answer = _Answer()
+    answer = _Answer(rank)
     seat = _Seat(folder / f"follower-{rank}", token)
     patience, seen, seen_at, begun = MEET_S, None, time.monotonic(), time.monotonic()
     with _child() as child, signals.between_batches():

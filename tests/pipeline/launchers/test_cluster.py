@@ -25,6 +25,7 @@ from pipeline.launchers.group import Group
 from pipeline.launchers.slurm import Slurm, first_host
 from stages.job import Hardware, Job
 from stages.process.heartbeat import EVERY_S
+from stages.process.signals import watched
 
 ROOT = Path(__file__).parents[3]
 CONFIG = """
@@ -155,6 +156,29 @@ def test_a_follower_that_comes_when_the_first_stage_was_refused_is_told_so(
         request.addfinalizer(late.kill)
         raise ChainError("no such source", "why", "what to do", ExitCode.MISSING)
     assert late.wait(60) == ExitCode.MISSING
+
+
+def test_strangers_at_the_port_are_no_followers(
+    first_rank: External, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    port = int(os.environ["MASTER_PORT"]) + external.BESIDE
+    with contextlib.ExitStack() as strangers, contextlib.suppress(ChainError), first_rank.ending():
+        for _ in range(3):
+            strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
+        words = [sys.executable, "-c", FOLLOW, str(tmp_path / "run")]
+        follower = subprocess.Popen(words, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        request.addfinalizer(follower.kill)
+        raise ChainError("no such source", "why", "what to do", ExitCode.MISSING)
+    assert follower.wait(30) == ExitCode.MISSING
+
+
+def test_a_signal_ends_the_waiting_for_followers_and_leaves_the_code_as_it_was(first_rank: External) -> None:
+    timer = threading.Timer(1, os.kill, (os.getpid(), signal.SIGTERM))
+    timer.start()
+    begun = time.monotonic()
+    with watched(), pytest.raises(ChainError, match="no such source"), first_rank.ending():
+        raise ChainError("no such source", "why", "what to do", ExitCode.MISSING)
+    assert time.monotonic() - begun < external.ANSWER_S / 2
 
 
 def test_the_folder_of_a_start_that_took_the_run_over_is_left_to_it(first_rank: External) -> None:
@@ -293,12 +317,11 @@ def test_a_follower_that_died_between_two_steps_is_named_long_before_a_rank_woul
     folders = [tmp_path / name for name in ("out", "work", "log")]
     for folder in folders:
         folder.mkdir()
-    job = Job("rounds/00/teacher", "train", 0, 0, {"steps": 4}, {}, *folders, Hardware(hang_timeout_s=600))
-    with pytest.raises(ChainError) as caught, first_rank.ending():
-        first_rank._meet()
-        (first_rank.folder / "follower-1").write_text("token 7")  # and never again
-        with (tmp_path / "chain.lock").open("w") as lock:
-            first_rank.launch(job, lock.fileno())
+    job = Job("rounds/00/teacher", "train", 0, 0, {"steps": 100_000}, {}, *folders, Hardware(hang_timeout_s=600))
+    first_rank._meet()
+    (first_rank.folder / "follower-1").write_text("token 7")  # and never again
+    with (tmp_path / "chain.lock").open("w") as lock, pytest.raises(ChainError) as caught, first_rank.ending():
+        first_rank.launch(job, lock.fileno())
     assert caught.value.code == ExitCode.INTERNAL
     assert caught.value.what == "rounds/00/teacher: rank 1 died before this step began"
 
@@ -363,8 +386,11 @@ def test_flags_that_do_not_go_together_are_refused(tmp_path: Path, monkeypatch: 
         with pytest.raises(ChainError) as caught, launcher(name, hardware, tmp_path):
             pass
         assert caught.value.code == ExitCode.USAGE, name
-    with pytest.raises(ChainError):
-        place({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"})
+    fit = {"RANK": "1", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "65535"}
+    assert place(fit) == (1, 2)
+    for unfit in ({"RANK": "2"}, {"MASTER_PORT": "0"}, {"MASTER_PORT": "65536"}, {"MASTER_PORT": "-1"}):
+        with pytest.raises(ChainError):
+            place(fit | unfit)
     with pytest.raises(ChainError):
         Slurm()
 
