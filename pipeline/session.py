@@ -16,7 +16,7 @@ from pipeline.config.reading import dump, load_config
 from pipeline.config.seal import sealed_text
 from pipeline.directory import ledger
 from pipeline.directory.changed_sources import refuse_changed
-from pipeline.directory.kind import another_kind, refuse_no_run
+from pipeline.directory.kind import refuse_no_run, refuse_other
 from pipeline.directory.layout import Layout
 from pipeline.directory.lock import held
 from pipeline.directory.recipe import differences, flat, recipe, settings, shown
@@ -29,8 +29,6 @@ from stages.job import Hardware
 from stages.process.signals import Ended, Watch
 
 LOG = logging.getLogger("patchchain")
-OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}
-OURS |= {".config.yaml.part", "config.yaml"}  # the last: another start may write it while this one is looking
 PATIENCE_S = 10.0  # for processes that are about to follow their dead parent
 REFUSALS = {ExitCode.BAD_DATA, ExitCode.MISSING, ExitCode.MISMATCH}
 
@@ -153,12 +151,7 @@ class Session:
         if verb != "run":
             refuse_no_run(self.layout)
         made_root = not root.exists()
-        if not made_root and (not root.is_dir() or (not self.layout.config.exists() and _foreign(self.layout))):
-            why, todo = another_kind(self.layout) or (
-                "it holds other things and no config.yaml" if root.is_dir() else "it is a file",
-                "name a new or an empty directory",
-            )
-            raise ChainError(f"{root} is not a run directory", why, todo, ExitCode.MISMATCH)
+        refuse_other(self.layout)
         self.layout.make()
         with held(self.layout.lock, verb, PATIENCE_S) as lock_fd:
             first = not self.layout.config.exists()
@@ -168,11 +161,6 @@ class Session:
                 if first and error.code in REFUSALS and not self.layout.standing():
                     _forget(self.layout, made_root)
                 raise
-
-
-def _foreign(layout: Layout) -> bool:
-    # a run whose config.yaml was lost is a run: the recipes of its steps say whether a configuration is the same
-    return not layout.standing() and any(path.name not in OURS for path in layout.root.iterdir())
 
 
 def _forget(layout: Layout, made_root: bool) -> None:

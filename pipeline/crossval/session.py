@@ -18,6 +18,7 @@ from pipeline.crossval.reading import Fold, read_fold, refuse_different_stores
 from pipeline.crossval.shown import announcement, result_table
 from pipeline.directory import ledger
 from pipeline.directory.crossval import CrossLayout
+from pipeline.directory.kind import refuse_other_than_crossval
 from pipeline.directory.layout import Layout
 from pipeline.directory.record import Stop
 from pipeline.plan import FINAL
@@ -45,7 +46,8 @@ class CrossValidation:
         or a directory that does not suit.
         """
         refuse_unfit(config)
-        self.layout.refuse_other(folds)
+        refuse_other_than_crossval(self.layout)
+        self.layout.refuse_other_folds(folds)
         runs = [self.layout.fold(k) for k in range(folds)]
         self.say(announcement(config, [*runs, self.layout.chain]))
         made = not self.layout.root.exists()

@@ -36,15 +36,8 @@ class CrossLayout(Workspace):
         """See Workspace."""
         return f"see what stands there: {command('verify', self.root / address)}"
 
-    def refuse_other(self, folds: int) -> None:
-        """Raise ChainError (78) where the directory is something else, or was begun with another number of folds."""
-        if self.root.exists() and (not self.root.is_dir() or any(map(self._foreign, self.root.iterdir()))):
-            raise ChainError(
-                f"{self.root} is not the directory of a cross-validation",
-                "it holds other things" if self.root.is_dir() else "it is a file",
-                "name a new or an empty directory",
-                ExitCode.MISMATCH,
-            )
+    def refuse_other_folds(self, folds: int) -> None:
+        """Raise ChainError (78) where it was begun with another number of folds."""
         from pipeline.config.reading import (
             load_config,  # who only looks knows the paths, and not what sections are made of
         )
@@ -59,7 +52,8 @@ class CrossLayout(Workspace):
                     ExitCode.MISMATCH,
                 )
 
-    def _foreign(self, path: Path) -> bool:
+    def holds(self, path: Path) -> bool:
+        """Whether this, in the directory, belongs to a cross-validation."""
         part = path.name.startswith(f".{self.result.name}")  # of a killed write
         ours = path in (self.chain.root, self.result, self.logs) or path.name.removeprefix("fold-").isdecimal()
-        return not (ours or part)
+        return ours or part

@@ -5,6 +5,9 @@ from pipeline.directory.crossval import CrossLayout
 from pipeline.directory.layout import Layout, command
 from pipeline.directory.prepared import PreparedLayout
 
+OURS = {"chain.lock", "reviews.lock", "ledger.jsonl", "logs", "quarantine.csv", ".staging", ".trash", ".ranks"}
+OURS |= {".config.yaml.part", "config.yaml"}  # the last: another start may write it while this one is looking
+
 
 def refuse_no_run(layout: Layout) -> None:
     """Raise ChainError (66) for what is no run directory, or has lost its config.yaml."""
@@ -24,8 +27,39 @@ def refuse_no_run(layout: Layout) -> None:
     raise ChainError(f"{layout.root} is not a run directory", why, todo, ExitCode.MISSING)
 
 
+def refuse_other(layout: Layout) -> None:
+    """Raise ChainError (78) where no run may be begun, since something else is there."""
+    root = layout.root
+    if not root.exists() or (root.is_dir() and (layout.config.exists() or not _foreign(layout))):
+        return
+    why, todo = another_kind(layout) or (
+        "it holds other things and no config.yaml" if root.is_dir() else "it is a file",
+        "name a new or an empty directory",
+    )
+    raise ChainError(f"{root} is not a run directory", why, todo, ExitCode.MISMATCH)
+
+
+def refuse_other_than_crossval(layout: CrossLayout) -> None:
+    """Raise ChainError (78) where no cross-validation may be begun, since something else is there."""
+    root = layout.root
+    if not root.exists() or (root.is_dir() and all(map(layout.holds, root.iterdir()))):
+        return
+    why, todo = another_kind(Layout(root)) or (
+        "it holds other things" if root.is_dir() else "it is a file",
+        "name a new or an empty directory",
+    )
+    raise ChainError(f"{root} is not the directory of a cross-validation", why, todo, ExitCode.MISMATCH)
+
+
+def _foreign(layout: Layout) -> bool:
+    # a run whose config.yaml was lost is a run: the recipes of its steps say whether a configuration is the same
+    return not layout.standing() and any(path.name not in OURS for path in layout.root.iterdir())
+
+
 def another_kind(layout: Layout) -> tuple[str, str] | None:
     """What a directory is that another verb filled, and what to do; None where none did."""
+    if layout.begun:
+        return "it is a run directory", f"to go on with it: {command('resume', layout.root)}; or name another directory"
     cross = CrossLayout(layout.root)
     runs = [path.parent for path in sorted(layout.root.glob("fold-*/config.yaml"))]
     runs += [cross.chain.root] if cross.chain.begun else []

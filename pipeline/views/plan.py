@@ -2,6 +2,7 @@
 
 from data.errors import ChainError
 from pipeline.directory import ledger
+from pipeline.directory.kind import refuse_other
 from pipeline.directory.layout import Layout
 from pipeline.directory.recipe import Science
 from pipeline.directory.rundir import RunDir
@@ -12,10 +13,14 @@ ENDS = ("select", "promote")  # kinds after which a chain may end early
 
 
 def plan_view(config: Science, layout: Layout | None) -> list[str]:
-    """Lines for people; `layout` is the run directory to compare with, if one is named. Reads no source."""
+    """Lines for people; `layout` is the run directory to compare with, if one is named. Reads no source.
+
+    Raises ChainError (78) where `run` would begin nothing: something else is there.
+    """
     if layout is None:
         steps, rundir = plan(config), None
     else:
+        refuse_other(layout)
         rundir = RunDir(layout, config)
         steps = list(course(config, rundir.stopped))
     spent = ledger.seconds(layout.ledger) if layout else {}

@@ -130,6 +130,7 @@ def test_what_is_no_run_is_said_to_be_none(look: Any, tmp_path: Path) -> None:
         lambda layout: session(layout.root).resume(),
         lambda layout: session(layout.root).rerun("rounds/00/select", []),
         lambda layout: session(layout.root).run(config_in(layout.root.parent / "any")),
+        lambda layout: plan_view(config_in(layout.root.parent / "any"), layout),
     ],
 )
 def test_what_another_verb_filled_is_said_to_be_that(look: Any, done: Layout, tmp_path: Path) -> None:
@@ -147,6 +148,19 @@ def test_what_another_verb_filled_is_said_to_be_that(look: Any, done: Layout, tm
     assert "prepared directory" in caught.value.why
     assert "prepare CONFIG" in caught.value.todo
     assert "chain.lock" not in {path.name for path in (*cross.iterdir(), *prepared.iterdir())}
+
+
+def test_plan_says_what_run_would_say_of_a_directory_of_other_things(tmp_path: Path) -> None:
+    config, root = config_in(tmp_path), tmp_path / "mine"
+    root.mkdir()
+    assert any("would run" in line for line in plan_view(config, Layout(root)))
+    (root / "thesis.txt").touch()
+    said = []
+    for verb in (lambda: plan_view(config, Layout(root)), lambda: session(root).run(config)):
+        with pytest.raises(ChainError, match="not a run directory") as caught:
+            verb()
+        said.append(caught.value.lines())
+    assert said[0] == said[1]
 
 
 def test_inspect_shows_every_figure_by_class_and_marks_the_audit(done: Layout) -> None:

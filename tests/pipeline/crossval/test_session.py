@@ -252,6 +252,7 @@ def test_directories_of_other_things_are_refused_and_left_alone(tmp_path: Path, 
         error = refused(lambda root=root: crossval(root, Stages()).run(config, 2))  # type: ignore[misc]
         assert error.code == ExitCode.MISMATCH
         assert "is not the directory of a cross-validation" in error.what
+        assert (error.why == "it is a run directory" and f"resume {run}" in error.todo) == (root == run)
         assert (everything(root) if root.is_dir() else root.read_text()) == before
     (tmp_path / "empty").mkdir()
     crossval(tmp_path / "empty", Stages()).run(config, 2)
