@@ -169,5 +169,6 @@ def _version() -> str:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
-        print(f"patchchain {_version()}")
+        with contextlib.suppress(BrokenPipeError):  # whoever reads it has what they wanted
+            print(f"patchchain {_version()}", flush=True)
         parser.exit()

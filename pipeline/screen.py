@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import os
 import sys
 
 from data.printable import printable
@@ -16,6 +17,20 @@ class _Screen(logging.Handler):
         with contextlib.suppress(OSError, ValueError):
             mark = "warning: " if record.levelno >= logging.WARNING else ""
             print(f"{mark}{printable(record.getMessage())}", file=sys.stderr, flush=True)
+
+
+def open_closed_streams() -> None:
+    """Where a shell closed input, output or errors (`>&-`), put /dev/null there.
+
+    The next file that is opened would get that number, and what anybody prints would be written into it.
+    """
+    for number, mode, name in ((0, "r", "stdin"), (1, "w", "stdout"), (2, "w", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, mode, closefd=False))
 
 
 def log_to_screen(quiet: bool) -> None:

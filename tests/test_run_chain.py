@@ -209,3 +209,18 @@ def test_a_real_chain_runs_to_the_end_and_can_be_looked_at(tmp_path: Path, capsy
     quality = json.loads(capsys.readouterr().out)["rounds"][0]["quality"]
     assert quality["total"]["kept"] > 0
     assert quality["total"]["audit"] is not None
+
+
+@pytest.mark.parametrize(
+    ("words", "closed", "code"),
+    [
+        ("schema", ">&-", 0),
+        ("--version", "<&- >&- 2>&-", 0),
+        ("status nowhere", "2>&-", 66),  # its error is not to be read as the answer
+        ("--version", "| true", 0),
+    ],
+)
+def test_closed_streams_and_readers_that_leave_change_no_exit_code(words: str, closed: str, code: int) -> None:
+    command = f"set -o pipefail; {sys.executable} run_chain.py {words} {closed}"
+    result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
