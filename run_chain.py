@@ -242,7 +242,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
-        log = root.logs / "error.log" if root and root.begun else None
+        log = root.logs / "error.log" if root and _begun(root) else None
         return _refuse(explained(error, args.name, _written(args)) or internal(error, args.name, log), root, error)
     return ExitCode.DONE
 
@@ -305,6 +305,12 @@ def _workspace(args: argparse.Namespace) -> Workspace | None:
     return PreparedLayout(args.out) if getattr(args, "out", None) else None
 
 
+def _begun(root: Workspace) -> bool:
+    with contextlib.suppress(OSError):  # one that may not be looked into, which is what is being said
+        return root.begun
+    return False
+
+
 def _written(args: argparse.Namespace) -> Path | None:
     """Where a verb writes: `--out`, OUT, DIR or RUN; None for those that only print, wherever that goes."""
     if args.name in ("check", "plan", "status", "inspect", "verify", "schema"):
@@ -314,7 +320,7 @@ def _written(args: argparse.Namespace) -> Path | None:
 
 
 def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | None = None) -> int:
-    if error.code == ExitCode.INTERNAL and root is not None and root.begun:
+    if error.code == ExitCode.INTERNAL and root is not None and _begun(root):
         with contextlib.suppress(OSError, ChainError):
             root.make()  # not through a link that leads out of it
             root.logs.mkdir(exist_ok=True)

@@ -103,3 +103,17 @@ def test_what_may_not_be_written_is_refused_at_once_and_stays_as_it_is(
 def test_what_may_not_be_written_may_be_looked_at(closed: Path) -> None:
     assert without_rights(lambda: run_chain.main(["status", str(closed / "done")]))[0] == 0
     assert without_rights(lambda: run_chain.main(["verify", str(closed / "done")]))[0] == 0
+
+
+@pytest.mark.parametrize("words", ["status run", "inspect run", "verify run", "plan CONFIG run", "run CONFIG run"])
+def test_what_may_not_be_looked_into_is_three_lines(
+    words: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config_in(tmp_path, CONFIG)
+    (tmp_path / "run").mkdir(0o000)
+    argv = [{"run": str(tmp_path / "run"), "CONFIG": str(tmp_path / "config.yaml")}.get(w, w) for w in words.split()]
+    code, _ = without_rights(lambda: run_chain.main([words.split()[0], *argv[1:]]))
+    said = capfd.readouterr().err.splitlines()
+    assert code == ExitCode.NOT_WRITABLE, said
+    assert len(said) == 3
+    assert "Permission denied" in said[0]
