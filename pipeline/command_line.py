@@ -45,9 +45,11 @@ def command_line(description: str, verbs: Mapping[str, Verb]) -> argparse.Argume
             sub.add_argument("--patients", type=_some, metavar="N", help="how many; one slide or series each")
             sub.add_argument("--seed", type=_whole, default=0, help="another seed is another set of patients")
         for name, shown in places:
-            sub.add_argument(name, type=Path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
+            sub.add_argument(name, type=_path, metavar=shown.strip("[]"), nargs="?" if "[" in shown else None)
         if verb in ("check", "prepare", "plan", "run", "crossval", "rerun"):
-            sub.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="student.steps=300")
+            sub.add_argument(
+                "--set", type=_text, action="append", default=[], metavar="KEY=VALUE", help="student.steps=300"
+            )
         if verb in ("run", "crossval", "resume", "rerun"):
             _add_hardware(sub)
     _add_review(_described(subs, "review", verbs["review"]), verbs["review"])
@@ -78,10 +80,10 @@ def _add_review(sub: argparse.ArgumentParser, verb: Verb) -> None:
     back = actions.add_parser("import", help="take the labels of a filled-in sheet, all of them or none")
     for one in (out, back):
         one.set_defaults(verb=verb)
-        one.add_argument("run", type=Path, metavar="RUN")
+        one.add_argument("run", type=_path, metavar="RUN")
     _add_asked(out)
-    out.add_argument("--out", type=Path, metavar="DIR", help="a new folder; otherwise one in RUN/exports")
-    back.add_argument("file", type=Path, metavar="FILE", help="review.csv of an export")
+    out.add_argument("--out", type=_path, metavar="DIR", help="a new folder; otherwise one in RUN/exports")
+    back.add_argument("file", type=_path, metavar="FILE", help="review.csv of an export")
     back.add_argument("--by", required=True, metavar="NAME", help="who labelled")
     back.add_argument("--revise", action="store_true", help="labels of earlier reviews may be changed")
     back.add_argument("--dry-run", action="store_true", help="check everything, say what it would do, write nothing")
@@ -96,10 +98,10 @@ def _add_asked(sub: argparse.ArgumentParser) -> None:
 
 def _add_report(sub: argparse.ArgumentParser) -> None:
     sub.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page (RUN/report.html); tables in a folder beside it"
+        "--out", type=_path, metavar="FILE", help="the page (RUN/report.html); tables in a folder beside it"
     )
     sub.add_argument("--embed", type=_whole, default=2000, metavar="N", help="patches on the map (2000; 0: no map)")
-    sub.add_argument("--all-labels", type=Path, metavar="RUN", help="a finished run on all labels, drawn as a line")
+    sub.add_argument("--all-labels", type=_path, metavar="RUN", help="a finished run on all labels, drawn as a line")
     loggers = ["tensorboard", "wandb", "mlflow"]
     sub.add_argument("--logger", action="append", default=[], choices=loggers, help="also log figures by round")
 
@@ -129,6 +131,20 @@ def _add_workers(sub: argparse.ArgumentParser) -> None:
     sub.add_argument("--workers", type=_whole, default=0, metavar="N", help="processes; 0: one a core")
     sub.add_argument("--stall", type=_seconds, default=120.0, metavar="S", help=f"{STALL_WORDS} (120; 0: never)")
     sub.add_argument("--quiet", action="store_true", help="only warnings and errors")
+
+
+def _text(words: str) -> str:
+    try:
+        words.encode()
+    except UnicodeEncodeError:  # a byte that is none, which the libraries that write files refuse, steps later
+        raise argparse.ArgumentTypeError(f"expected UTF-8, given {words!r} (to a path, make a link)") from None
+    return words
+
+
+def _path(words: str) -> Path:
+    if not words:  # of an unset variable of a shell; it would be the folder where the user stands
+        raise argparse.ArgumentTypeError("expected a path, given nothing")
+    return Path(_text(words))
 
 
 def _seconds(text: str) -> float:

@@ -102,7 +102,19 @@ def test_missing_things_are_66(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 @pytest.mark.parametrize(
-    "words", [[], ["fly"], ["run"], ["run", "a"], ["rerun", "a"], ["run", "a", "b", "--workers", "-1"]]
+    "words",
+    [
+        [],
+        ["fly"],
+        ["run"],
+        ["run", "a"],
+        ["rerun", "a"],
+        ["run", "a", "b", "--workers", "-1"],
+        ["run", "a", ""],
+        ["run", "a", "b\udce9"],
+        ["plan", "a", "--set", "b\udce9=1"],
+        ["report", "a", "--out", ""],
+    ],
 )
 def test_wrong_usage_is_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
