@@ -25,7 +25,7 @@ from pipeline.directory.prepared import PreparedLayout
 from pipeline.directory.workspace import Workspace
 from pipeline.failures import explained, internal
 from pipeline.garbage import none_collected
-from pipeline.screen import log_to_screen, open_closed_streams
+from pipeline.screen import log_to_screen, open_streams
 from stages.process.signals import Ended, ending_at_once, watched
 
 if TYPE_CHECKING:
@@ -225,7 +225,7 @@ def schema(args: argparse.Namespace) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Parse, do, and turn every outcome into an exit code and at most three lines on stderr."""
-    open_closed_streams()
+    open_streams()
     args = _parser().parse_args(argv)
     log_to_screen(getattr(args, "quiet", False))
     root = _workspace(args)

@@ -1,6 +1,7 @@
 """What is logged, as lines on stderr."""
 
 import contextlib
+import io
 import logging
 import os
 import sys
@@ -19,8 +20,8 @@ class _Screen(logging.Handler):
             print(f"{mark}{printable(record.getMessage())}", file=sys.stderr, flush=True)
 
 
-def open_closed_streams() -> None:
-    """Where a shell closed input, output or errors (`>&-`), put /dev/null there.
+def open_streams() -> None:
+    """Where a shell closed input, output or errors (`>&-`), put /dev/null there; what a terminal lacks is escaped.
 
     The next file that is opened would get that number, and what anybody prints would be written into it.
     """
@@ -31,6 +32,8 @@ def open_closed_streams() -> None:
             os.open(os.devnull, os.O_RDWR)  # the lowest number that is free
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(number, mode, closefd=False))
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")  # as Python has it for errors
 
 
 def log_to_screen(quiet: bool) -> None:

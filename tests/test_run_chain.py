@@ -236,3 +236,11 @@ def test_closed_streams_and_readers_that_leave_change_no_exit_code(words: str, c
     command = f"set -o pipefail; {sys.executable} run_chain.py {words} {closed}"
     result = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
+
+
+def test_a_terminal_that_lacks_letters_is_shown_their_codes(done: Path) -> None:
+    command = [sys.executable, str(ROOT / "run_chain.py"), "status", str(done.rename(done.with_name("Prüfung")))]
+    env = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "Pr\\xfcfung: finished" in result.stdout
