@@ -9,6 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.files.disk import gigabytes
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+NO_PLACE = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
@@ -32,6 +33,13 @@ def explained(error: Exception, doing: str, into: Path | None = None) -> ChainEr
             "this user may not write (or read) there",
             "correct the permissions, or use another run directory",
             ExitCode.NOT_WRITABLE,
+        )
+    if isinstance(error, OSError) and error.errno in NO_PLACE:
+        return ChainError(
+            f"{doing}: {error.filename or 'a path'}: {error.strerror}",
+            "there can be nothing of that name",
+            "correct the path",
+            ExitCode.NOT_WRITABLE if into else ExitCode.MISSING,
         )
     # torch's own class, by name: nothing here imports torch
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":

@@ -244,3 +244,22 @@ def test_a_terminal_that_lacks_letters_is_shown_their_codes(done: Path) -> None:
     result = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert "Pr\\xfcfung: finished" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["status", "x" * 300], ExitCode.MISSING),
+        (["run", "config.yaml", "x" * 300], ExitCode.NOT_WRITABLE),
+        (["example", "ct", "config.yaml/x"], ExitCode.NOT_WRITABLE),
+        (["status", "config.yaml"], ExitCode.MISSING),
+    ],
+)
+def test_a_path_that_can_hold_nothing_is_no_fault_of_the_program(
+    words: list[str], code: int, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config_in(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert main(*words) == code
+    said = three_lines(capsys.readouterr().err)
+    assert any(why in " ".join(said) for why in ("Not a directory", "too long", "it is a file"))

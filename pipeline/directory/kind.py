@@ -22,7 +22,8 @@ def refuse_no_run(layout: Layout) -> None:
             ExitCode.MISSING,
         )
     nowhere = "there is no such directory", f"check the path, or begin it with: {begin}"
-    there = another_kind(layout) or ("it holds no config.yaml", "check the path")
+    holds = "it holds no config.yaml" if layout.root.is_dir() else "it is a file"
+    there = another_kind(layout) or (holds, "check the path")
     why, todo = there if layout.root.exists() else nowhere
     raise ChainError(f"{layout.root} is not a run directory", why, todo, ExitCode.MISSING)
 
