@@ -1,6 +1,6 @@
 """Does the chain earn its rounds? The demo at seeds 0, 1, 2: first teacher against last teacher on test.
 
-    python benchmarks/demo_seeds.py [--seeds 0 1 2] [--into runs/demo_seeds]
+    python -m benchmarks.demo_seeds [--seeds 0 1 2] [--into runs/demo_seeds]
 
 A seed draws the patches, the splits, the labels and the networks anew. Interrupted, it goes on where it was.
 """

@@ -4,54 +4,30 @@
     python -m benchmarks.fault_sweep --occurrences 0      # every occurrence there is
     python -m benchmarks.fault_sweep --sample 150         # a sample that holds every point and every kind
 
-A real chain of two rounds, so small that it takes about a second; the points are those that the program lists. One
-process imports torch once and forks before any thread exists: what is killed is killed for real, and gone on with in
-another process. Where --together is more than 1, a chain is struck that often before it may end, and what ended with
-an error goes on in the same process. Ends with 0 when all files are the
-same, every exit code is the documented one, and no process, traceback or unfinished file is left, else 1.
+The chain of tiny_chain.py, started as in forking.py; the points are those that the program lists. Where --together is
+more than 1, a chain is struck that often before it may end, and what ended with an error goes on in the same process.
+Ends with 0 when all files are the same, every exit code is the documented one, and no process, traceback or unfinished
+file is left, else 1.
 """
 
 import argparse
 import collections
-import contextlib
-import gc
-import importlib
 import json
-import os
 import random
-import select
 import shutil
-import signal
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-# one thread: a fork of several is no process of its own
-os.environ |= {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "NO_ALBUMENTATIONS_UPDATE": "1",
-}
-
-import run_chain
-from benchmarks.kill_demo import committed
+from benchmarks.forking import Outcome, start, warm_up
+from benchmarks.killing import committed, differing
+from benchmarks.tiny_chain import CONFIG
 from data import fault
 from pipeline.fault_points import fault_points
-from stages.registry import KINDS
 
-CONFIG = """
-data: {size_px: 16, sources: [{kind: synthetic, patients: 6, patches_per_patient: 8, size_px: 16}]}
-splits: {validation: 0.2, test: 0.2, labels: {count: 2}}
-teacher: {backbone: test_resnet, steps: 3, evaluate_every: 2, batch_size: 4, noise: none}
-predict: {batch_size: 8, shard_batches: 2}
-select: {rule: top_k, k: 4, k_step: 2}
-student: {backbone: test_resnet, steps: 3, evaluate_every: 2, batch_size: 4, unlabeled_ratio: 1}
-promote: {tolerance: 1.0}
-"""
 # what the process may end with; 0: a ledger that cannot be written ends nothing
 EXITS = {
     "kill": {-9},
@@ -64,11 +40,8 @@ EXITS = {
     "oom": {71},
     "nan": {3},
 }
-LONGEST_S = 300.0  # of one start, on a machine that does other things as well
-END = "the end: "  # between what several starts said
 NEAR = 1  # passages of a point: these are met again wherever a chain goes on
 OFTEN = 15  # passages: of points that every stage has
-PATIENCE_S = 60.0  # for a process that was told twice to end
 
 
 @dataclass(frozen=True)
@@ -83,91 +56,6 @@ class Strike:
     @property
     def text(self) -> str:
         return f"{self.point}@{self.nth}@{self.kind}"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a process ended and what it said; seen, modules: of a process that was asked to count."""
-
-    code: int
-    said: str
-    seen: dict[str, int]
-    modules: list[str]
-
-
-def start(starts: list[tuple[list[str], str | None]], first: Callable[[], object] = lambda: None) -> list[Outcome]:
-    """One process, forked from this one: the program's words, each time with a fault armed, "count", or nothing.
-
-    first: done in that process before. Returns as many outcomes as it came to: a process that is killed comes to
-    nothing more.
-    """
-    said = os.pipe()
-    with tempfile.TemporaryFile("w+") as result:
-        child = os.fork()
-        if not child:
-            os.setsid()
-            os.dup2(said[1], 2)
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-            first()
-            for words, armed in starts:
-                fault.arm(armed)
-                code = run_chain.main(words)
-                if armed == fault.COUNT:
-                    json.dump({"seen": fault.seen, "modules": list(sys.modules)}, result)
-                    result.flush()
-                os.write(2, f"{END}{code}\n".encode())
-            os._exit(0)
-        os.close(said[1])
-        text = _listen(child, said[0])
-        died = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(child, signal.SIGKILL)
-            raise AssertionError(f"{starts}: a process was left behind")
-        result.seek(0)
-        found = json.loads(result.read() or "{}")
-    *parts, rest = text.split(END)
-    codes = [int(part.partition("\n")[0]) for part in [*parts[1:], rest]] if parts else []
-    told = [part.partition("\n")[2] if k else part for k, part in enumerate([*parts, rest])]
-    outcomes = [
-        Outcome(code, words, found.get("seen", {}), found.get("modules", []))
-        for code, words in zip(codes, told, strict=False)
-    ]
-    return outcomes if died == 0 else [*outcomes, Outcome(died, told[-1], {}, [])]
-
-
-def _listen(child: int, stream: int) -> str:
-    """Read until the end; what hangs is told twice to end."""
-    said, told, until = b"", 0, time.monotonic() + LONGEST_S
-    while True:
-        ready, _, _ = select.select([stream], [], [], 0.1)
-        if ready:
-            chunk = os.read(stream, 65536)
-            if not chunk:
-                break
-            said, told, until = said + chunk, 0, time.monotonic() + LONGEST_S
-        elif b"injected: hang" in said.rpartition(END.encode())[2] and told < 2:
-            told, until = told + 1, time.monotonic() + PATIENCE_S
-            os.kill(child, signal.SIGTERM)
-        if time.monotonic() > until:
-            os.kill(child, signal.SIGKILL)
-            said += b"\nit did not end"
-    os.close(stream)
-    return said.decode(errors="replace")
-
-
-def warm_up(starts: list[list[str]]) -> Outcome:
-    """Do these in a process of their own, then import what they imported, so that no later one pays for it."""
-    for kind in KINDS.values():  # most of it, which that process then need not import as well
-        importlib.import_module(kind.module)
-    warm = start([(words, fault.COUNT) for words in starts])[-1]
-    assert warm.code == 0, warm.said
-    for name in warm.modules:
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
-    assert len(list(Path("/proc/self/task").iterdir())) == 1, "an import began a thread"
-    gc.collect()
-    gc.freeze()  # what is never collected is never copied
-    return warm
 
 
 class Sweep:
@@ -266,12 +154,11 @@ class Sweep:
             self.wrong.append(f"{strike.text}: a traceback on the screen")
 
     def _compare(self, run: Path, last: Outcome, said: list[str]) -> None:
-        found = committed(run)
-        differing = sorted(n for n in self.truth.keys() | found.keys() if self.truth.get(n) != found.get(n))
+        changed = differing(self.truth, committed(run))
         left = [p.name for p in run.rglob("*.part") if ".trash" not in p.parts]
         left += [p.name for p in (run / ".staging").iterdir()]
-        if last.code or differing or left:
-            self.wrong.append(f"{said}: then exit {last.code}, differing {differing[:3]}, left {left[:3]}: {last.said}")
+        if last.code or changed or left:
+            self.wrong.append(f"{said}: then exit {last.code}, differing {changed[:3]}, left {left[:3]}: {last.said}")
         else:
             shutil.rmtree(run)
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.full_disk
 
-Chains as in benchmarks/fault_sweep.py, on file systems in memory that are smaller than what a chain writes, from
+Chains of tiny_chain.py, on file systems in memory that are smaller than what a chain writes, from
 hopeless to almost enough (through `unshare -Urm`, which needs no rights; where that is not allowed, and besides, under
 a limit on the size of a file). After each refusal `verify` must find nothing wrong; then the disk is enlarged, the same
 command goes on, and every committed byte is compared. Ends with 0 when all are the same and every code was 74, else 1.
@@ -20,8 +20,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.fault_sweep import CONFIG, start, warm_up
-from benchmarks.kill_demo import committed
+from benchmarks.forking import start, warm_up
+from benchmarks.killing import committed, differing
+from benchmarks.tiny_chain import CONFIG
 
 FULL = 74
 HARDWARE = ["--threads", "1", "--device", "cpu", "--quiet"]
@@ -58,8 +59,9 @@ class Trial:
         (last,) = start([(["run", str(self.config), str(run), *HARDWARE], None)])
         found = committed(run)
         if last.code or found != self.truth:
-            differing = sorted(n for n in found.keys() | self.truth.keys() if found.get(n) != self.truth.get(n))
-            self.wrong.append(f"{run.name}: then exit {last.code}, differing {differing[:3]}: {last.said}")
+            self.wrong.append(
+                f"{run.name}: then exit {last.code}, differing {differing(found, self.truth)[:3]}: {last.said}"
+            )
 
 
 def on_small_disks(trial: Trial, disk: Path, sizes: list[int]) -> None:

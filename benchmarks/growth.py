@@ -40,6 +40,7 @@ from pathlib import Path
 import numpy as np
 
 import run_chain
+from benchmarks import tiny_chain
 from benchmarks.large_pool import memory_mib
 from data.files.atomic import replacing, write_json
 from pipeline.directory.ledger import seconds
@@ -352,12 +353,11 @@ def main() -> None:
         AXES["patches"] = replace(AXES["patches"], settings=sizes)
     found = kept(args.figures)
     if args.axes:
-        from benchmarks.fault_sweep import CONFIG as TINY
-        from benchmarks.fault_sweep import warm_up
+        from benchmarks.forking import warm_up
 
         with tempfile.TemporaryDirectory(dir=args.folder) as folder:
             tiny = Path(folder) / "tiny.yaml"
-            tiny.write_text(f"rounds: 1\n{TINY}")
+            tiny.write_text(f"rounds: 1\n{tiny_chain.CONFIG}")
             warm_up([["run", str(tiny), f"{folder}/warm", "--threads", "1", "--device", "cpu", "--quiet"]])
             for medians in measure(args.axes, args.repeats, Path(folder)):
                 found |= medians

@@ -1,6 +1,6 @@
 """Kill -9 at random moments, resume, compare every committed byte with an uninterrupted run.
 
-    python benchmarks/kill_demo.py [--kills 20] [--seed 0] [--config configs/demo.yaml]
+    python -m benchmarks.kill_demo [--kills 20] [--seed 0] [--config configs/demo.yaml]
     python -m benchmarks.kill_demo --forked --config small.yaml
 
 Prints each kill and where it struck; ends with 0 when all files are the same, else 1. With --forked what is killed is
@@ -9,7 +9,6 @@ uninterrupted run, and the start that ends a chain once all kills were made, are
 """
 
 import argparse
-import hashlib
 import json
 import os
 import random
@@ -20,16 +19,9 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.killing import committed, differing, killed_or_done
+
 ROOT = Path(__file__).resolve().parent.parent
-
-
-def committed(run: Path) -> dict[str, str]:
-    """Every file that counts: the configuration, and all that the stages published. Logs tell times, so not they."""
-    files = [run / "config.yaml"]
-    for record in sorted(run.glob("**/stage.json")):
-        if ".staging" not in record.parts and ".trash" not in record.parts:
-            files += [path for path in record.parent.iterdir() if path.is_file()]
-    return {str(p.relative_to(run)): hashlib.sha256(p.read_bytes()).hexdigest() for p in files}
 
 
 def start(words: list[str | Path]) -> subprocess.Popen[bytes]:
@@ -53,14 +45,14 @@ def killed(words: list[str | Path], after_s: float | None) -> bool:
 
 def fork_killed(words: list[str | Path], after_s: float) -> bool:
     """As `killed`, of a fork."""
-    from benchmarks.random_kills import forked, killed_or_done
+    from benchmarks.forking import forked  # not above: it would set one thread for the interpreters as well
 
     return killed_or_done(forked([*map(str, words), "--quiet"]), after_s, alone=False)[0]
 
 
 def warm(words: list[str | Path], run: Path) -> float:
     """Do it, and import what it imported; the seconds that its stages took."""
-    from benchmarks.fault_sweep import warm_up
+    from benchmarks.forking import warm_up
     from pipeline.directory import ledger
 
     warm_up([[*map(str, words), "--quiet"]])
@@ -94,7 +86,7 @@ def main() -> int:
     print(f"uninterrupted: {seconds:.0f} s, {len(truth)} committed files", flush=True)
     if args.forked:
         seconds = warm(["run", args.config, args.into / "warm", *sets], args.into / "warm")
-    kills, chains, differing = 0, 0, 0
+    kills, chains, wrong = 0, 0, 0
     while kills < args.kills:
         run = args.into / f"killed-{chains}"
         chains += 1
@@ -108,11 +100,11 @@ def main() -> int:
             if (run / "config.yaml").is_file():
                 words = ["resume", run]
         found = committed(run)
-        changed = sorted(name for name in truth.keys() | found.keys() if truth.get(name) != found.get(name))
-        differing += len(changed)
+        changed = differing(truth, found)
+        wrong += len(changed)
         print(f"chain {chains}: {len(found)} files, {len(changed)} differ {changed[:3]}", flush=True)
-    print(json.dumps({"kills": kills, "chains": chains, "files": len(truth), "differing": differing}))
-    return 1 if differing else 0
+    print(json.dumps({"kills": kills, "chains": chains, "files": len(truth), "differing": wrong}))
+    return 1 if wrong else 0
 
 
 if __name__ == "__main__":

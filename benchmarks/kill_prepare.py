@@ -1,6 +1,6 @@
 """Kill -9 at random moments of `prepare`, go on, compare every committed byte with an uninterrupted one.
 
-    python benchmarks/kill_prepare.py [--kills 50] [--seed 0] [--slides 6] [--workers 2]
+    python -m benchmarks.kill_prepare [--kills 50] [--seed 0] [--slides 6] [--workers 2]
 
 Every other kill strikes the whole process group, as a power cut of the job would; the others the orchestrator alone,
 whose workers must follow it. Prints each kill and where it struck; ends with 0 when all files are the same, else 1.

@@ -30,7 +30,8 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
-from benchmarks.fault_sweep import CONFIG, start, warm_up
+from benchmarks.forking import start, warm_up
+from benchmarks.tiny_chain import CONFIG
 from stages.train.checkpoint import WholeFiles, newest_verified
 
 STEPS, STRUCK = 8, 2  # the third step is number 2

@@ -17,7 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.fault_sweep import CONFIG, start, warm_up
+from benchmarks.forking import start, warm_up
+from benchmarks.tiny_chain import CONFIG
 from pipeline.directory.ledger import seconds
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -4,7 +4,7 @@
     python -m benchmarks.rank_faults --sample 8         # of these, so many
     python -m benchmarks.rank_faults --kinds SIGTERM,SIGUSR1,SIGHUP,SIGINT
 
-A chain as in benchmarks/fault_sweep.py, its trainings and labellings divided between two ranks that meet through gloo.
+The chain of tiny_chain.py, its trainings and labellings divided between two ranks that meet through gloo.
 The ranks are forks of a process that has imported torch, where torchrun would start them anew and import it for
 seconds; how they are handed their work, watched, told and ended is the program's own. A strike is a fault at one rank
 alone (see `CHAIN_FAULT`), or a signal there. What a rank never comes to (the first one writes checkpoints) is passed
@@ -29,9 +29,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import run_chain
-from benchmarks.fault_sweep import CONFIG, warm_up
-from benchmarks.kill_demo import committed
-from benchmarks.random_kills import session_of
+from benchmarks.forking import warm_up
+from benchmarks.killing import committed, differing, session_of
+from benchmarks.tiny_chain import CONFIG
 from data import fault
 from pipeline.fault_points import fault_points
 from pipeline.launchers import choose, rank
@@ -202,9 +202,9 @@ class Sweep:
                     break  # the chain has ended: the next one begins with this strike
             code, _ = begin(self._words(run), None, self.said)
             found = committed(run)
-            differing = sorted(n for n in found.keys() | self.truth.keys() if found.get(n) != self.truth.get(n))
-            if code or differing:
-                self.wrong.append(f"then exit {code}, differing {differing[:3]}: {self.said.read_text()[-500:]}")
+            changed = differing(found, self.truth)
+            if code or changed:
+                self.wrong.append(f"then exit {code}, differing {changed[:3]}: {self.said.read_text()[-500:]}")
             self.chains += 1
             if len(waiting) == once:  # nothing of it in a whole chain
                 self.passed_over.append(waiting.pop(0))

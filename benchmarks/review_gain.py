@@ -1,6 +1,6 @@
 """What is an hour of labelling worth? The most informative patches of a finished chain against random ones.
 
-    python benchmarks/review_gain.py [--seeds 0 1 2] [--n 100] [--round 0] [--from teacher] [--into runs/review_gain]
+    python -m benchmarks.review_gain [--seeds 0 1 2] [--n 100] [--round 0] [--from teacher] [--into runs/review_gain]
                                      [--set KEY=VALUE]
 
 For each seed the chain is run; then, in two copies of it, N pool patches of a round are exported, labelled by the

@@ -19,6 +19,8 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks.tiny_chain import CONFIG
+
 ROOT = Path(__file__).resolve().parent.parent
 RUNS, BAR_S = 7, 0.3
 # with the bytecode that Python keeps, as on any machine where that is not switched off
@@ -63,8 +65,6 @@ def libraries(words: list[str]) -> list[str]:
 def commands(root: Path) -> None:
     """Print the table of commands, about a run that is finished."""
     config = root / "tiny.yaml"
-    from benchmarks.fault_sweep import CONFIG
-
     config.write_text(f"rounds: 1\n{CONFIG}")
     subprocess.run([sys.executable, "run_chain.py", "run", config, root / "run", *HARDWARE], cwd=ROOT, check=True)
     verbs = {
