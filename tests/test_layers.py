@@ -51,6 +51,12 @@ def test_the_rooms_of_a_layer_import_one_way(layer: str) -> None:
     TopologicalSorter(below).prepare()  # raises CycleError, with the rooms of the circle
 
 
+def test_no_benchmarks_import_each_other_in_a_circle() -> None:
+    paths = [path.relative_to(ROOT) for path in (ROOT / "benchmarks").rglob("*.py")]
+    modules = {".".join(path.with_suffix("").parts): path for path in paths}
+    TopologicalSorter({name: set(imports(path)) & modules.keys() for name, path in modules.items()}).prepare()
+
+
 @pytest.mark.parametrize("path", [path for path in FILES if path.parts[0] != "stages"], ids=str)
 def test_only_stages_import_torch(path: Path) -> None:
     for module in imports(path):
