@@ -8,7 +8,7 @@ import numpy as np
 from data.augment.drawn import Drawn
 from data.augment.noise import Noise, felt
 from data.pixels.network_input import NetworkInput
-from data.pixels.windows import apply
+from data.pixels.windows import windowed
 from data.stain_normaliser import StainNormaliser
 from data.store.patch_store import PatchStore
 
@@ -35,7 +35,7 @@ class Images:
     def image(self, row: int) -> np.ndarray:
         """The clean image, (S, S, C): uint8, or float32 in [0, 1]."""
         stored = self._stored(row)
-        return apply(stored, self.kind.windows) if self.kind.windows else as_image(stored)
+        return windowed(stored, self.kind.windows) if self.kind.windows else as_image(stored)
 
     def noised(self, row: int, noise: Callable[[np.ndarray, int], R], seed: int) -> R:
         """What a `drawer` makes of the patch; of the image's shape and type, where it is the whole draw."""

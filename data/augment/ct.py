@@ -16,7 +16,7 @@ from data.augment import grain
 from data.augment.drawn import Drawn, performed
 from data.augment.noise import Noise
 from data.augment.warp import warped
-from data.pixels.windows import Window, apply
+from data.pixels.windows import Window, windowed
 
 AIR_HU = -1000.0
 OFTEN = 0.8  # how often an operation with a magnitude is drawn, as for colour patches
@@ -31,7 +31,7 @@ class CtNoiseDrawer:
         self.noise, self.windows = noise, tuple(windows)
 
     def __call__(self, patch: np.ndarray, seed: int) -> np.ndarray:
-        """patch: (S, S, D) int16; returns (S, S, W * D) float32 in [0, 1], channels as `windows.apply` has them."""
+        """patch: (S, S, D) int16; returns (S, S, W * D) float32 in [0, 1], channels as `windowed` has them."""
         return performed(patch, self._drawn(patch.shape, seed))
 
     def begun(self, patch: np.ndarray, seed: int) -> tuple[np.ndarray, Sequence[Drawn]]:
@@ -40,11 +40,11 @@ class CtNoiseDrawer:
 
     def _drawn(self, shape: Shape, seed: int) -> list[Drawn]:
         if self.noise.is_none:
-            return [Drawn("Windowed", apply, {"windows": self.windows})]
+            return [Drawn("Windowed", windowed, {"windows": self.windows})]
         rng = np.random.Generator(np.random.PCG64(seed))
         noise = self.noise.chosen(rng)
         moved = turned(shape, noise, rng) + moved_in_plane(shape, noise, rng) + rescanned(shape, noise, rng)
-        seen = Drawn("Windowed", apply, {"windows": reread(self.windows, noise, rng)})
+        seen = Drawn("Windowed", windowed, {"windows": reread(self.windows, noise, rng)})
         return [*moved, seen, *holed(shape, noise, rng)]
 
 

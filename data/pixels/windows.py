@@ -91,7 +91,7 @@ def windows_of(settings: Sequence[Any]) -> tuple[Window, ...]:
     return tuple(Window.model_validate(_spell_out(setting)) for setting in settings)
 
 
-def apply(hu: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
+def windowed(hu: np.ndarray, windows: Sequence[Window]) -> np.ndarray:
     """See patches through windows. hu: (S, S, D) int16 or float; returns (S, S, W * D) float32 in [0, 1].
 
     Channel w * D + d is slice d through window w: 0 at level - width / 2 and below, 1 at level + width / 2 and above.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from data.augment.ct import CtNoiseDrawer, moved_in_plane, reread, rescanned, turned
 from data.augment.drawn import performed
 from data.augment.noise import HU, LIGHT, PRESETS, Noise, misplaced
-from data.pixels.windows import apply, windows_of
+from data.pixels.windows import windowed, windows_of
 
 WINDOWS = windows_of(["lung", "soft_tissue"])
 STRONG = Noise(**PRESETS["ct_strong"])
@@ -51,7 +51,7 @@ def test_presets_draw_no_light_and_no_colour() -> None:
 
 def test_no_noise_is_the_windowed_patch() -> None:
     patch = smooth(3)
-    assert np.array_equal(CtNoiseDrawer(Noise(), WINDOWS)(patch, 1), apply(patch, WINDOWS))
+    assert np.array_equal(CtNoiseDrawer(Noise(), WINDOWS)(patch, 1), windowed(patch, WINDOWS))
 
 
 def test_draws_are_a_function_of_the_seed_alone() -> None:
@@ -120,7 +120,7 @@ def test_windows_are_jittered_together_and_exactly_in_hu(seed: int) -> None:
     assert abs(width.pop()) <= 0.15
     patch = smooth(1)
     expected = [np.clip((patch[:, :, 0] - w.level_hu) / w.width_hu + 0.5, 0, 1) for w in drawn]
-    np.testing.assert_allclose(apply(patch, drawn), np.stack(expected, 2), atol=1e-5)
+    np.testing.assert_allclose(windowed(patch, drawn), np.stack(expected, 2), atol=1e-5)
 
 
 def test_flips_and_turns_only_move_voxels() -> None:

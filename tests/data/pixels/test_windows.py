@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from data.config import DataConfig
-from data.pixels.windows import STANDARD, Window, apply, windows_of
+from data.pixels.windows import STANDARD, Window, windowed, windows_of
 
 LEVELS, WIDTHS = st.floats(-1000, 3000), st.floats(1, 4000)
 
@@ -17,7 +17,7 @@ def test_a_window_is_the_stated_map(level: float, width: float, seed: int) -> No
     hu = np.random.default_rng(seed).integers(-1100, 3100, (5, 5, 2)).astype(np.int16)
     (window,) = windows_of([(level, width)])
     expected = np.clip((hu.astype(np.float64) - level) / width + 0.5, 0, 1)
-    seen = apply(hu, [window])
+    seen = windowed(hu, [window])
     assert seen.dtype == np.float32
     # float32 holds 7 digits of HU / width
     np.testing.assert_allclose(seen, expected, atol=1e-6 * max(1, 4000 / width))
@@ -27,17 +27,17 @@ def test_a_window_is_the_stated_map(level: float, width: float, seed: int) -> No
 def test_a_standard_window_is_black_and_white_at_its_ends(name: str) -> None:
     level, width = STANDARD[name]
     ends = np.array([level - width / 2, level, level + width / 2]).reshape(1, 3, 1)
-    np.testing.assert_allclose(apply(ends, windows_of([name])).ravel(), [0, 0.5, 1], atol=1e-6)
+    np.testing.assert_allclose(windowed(ends, windows_of([name])).ravel(), [0, 0.5, 1], atol=1e-6)
 
 
 def test_channels_are_windows_of_slices() -> None:
     hu = np.random.default_rng(0).integers(-1000, 1000, (4, 4, 3)).astype(np.int16)
     both = windows_of(["lung", [40, 400]])
-    seen = apply(hu, both)
+    seen = windowed(hu, both)
     assert seen.shape == (4, 4, 6)
     for number, window in enumerate(both):
         for depth in range(3):
-            alone = apply(hu[:, :, depth : depth + 1], [window])[:, :, 0]
+            alone = windowed(hu[:, :, depth : depth + 1], [window])[:, :, 0]
             assert np.array_equal(seen[:, :, number * 3 + depth], alone)
 
 
