@@ -25,8 +25,7 @@ from pipeline.views.inspection import findings
 from pipeline.views.status import rounds_of
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
-from stages.select.graph import FILE as BELIEVED
-from stages.select.graph import scores_of
+from stages.select.believed_scores import BELIEVED, believed_scores
 from stages.select.selection import Selection, read_selection
 
 PIECE = 1 << 18  # rows at a time
@@ -119,7 +118,7 @@ class Run:
         for step, name in (("predict", "scores.h5"), ("select", "selection.parquet")):
             if not (self.layout.place(at(number, step)) / name).is_file():
                 raise damaged(self.layout, at(number, step), f"{at(number, step)}/{name} is missing")
-        pool = scores_of(select, predict, "pool")
+        pool = believed_scores(select, predict, "pool")
         pool = pool.without(self._honoured_by(at(number, "select")).ids)  # what people looked at is no longer pool
         belief = Belief.load(select)
         found = self.found["rounds"][self.numbers.index(number)]
@@ -229,7 +228,9 @@ class Round:
     def held_out(self, part: str) -> Scores:
         """What the round believes of `validation`, its teacher of `test`."""
         select, predict = (self.layout.place(at(self.number, name)) for name in ("select", "predict"))
-        return scores_of(select, predict, part) if part == "validation" else read_scores(predict / "scores.h5", part)
+        return (
+            believed_scores(select, predict, part) if part == "validation" else read_scores(predict / "scores.h5", part)
+        )
 
     def held_out_probs(self, given: GivenLabels, part: str) -> np.ndarray:
         """What `held_out` says of the patches of `given`, as the round reads it: (V, C) float32."""

@@ -15,23 +15,14 @@ from stages.blocks import of_blocks
 from stages.job import Job
 from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.process.progress import StageProgress
-from stages.scores import Scores, found_in, read_scores
+from stages.scores import Scores, found_in
+from stages.select.believed_scores import BELIEVED
 from stages.select.calibrate import Told, matched_temperature
 from stages.select.left_out import LeftOut
 from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
 from stages.select.shift import shares_in_pool, unlike
 
-FILE = "believed.h5"
 SUBSTANTIAL = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch, Biometrics 1977)
-
-
-def scores_of(select: Path, predict: Path, part: str, mapped: bool = False) -> Scores:
-    """What a round believes of a part before temperature and alignment: propagated labels, else the teacher's scores.
-
-    select, predict: directories of that round's stages; mapped: as of `read_scores`. Raises ChainError (66, 76).
-    """
-    own = select / FILE
-    return read_scores(own if own.is_file() else predict / "scores.h5", part, mapped)
 
 
 class Graph:
@@ -95,7 +86,7 @@ class Graph:
         if self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
             return None
         before = self._job.inputs.get("previous")
-        if before is not None and (before / FILE).is_file():
+        if before is not None and (before / BELIEVED).is_file():
             kept = json.loads((before / "quality.json").read_bytes())["shares"]
             return None if kept is None else np.array(kept) / sum(kept)
         by_graph = self._left_out.of_pool(self._ways[:1])

@@ -15,9 +15,10 @@ from stages.job import Job
 from stages.measures.judged import groups_of
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import Belief, Believed, fit_belief
+from stages.select.believed_scores import BELIEVED
 from stages.select.calibrate import Told, told_of
 from stages.select.evidence import Evidence, HeldOut, Probs
-from stages.select.graph import FILE, Graph
+from stages.select.graph import Graph
 from stages.select.past import Past
 from stages.select.refusals import refuse_unusable
 from stages.select.rule import Rule
@@ -102,7 +103,7 @@ def _propagated(job: Job, rule: Rule, heard: Heard) -> Heard:
     groups = groups_of(heard.table, heard.splits.labelled.ids), groups_of(heard.table, heard.pool.ids)
     graph = Graph(job, rule.propagate, heard.splits, heard.pool.ids, groups)
     pool, validation = graph.scores(heard.pool.ids).beside(heard.pool), graph.scores(heard.validation.ids)
-    write_scores(job.out / FILE, {"pool": pool.alone(), "validation": validation})
+    write_scores(job.out / BELIEVED, {"pool": pool.alone(), "validation": validation})
     heard = replace(heard, pool=pool, validation=validation, graph=graph)
     if not rule.calibrate or not len(pool):
         return heard

@@ -10,9 +10,9 @@ import numpy as np
 from stages.job import Job
 from stages.scores import Scores
 from stages.select.belief import Belief, Believed
+from stages.select.believed_scores import believed_scores
 from stages.select.calibrate import rows_of
 from stages.select.evidence import Probs
-from stages.select.graph import scores_of
 from stages.select.selection import Selection, continued, read_selection, without
 
 
@@ -59,5 +59,5 @@ def read_past(job: Job, gone: np.ndarray) -> Past | None:
         selection=without(read_selection(before / "selection.parquet"), gone),
         belief=Belief.load(before),
         quality=json.loads((before / "quality.json").read_text()),
-        pool=scores_of(before, job.inputs["previous_predict"], "pool", mapped=True),
+        pool=believed_scores(before, job.inputs["previous_predict"], "pool", mapped=True),
     )

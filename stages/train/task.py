@@ -14,7 +14,7 @@ from stages.job import Job
 from stages.networks import licences
 from stages.networks.licences import Licence
 from stages.select.belief import Belief
-from stages.select.graph import scores_of
+from stages.select.believed_scores import believed_scores
 from stages.select.negatives import read_negatives
 from stages.select.selection import Selection, read_selection, without
 from stages.train.batches import Examples
@@ -72,7 +72,7 @@ def read_task(job: Job) -> Task:
             "select again: rerun RUN --from the select step of this round",
             ExitCode.MISMATCH,
         )
-    pool = scores_of(job.inputs["select"], job.inputs["predict"], "pool")
+    pool = believed_scores(job.inputs["select"], job.inputs["predict"], "pool")
     negatives = read_negatives(job.inputs["select"])
     soft = Belief.load(job.inputs["select"]).of(pool) if student.soft_labels else None
     return Task(

@@ -12,7 +12,7 @@ from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
 from stages.scores import Scores, read_scores, write_scores
 from stages.select.belief import Belief
-from stages.select.graph import FILE
+from stages.select.believed_scores import BELIEVED
 
 
 def test_where_labels_are_propagated_the_teacher_is_read_without_their_temperature(
@@ -31,7 +31,7 @@ def test_where_labels_are_propagated_the_teacher_is_read_without_their_temperatu
     for part in ("validation", "test"):
         assert read(part) == pytest.approx(Belief(3.0).of(teacher[part]), abs=1e-6)
     turned = {name: Scores(s.ids, np.ascontiguousarray(s.log_probs[:, ::-1])) for name, s in teacher.items()}
-    write_scores(select / FILE, {name: turned[name] for name in ("pool", "validation")})
+    write_scores(select / BELIEVED, {name: turned[name] for name in ("pool", "validation")})
     assert read("validation") == pytest.approx(Belief(3.0).of(turned["validation"]), abs=1e-6)
     assert read("test") == pytest.approx(Belief(1.0).of(teacher["test"]), abs=1e-6)
 

@@ -16,7 +16,7 @@ from pipeline.review.exporting import export
 from stages.measures.informative import worth
 from stages.scores import Scores, read_scores
 from stages.select.belief import Belief
-from stages.select.graph import FILE
+from stages.select.believed_scores import BELIEVED
 from tests.tiny import CHAIN
 
 NOBODY = np.empty(0, np.uint64)
@@ -49,7 +49,7 @@ def test_where_labels_are_propagated_people_are_asked_about_what_the_round_belie
         rows = list(csv.DictReader(file))
     shown = np.array([[float(row[f"p_{name}"]) for name in classes] for row in rows])
     ids = [int(row["id"], 16) for row in rows]
-    believed = probs_at(propagating, 1, f"select/{FILE}", ids)
+    believed = probs_at(propagating, 1, f"select/{BELIEVED}", ids)
     assert shown == pytest.approx(believed, abs=6e-4)
     assert [row["suggested"] for row in rows] == [classes[k] for k in believed.argmax(axis=1)]
     assert abs(shown - probs_at(propagating, 1, "predict/scores.h5", ids)).max() > 0.01, "the teacher said otherwise"
@@ -64,5 +64,5 @@ def test_the_first_asked_about_is_worth_most_by_that_belief(propagating: Path) -
         return set(ids[value >= value.max() - 1e-6].tolist())
 
     first = choose(Run.open(Layout(propagating)), 0, 5, "informative", NOBODY)[0].id
-    assert first in dearest(f"select/{FILE}")
+    assert first in dearest(f"select/{BELIEVED}")
     assert first not in dearest("predict/scores.h5")

@@ -16,7 +16,8 @@ from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embedding
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
-from stages.select.graph import Graph, scores_of
+from stages.select.believed_scores import believed_scores
+from stages.select.graph import Graph
 from stages.select.propagate import Propagate
 from stages.select.rules import members
 from stages.select.selection import read_selection
@@ -443,9 +444,9 @@ def test_propagated_labels_are_what_the_rule_and_the_student_believe(world):
     assert precision[0] < 0.6
     assert precision[1] > 0.95
     splits = load_splits(world.splits)
-    pool = scores_of(spread.out, predicted, "pool")
+    pool = believed_scores(spread.out, predicted, "pool")
     assert np.array_equal(pool.ids, splits.pool)
-    assert scores_of(plain.out, predicted, "pool").log_probs.tobytes() != pool.log_probs.tobytes()
+    assert believed_scores(plain.out, predicted, "pool").log_probs.tobytes() != pool.log_probs.tobytes()
     kept = read_selection(spread.out / "selection.parquet")
     belief = Belief.load(spread.out)
     rows = np.searchsorted(pool.ids, kept.ids)
@@ -544,7 +545,7 @@ def test_an_encoder_counts_as_far_as_labels_tell_each_other_along_it(world, know
             embeddings(world, predicted, OF_ENCODER, seed=1, right=knows)
         one = job(world, predicted, name, **keys)
         stage.run(one)
-        believed[name] = scores_of(one.out, predicted, "pool").log_probs.argmax(1)
+        believed[name] = believed_scores(one.out, predicted, "pool").log_probs.argmax(1)
     said = quality(one.out)["encoder"]
     assert said["kappa"] == pytest.approx(kappa, abs=0.15)
     assert said["weight"] == pytest.approx(weight, abs=0.25)
@@ -703,7 +704,7 @@ def test_what_is_judged_tells_nobody(world):
     write_embeddings(elsewhere / OF_TEACHER, Embeddings(seen.ids, values))
     two = job(world, elsewhere, "two", rule="top_k", k=60, propagate={})
     stage.run(two)
-    believed = [scores_of(j.out, predicted, "pool").log_probs for j in (one, two)]
+    believed = [believed_scores(j.out, predicted, "pool").log_probs for j in (one, two)]
     np.testing.assert_array_equal(*believed)
     ids = load_splits(world.splits).validation.ids
     assert len(read_scores(one.out / "believed.h5", "validation").ids) == len(ids)
@@ -719,7 +720,7 @@ def test_a_pool_beyond_the_graph_is_told_in_blocks_as_all_at_once(world, monkeyp
         monkeypatch.setattr(graph, "BLOCK", rows)
         one = job(world, predicted, f"by-{rows}", **keys)
         stage.run(one)
-        found[rows] = scores_of(one.out, predicted, "pool")
+        found[rows] = believed_scores(one.out, predicted, "pool")
     pool = load_splits(world.splits).pool
     assert len(pool) > 200
     assert np.array_equal(found[7].ids, pool)
