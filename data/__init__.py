@@ -1,1 +1,4 @@
-"""Patches and pixels: readers, the patch store, labels, splits, augmentation. Knows nothing of training."""
+"""Patches and pixels, from slides, volumes and sources of patches to the patch store, splits and noise.
+
+Knows nothing of training.
+"""

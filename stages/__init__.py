@@ -1,1 +1,1 @@
-"""Typed files in, typed files out: train, predict, select, promote."""
+"""Typed files in, typed files out: ingest, split, train, predict, select, promote, and what they are made of."""

@@ -1,1 +1,1 @@
-"""Drawing of H&E-like patches: shapes, tissues and stain, pure functions of a keyed generator."""
+"""Drawn H&E-like patches, slides and chest CT, each from its seed alone, and folders of them as users have them."""

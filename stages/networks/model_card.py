@@ -12,7 +12,7 @@ from stages.networks.licences import Licence
 from stages.networks.volume import is_volume_network
 
 ENSEMBLE = "ensemble"
-SHAPE = {"num_classes", "in_chans", "img_size", "channels", "depth"}  # see `networks.network_kwargs`
+SHAPE = {"num_classes", "in_chans", "img_size", "channels", "depth"}  # see `stages.networks.create.network_kwargs`
 
 
 @dataclass(frozen=True)

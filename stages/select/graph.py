@@ -54,19 +54,19 @@ class Graph:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
         inside, rows = found_in(self._ids, ids)
         log_probs = np.empty((len(ids), self._classes), np.float16)
-        log_probs[inside] = _logarithms(self._said[rows])
+        log_probs[inside] = _logarithms(self._by_shares[rows])
         if len(outside := np.flatnonzero(~inside)):
             self._tell_others(ids, outside, log_probs)
         return Scores(ids, log_probs)
 
     @cached_property
-    def _said(self) -> np.ndarray:
-        """What all given labels tell of the patches of the graph: (N, C)."""
-        return self._alike if self._weights is None else self._spread(self._weights**self._softness)
+    def _by_shares(self) -> np.ndarray:
+        """What all given labels tell of the patches of the graph, in the shares that the pool holds: (N, C)."""
+        return self._by_prior if self._weights is None else self._spread(self._weights**self._temperature)
 
     @cached_property
-    def _alike(self) -> np.ndarray:
-        """The same where the pool holds the classes as the labels do: in the shares that `prior` says."""
+    def _by_prior(self) -> np.ndarray:
+        """The same as if the pool held the classes as the labels do: in the shares that `prior` says."""
         return self._spread(None)
 
     def _spread(self, weights: np.ndarray | None) -> np.ndarray:
@@ -83,7 +83,7 @@ class Graph:
         How common classes are is read from how labels are mistaken along that graph and along the encoder alone, as
         `told` reads how often the pool is told right.
         """
-        if self._mistaken is None or not self._of_pool.any():  # people may have reviewed all of it
+        if self._confusion is None or not self._pool_rows.any():  # people may have reviewed all of it
             return None
         before = self._job.inputs.get("previous")
         if before is not None and (before / BELIEVED).is_file():
@@ -91,26 +91,26 @@ class Graph:
             return None if kept is None else np.array(kept) / sum(kept)
         by_graph = self._left_out.of_pool(self._ways[:1])
         assert by_graph is not None, "its folds are among those of all ways"
-        told = np.bincount(self._alike[self._of_pool].argmax(axis=1), minlength=self._classes)
-        return shares_in_pool(self._mistaken, told) if unlike(by_graph, told) else None
+        told = np.bincount(self._by_prior[self._pool_rows].argmax(axis=1), minlength=self._classes)
+        return shares_in_pool(self._confusion, told) if unlike(by_graph, told) else None
 
     @cached_property
-    def _mistaken(self) -> np.ndarray | None:
-        """Labels by class (row) and by what others tell them to be (column), (C, C); None: too few of them."""
+    def _confusion(self) -> np.ndarray | None:
+        """Left-out labels by class (row) and by what others tell them to be (column): (C, C); None: too few of them."""
         return self._left_out.of_pool(self._ways)
 
     @cached_property
-    def _softness(self) -> float:
+    def _temperature(self) -> float:
         """The temperature at which the graph's word is as sure as it is right, at most 1.
 
         A word that says too little would be outweighed by shares that say all they know, and rare classes be lost.
         """
-        assert self._mistaken is not None
-        ids, said = self._ids[self._of_pool], self._alike[self._of_pool]
-        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(self._mistaken).accuracy))
+        assert self._confusion is not None
+        ids, said = self._ids[self._pool_rows], self._by_prior[self._pool_rows]
+        return min(1.0, matched_temperature(Scores(ids, _logarithms(said)), Told.of(self._confusion).accuracy))
 
     @cached_property
-    def _of_pool(self) -> np.ndarray:
+    def _pool_rows(self) -> np.ndarray:
         """Rows of the graph that are of the pool: (N,) bool."""
         rows = np.ones(len(self._ids), bool)
         rows[self._rows(self._splits.labelled.ids)] = False
@@ -130,7 +130,7 @@ class Graph:
 
     def _tell_others(self, ids: np.ndarray, outside: np.ndarray, log_probs: np.ndarray) -> None:
         """Write the rows `outside` of `log_probs`: what patches beyond the graph are told by those that are in it."""
-        names, said = tuple(self._seen), self._said
+        names, said = tuple(self._seen), self._by_shares
         likeness = self._along(names)
 
         def tell(block: slice) -> int:

@@ -62,7 +62,7 @@ def record(
             | ({} if thresholds is None else {"threshold": plain(float(thresholds[code]))})
             for code, name in enumerate(beliefs.classes)
         ],
-        "negatives": None if negatives is None else _told(negatives, beliefs.truth, evidence.ids),
+        "negatives": None if negatives is None else _of_negatives(negatives, beliefs.truth, evidence.ids),
         "guards": now,
         "alarms": found,
     }
@@ -83,7 +83,7 @@ def calibration(
     return result
 
 
-def _told(negatives: Iterable[Negatives], truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
+def _of_negatives(negatives: Iterable[Negatives], truth: np.ndarray, ids: np.ndarray) -> dict[str, Any]:
     labels = patches = n = right = 0
     last = None
     for piece in negatives:

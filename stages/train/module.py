@@ -315,7 +315,7 @@ class Training(pl.LightningModule):
             self.validated = checkpoint["validated"].numpy()
 
     def finished(self) -> torch.nn.Module:
-        """The averaged weights, in eval mode, fed at the size of the last phase; what labels has `shift` taken off."""
+        """The averaged weights, in eval mode, fed at the size of the last phase; `shift` is still to be taken off."""
         model: torch.nn.Module = self.ema.module.eval()
         feed_at(model, self.phases[-1].size_px)
         return model
