@@ -23,7 +23,7 @@ from pipeline.review.web.server import serve
 
 PORT = 8123
 HERE = f"http://127.0.0.1:{PORT}"
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 
 
 class Page:
