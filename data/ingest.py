@@ -18,6 +18,7 @@ from data.cores import cores
 from data.errors import ChainError, ExitCode
 from data.files.disk import refuse_if_short
 from data.in_order import CHUNK, in_order
+from data.patches.given import GIVEN
 from data.patches.listing import Listing
 from data.patches.names import check_names, refuse_blank_twins
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
@@ -37,7 +38,6 @@ from data.store.writer import writing_store
 Progress = Callable[[int, int], None]
 MOST_THREADS = 16
 SEPARATOR = "\x1f"  # of a listing's fields: no name holds it (data.patches.names)
-SPLITS = {"", "train", "labelled", "pool", "validation", "test"}
 # once over the limit it is certain that the command fails: go on only until the table is of use
 ENOUGH_BAD = 1000
 
@@ -198,7 +198,7 @@ def _refuse_twice(listed: _Listed) -> None:
 
 def _check(record: Record, source: str, classes: list[str] | None) -> None:
     check_names(record, f"source {source}: {shortened(record.key)}")
-    assert record.split in SPLITS, f"a reader gives known splits, not {record.split!r}"
+    assert record.split in GIVEN, f"a reader gives known splits, not {record.split!r}"
     if record.label and classes is not None and record.label not in classes:
         raise ChainError(
             f"source {source}: {record.key} has the label {shortened(record.label)!r}",

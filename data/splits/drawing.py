@@ -15,7 +15,7 @@ from data.splits.folds import leave_out
 from data.splits.held_out import draw_held_out, warn_of_unknown
 from data.splits.leakage import audit, drop_copies, leak_error
 from data.splits.nothing_free import refuse_nothing_free
-from data.splits.units import joined, pixel_groups, units
+from data.splits.units import KINDS, joined, pixel_groups, units
 from data.splits.written import LABELLED, POOL, TEST, UNUSED, VALIDATION, Assignment
 from data.store.source_labels import SourceLabels
 
@@ -91,7 +91,7 @@ def draw(
             "there is no validation: no held-out label calibrates confidences, every student is promoted, and nothing "
             "ends the chain early; `crossval` finds how many rounds are worth it"
         )
-    names = [name for at, name in enumerate(("patient", "slide", "patch")) if (kind == at).any()]
+    names = [name for at, name in enumerate(KINDS) if (kind == at).any()]
     fold = None if config.folds is None or config.fold is None else (config.fold, config.folds)
     return Assignment(table.ids, codes, truth, tuple(classes), " and ".join(names), tuple(warnings), fold)
 

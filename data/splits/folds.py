@@ -13,9 +13,11 @@ from data.errors import ChainError, ExitCode
 from data.keys import uniform
 from data.printable import shortened
 from data.splits.config import SplitsConfig
+from data.splits.units import PATCH
 from data.splits.written import LABELLED, POOL, UNUSED, VALIDATION
 
 TRIES = 32
+PLURAL = ("patients", "slides", "patches")  # of `units.KINDS`
 
 
 def leave_out(
@@ -65,7 +67,7 @@ def leave_out(
             f"{int(lost.sum()):,} patches of the pool are left unused: they share a patient, slide or pixels with the "
             "fold that is left out"
         )
-    if n := int((kind[rows] == 2).sum()):
+    if n := int((kind[rows] == PATCH).sum()):
         warnings.append(
             f"{n:,} labelled patches are left out patch by patch: neighbouring patches of one slide can land on both "
             "sides, and the folds will look better than a new slide does"
@@ -118,5 +120,4 @@ def _refuse_few(counts: np.ndarray, classes: Sequence[str], folds: int, words: s
 
 def _words(kind: np.ndarray) -> str:
     """`patients`, or `patients or slides`."""
-    names = ("patients", "slides", "patches")
-    return " or ".join(names[k] for k in np.unique(kind))
+    return " or ".join(PLURAL[k] for k in np.unique(kind))

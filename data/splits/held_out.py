@@ -10,6 +10,7 @@ from data.keys import uniform
 from data.patches.given import GIVEN_POOL, NOTHING
 from data.patches.table import PatchTable
 from data.splits.config import Share, SplitsConfig
+from data.splits.units import PATCH, SLIDE
 from data.splits.written import LABELLED, POOL, SPLITS, TEST, UNUSED, VALIDATION
 
 DEFAULT_SHARE = 0.2
@@ -33,7 +34,7 @@ def draw_held_out(
     Returns of which kinds of unit it has warned.
 
     given: (N,) what the sources say; truth: (N,) class or -1; whole: (N,) unit that is never divided; kind: (N,)
-    what the unit is (0 patient, 1 slide, 2 patch). Raises ChainError (65) when a wanted split gets nothing.
+    what the unit is (`units.KINDS`). Raises ChainError (65) when a wanted split gets nothing.
     """
     drawable = drawable_rows(codes, given, truth)
     shares = wanted_shares(codes, drawable, config)
@@ -64,7 +65,7 @@ def draw_held_out(
             continue
         if not got.any():
             # a unit of several patients, or of several patches of nobody, is one for the pixels they share
-            several = np.where(kind[rows] == 2, rows, table.patient.codes[rows])
+            several = np.where(kind[rows] == PATCH, rows, table.patient.codes[rows])
             tied_by_pixels = len(np.unique(np.stack([unit, several]), axis=1).T) > len(names)
             drop = ", or set splits.duplicates: drop" if tied_by_pixels and config.duplicates != "drop" else ""
             lost = int((drawable & tied).sum())
@@ -106,7 +107,7 @@ def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], w
     training, held_out = np.isin(codes, (LABELLED, POOL)), np.isin(codes, _HELD_OUT)
     if not training.any() or not held_out.any():
         return
-    for which, lacking, other in ((2, "no patient and no slide", "slide"), (1, "no patient", "patient")):
+    for which, lacking, other in ((PATCH, "no patient and no slide", "slide"), (SLIDE, "no patient", "patient")):
         if which in told:
             continue
         counts = np.bincount(codes[kind == which], minlength=len(SPLITS))[:UNUSED]
@@ -152,13 +153,13 @@ def _wanted(share: float | int, n: int) -> float:
 def _warn_of_units(
     table: PatchTable, kind: np.ndarray, whole: np.ndarray, config: SplitsConfig, warnings: list[str]
 ) -> None:
-    if n := int((kind == 2).sum()):
+    if n := int((kind == PATCH).sum()):
         reason = "have no patient and no slide" if config.unit == "auto" else "are to be split by splits.unit: patch"
         warnings.append(
             f"{n:,} patches {reason}: drawn patch by patch; neighbouring patches of one slide can land on both sides, "
             "and validation and test will look better than a new slide does"
         )
-    if n := int((kind == 1).sum()):
+    if n := int((kind == SLIDE).sum()):
         reason = "have no patient" if config.unit == "auto" else "are to be split by splits.unit: slide"
         warnings.append(
             f"{n:,} patches {reason}: drawn slide by slide; two slides of one patient can land on both sides, "

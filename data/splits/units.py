@@ -6,6 +6,10 @@ from data.errors import ChainError, ExitCode
 from data.patches.table import PatchTable
 from data.splits.config import UnitName
 
+# what a unit is, by code
+KINDS = ("patient", "slide", "patch")
+PATIENT, SLIDE, PATCH = range(3)
+
 
 def slides(table: PatchTable) -> np.ndarray:
     """A code per physical slide: (N,) int64, -1 unknown.
@@ -54,18 +58,18 @@ def pixel_groups(table: PatchTable) -> np.ndarray:
 
 
 def units(table: PatchTable, unit: UnitName) -> tuple[np.ndarray, np.ndarray]:
-    """What is never divided: a code per unit, (N,) int64, and its kind, (N,) int8: 0 patient, 1 slide, 2 patch.
+    """What is never divided: a code per unit, (N,) int64, and its kind, (N,) int8 into KINDS.
 
     Raises ChainError (65) when `unit` is forced and some patch does not have it.
     """
     patient, slide = patients(table), slides(table)
-    kind = np.where(patient >= 0, 0, np.where(slide >= 0, 1, 2)).astype(np.int8)
+    kind = np.where(patient >= 0, PATIENT, np.where(slide >= 0, SLIDE, PATCH)).astype(np.int8)
     if unit == "patch":
-        kind[:] = 2
+        kind[:] = PATCH
     elif unit == "slide":
-        kind[:] = np.where(slide >= 0, 1, 2)
+        kind[:] = np.where(slide >= 0, SLIDE, PATCH)
     if unit in ("patient", "slide"):
-        missing = np.flatnonzero(kind != (0 if unit == "patient" else 1))
+        missing = np.flatnonzero(kind != KINDS.index(unit))
         if len(missing):
             row = int(missing[table.ids[missing].argmin()])
             raise ChainError(
@@ -75,7 +79,7 @@ def units(table: PatchTable, unit: UnitName) -> tuple[np.ndarray, np.ndarray]:
                 ExitCode.BAD_DATA,
             )
     within = np.choose(kind, (patient, slide, np.arange(len(table))))
-    return np.unique(within * 3 + kind, return_inverse=True)[1].astype(np.int64), kind
+    return np.unique(within * len(KINDS) + kind, return_inverse=True)[1].astype(np.int64), kind
 
 
 def joined(base: np.ndarray, groups: np.ndarray) -> np.ndarray:
