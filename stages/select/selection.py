@@ -107,13 +107,11 @@ def _find(selection: Selection, previous: Selection) -> tuple[np.ndarray, np.nda
     return order[pair + 1] - len(previous), order[pair]
 
 
-def write_selection(path: Path, selection: Selection) -> None:
-    """Write `selection.parquet` (id, label, confidence, weight, copies, first_round). Equal rows are equal bytes."""
-    write_pieces(path, [selection])
-
-
 def write_pieces(path: Path, pieces: Iterable[Selection]) -> None:
-    """Write `selection.parquet` from pieces by rising id, at least one: the same bytes however it is cut."""
+    """Write `selection.parquet` (id, label, confidence, weight, copies, first_round) from pieces by rising id.
+
+    At least one piece; equal rows are equal bytes, however they are cut.
+    """
     write_table(path, ({_column(name): getattr(piece, name) for name in DTYPES} for piece in pieces), LAYOUT)
 
 

@@ -20,7 +20,7 @@ from stages.select.negatives import Negatives, read_negatives, read_pieces_of_ne
 from stages.select.rule import surest
 from stages.select.rules.balanced import Balanced
 from stages.select.rules.top_k import TopK
-from stages.select.selection import DTYPES, LAYOUT, Selection, joined, read_pieces, write_pieces, write_selection
+from stages.select.selection import DTYPES, LAYOUT, Selection, joined, read_pieces, write_pieces
 from tests.stages.select.cases import evidence
 from tests.stages.select.rules.test_contract import IDS, RULES, columns
 from tests.stages.test_scores import scores
@@ -209,7 +209,7 @@ def test_pieces_are_written_as_one_table_is(tmp_path, n):
     whole = Selection.of(ids, rng.integers(0, 9, n), rng.random(n), 3, copies=rng.integers(0, 3, n))
     named = {"id" if name == "ids" else name: getattr(whole, name) for name in DTYPES}
     pq.write_table(pa.table(named), tmp_path / "table", **LAYOUT)
-    write_selection(tmp_path / "whole", whole)
+    write_pieces(tmp_path / "whole", [whole])
     cuts = [0, *sorted(rng.integers(0, n + 1, 5).tolist()), n]
     write_pieces(tmp_path / "cut", (whole.take(slice(*ends)) for ends in itertools.pairwise(cuts)))
     wanted = (tmp_path / "table").read_bytes()

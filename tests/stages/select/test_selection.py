@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError, ExitCode
-from stages.select.selection import DTYPES, Selection, continued, read_selection, same, write_selection
+from stages.select.selection import DTYPES, Selection, continued, read_selection, same, write_pieces
 
 
 def selection(pairs, round=0, copies=1):
@@ -24,7 +24,7 @@ def test_rows_stand_by_id_and_label_with_their_types():
 def test_what_is_written_is_read_and_same_rows_are_same_bytes(tmp_path):
     one = selection([(2**64 - 1, 3), (5, 0)], round=2, copies=np.array([3, 1]))
     for name in "ab":
-        write_selection(tmp_path / name, one)
+        write_pieces(tmp_path / name, [one])
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     read = read_selection(tmp_path / "a")
     for name, dtype in DTYPES.items():
@@ -34,7 +34,7 @@ def test_what_is_written_is_read_and_same_rows_are_same_bytes(tmp_path):
 
 def test_an_empty_selection_is_a_selection(tmp_path):
     none = np.empty(0)
-    write_selection(tmp_path / "a", Selection.of(none, none, none, 0))
+    write_pieces(tmp_path / "a", [Selection.of(none, none, none, 0)])
     assert len(read_selection(tmp_path / "a")) == 0
 
 
@@ -59,7 +59,7 @@ def test_a_cut_or_absent_file_is_refused_by_name(tmp_path):
     with pytest.raises(ChainError) as refusal:
         read_selection(path)
     assert refusal.value.code == ExitCode.MISSING
-    write_selection(path, selection([(1, 0)]))
+    write_pieces(path, [selection([(1, 0)])])
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(ChainError) as refusal:
         read_selection(path)
