@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from data.errors import ChainError, ExitCode
-from data.files.atomic import replacing
 from stages.blocks import taken
 
 OF_TEACHER, OF_ENCODER, OF_STYLE = "embeddings.h5", "encoder.h5", "style.h5"
@@ -54,18 +53,8 @@ def embedding_width(network: torch.nn.Module) -> int:
     return sum(_width(head) for head in _classifiers(network))
 
 
-def write_embeddings(path: Path, found: Embeddings) -> None:
-    """Write ids and values. Equal values are equal bytes."""
-    from data.files.hdf5 import h5py
-
-    assert bool((found.ids[1:] > found.ids[:-1]).all()), "ids not ascending"
-    with replacing(path) as part, h5py.File(part, "w") as file:
-        file.create_dataset("ids", data=found.ids.astype(np.uint64, copy=False))
-        file.create_dataset("values", data=found.values.astype(np.float16, copy=False))
-
-
 def lay_out_embeddings(path: Path, ids: np.ndarray, width: int) -> np.ndarray:
-    """The file that `write_embeddings` writes, without the values: (N, D) float16, a view to write them through."""
+    """A file of `ids`, (N,) ascending, and room for their `values`: (N, D) float16, a view to write them through."""
     from data.files.hdf5 import h5py, laid_out, writable
 
     assert bool((ids[1:] > ids[:-1]).all()), "ids not ascending"

@@ -21,7 +21,8 @@ from pipeline.review.doubting import doubted
 from pipeline.review.exporting import export
 from pipeline.review.importing import import_review
 from pipeline.review.web.desk import Desk
-from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings, write_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_TEACHER, Embeddings
+from tests.embeddings import write_embeddings
 from tests.fake_stages import committed
 from tests.pipeline.review.conftest import Fill
 

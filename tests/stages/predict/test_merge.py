@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from stages.predict import merge
-from stages.predict.embedding import Embeddings, write_embeddings
+from stages.predict.embedding import Embeddings
 from stages.predict.merge import merge_embeddings, merge_scores
 from stages.predict.shards import Shards
 from stages.scores import Scores, write_scores
+from tests.embeddings import write_embeddings
 
 COLUMNS = {"log_probs": (3,), "deviation": (3,), "opinions": (2, 3), "embeddings": (5,)}
 

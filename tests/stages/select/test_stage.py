@@ -12,7 +12,7 @@ from data.patches.table import Column, PatchTable
 from data.splits.written import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from stages.job import Job
 from stages.networks import licences
-from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings, write_embeddings
+from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
 from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
@@ -22,6 +22,7 @@ from stages.select.propagate import Propagate
 from stages.select.rules import members
 from stages.select.selection import read_selection
 from stages.select.wording import UNTOLD, percent
+from tests.embeddings import write_embeddings
 
 N, CLASSES = 900, ("adi", "str", "tum")
 

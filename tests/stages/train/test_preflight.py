@@ -11,10 +11,11 @@ from data.pixels.network_input import NetworkInput
 from stages.networks.create import create, network_kwargs
 from stages.networks.init.config import Init
 from stages.predict.config import Encoder
-from stages.predict.embedding import Embeddings, embedding_width, write_embeddings
+from stages.predict.embedding import Embeddings, embedding_width
 from stages.predict.style import width_of
 from stages.train.config import Finetune, StudentConfig, TeacherConfig
 from stages.train.preflight import check_encoder, check_network, on_paper, seen_bytes, weight_bytes
+from tests.embeddings import write_embeddings
 
 KIND = NetworkInput("rgb8", 32)
 
