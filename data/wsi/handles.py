@@ -21,7 +21,7 @@ from data.pixels.bad_patch import BadPatch
 from data.wsi.index_files import refuse_ways_out
 
 MOST_OPEN = 16  # a pyramid's handle holds tens of files and megabytes
-CACHE_BYTES = 64 << 20  # of all together: two rows of 256 px tiles in a strip of 16,384 px (see order.py)
+CACHE_BYTES = 64 << 20  # of all together: two rows of 256 px tiles in a strip of 16,384 px (data.slides.order)
 T = TypeVar("T")
 
 
