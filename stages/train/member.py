@@ -24,7 +24,7 @@ from stages.train.config import StudentConfig, TeacherConfig
 from stages.train.fitting import Desk, fit
 from stages.train.module import Training
 from stages.train.noise_check import check_noise
-from stages.train.phases import phases_of, refuse_unfit
+from stages.train.phases import Phase, phases_of, refuse_unfit
 from stages.train.pieces import pieces_that_fit
 from stages.train.share import Share
 from stages.train.task import Task
@@ -62,30 +62,16 @@ def train_member(
     Raises ChainError: 3 when it diverges, 78 for what does not suit, 70 when noise is not what it must be.
     """
     torch.manual_seed(seed_of(seed, "init"))
-    kind, classes = task.images.kind, len(task.splits.classes)
-    if isinstance(section, StudentConfig) and section.warm_start:
-        assert task.teacher is not None, "a student that begins warm is handed its teacher"
-        network, stats = warm_network(section, classes, kind, task.teacher, task.role)
-    else:
-        network = first_network(section, classes, kind, task.role)
-        stats = normalisation(section, kind, (list(task.splits.mean), list(task.splits.std)))
-    if isinstance(section, StudentConfig):
-        refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
-    refuse_without_bias(network, section.logit_adjustment, task.role)
+    network, stats = _begun(task, section)
     phases = phases_of(section, task.images, task.given, task.pseudo, seed, hardware.noise_on == "device")
     strength = section.logit_adjustment
     shifts = [shift_of(phase.class_shares(), strength) for phase in phases] if strength else None
-    if shifts is not None and isinstance(section, StudentConfig) and section.warm_start:
+    if shifts is not None and _is_warm(section):
         # the teacher's own was taken off when its training was done: begin with what this training would come to
         adjust(network, -shifts[0])
     check_noise(phases, task.images, task.splits.validation.ids, desk.name, device_of(flags))
-    if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
-        raise ChainError(
-            f"--strategy fsdp does not go with {task.role}.snapshots: {section.snapshots}",
-            "no rank holds the whole weights to write them down on the way",
-            f"use --strategy ddp, or set {task.role}.snapshots: 0",
-            ExitCode.USAGE,
-        )
+    _refuse_sliced_snapshots(task, section, hardware)
+    kind = task.images.kind
     pieces = hardware.accumulate or pieces_that_fit(network, phases, kind, world_size(), flags, desk.name)
     share = Share(rank(), world_size(), pieces)
     for phase in phases:
@@ -104,14 +90,52 @@ def train_member(
         shifts,
     )
     fit(desk, training, flags, section, hardware.strategy)
-    kwargs, network = network_kwargs(section, classes, kind), training.finished()
-    if is_sharded(network):
-        sliced, network = network, create(section.backbone, kwargs, f"{task.role}.backbone").eval()
-        network.load_state_dict({name: whole(value) for name, value in sliced.state_dict().items()}, strict=True)
-        feed_at(network, phases[-1].size_px)
+    kwargs = network_kwargs(section, len(task.splits.classes), kind)
+    network = _put_together(training.finished(), section, kwargs, phases[-1], task.role)
     if shifts is not None:
         adjust(network, shifts[-1])
     return Trained(section, kwargs, network, stats, training.history, training.validated)
+
+
+def _begun(task: Task, section: TeacherConfig | StudentConfig) -> tuple[torch.nn.Module, Statistics]:
+    """The network with its first weights, and how its images are normalised. Draws from torch's global generator."""
+    kind, classes = task.images.kind, len(task.splits.classes)
+    if isinstance(section, StudentConfig) and section.warm_start:
+        assert task.teacher is not None, "a student that begins warm is handed its teacher"
+        network, stats = warm_network(section, classes, kind, task.teacher, task.role)
+    else:
+        network = first_network(section, classes, kind, task.role)
+        stats = normalisation(section, kind, (list(task.splits.mean), list(task.splits.std)))
+    if isinstance(section, StudentConfig):
+        refuse_unfit(network, section.finetune, kind.size_px, f"{task.role}.finetune")
+    refuse_without_bias(network, section.logit_adjustment, task.role)
+    return network, stats
+
+
+def _is_warm(section: TeacherConfig | StudentConfig) -> bool:
+    return isinstance(section, StudentConfig) and bool(section.warm_start)
+
+
+def _refuse_sliced_snapshots(task: Task, section: TeacherConfig | StudentConfig, hardware: Hardware) -> None:
+    if hardware.strategy == "fsdp" and section.snapshots and world_size() > 1:
+        raise ChainError(
+            f"--strategy fsdp does not go with {task.role}.snapshots: {section.snapshots}",
+            "no rank holds the whole weights to write them down on the way",
+            f"use --strategy ddp, or set {task.role}.snapshots: 0",
+            ExitCode.USAGE,
+        )
+
+
+def _put_together(
+    network: torch.nn.Module, section: TeacherConfig | StudentConfig, kwargs: dict[str, Any], last: Phase, role: str
+) -> torch.nn.Module:
+    """A finished network whole, where ranks have held slices of it; all of them take part."""
+    if not is_sharded(network):
+        return network
+    one = create(section.backbone, kwargs, f"{role}.backbone").eval()
+    one.load_state_dict({name: whole(value) for name, value in network.state_dict().items()}, strict=True)
+    feed_at(one, last.size_px)
+    return one
 
 
 def keep(trained: Trained, desk: Desk) -> None:
