@@ -60,31 +60,16 @@ def draw_held_out(
     )
     _fill(chosen)
     for which, name in enumerate(NAMES):
-        got = counts[chosen.side == _HELD_OUT[which]].sum(axis=0)
         if not shares[which]:
             continue
+        got = counts[chosen.side == _HELD_OUT[which]].sum(axis=0)
         if not got.any():
             # a unit of several patients, or of several patches of nobody, is one for the pixels they share
             several = np.where(kind[rows] == PATCH, rows, table.patient.codes[rows])
-            tied_by_pixels = len(np.unique(np.stack([unit, several]), axis=1).T) > len(names)
-            drop = ", or set splits.duplicates: drop" if tied_by_pixels and config.duplicates != "drop" else ""
-            lost = int((drawable & tied).sum())
-            raise ChainError(
-                f"splits.{name}: nothing can be drawn from {len(names):,} units"
-                + (f" ({lost:,} patches are tied to given ones by patient, slide or pixels)" if lost else ""),
-                "a unit (patient, slide or patch, with all that share its pixels) is never divided, "
-                "and training needs a label of every class",
-                f"name a source of part {name}, set splits.{name}: 0, label patches of more patients{drop}",
-                ExitCode.BAD_DATA,
-            )
-        wanted = int(target[which].sum())
-        if got.sum() < wanted / 2:
-            warnings.append(
-                f"{name} has {int(got.sum()):,} of the {wanted:,} patches asked for: whole units, and training needs a "
-                "label of every class"
-            )
-        for code in np.flatnonzero((got == 0) & (target[which] > 0)):
-            warnings.append(f"{name} has no patch of class {classes[int(code)]}: too few units have one")
+            by_pixels = len(np.unique(np.stack([unit, several]), axis=1).T) > len(names)
+            droppable = by_pixels and config.duplicates != "drop"
+            raise _nothing_drawn(name, len(names), int((drawable & tied).sum()), droppable)
+        _warn_of_too_few(name, got, target[which], classes, warnings)
     side = np.full(int(whole.max(initial=-1)) + 1, -1, np.int8)
     side[names] = chosen.side
     drawn = side[whole] >= 0
@@ -97,6 +82,33 @@ def draw_held_out(
             "patches drawn for validation or test"
         )
     return frozenset(np.unique(kind[rows]).tolist())
+
+
+def _nothing_drawn(name: str, units: int, lost: int, droppable: bool) -> ChainError:
+    """lost: patches tied to given ones; droppable: whether what makes units large are copies that may be dropped."""
+    drop = ", or set splits.duplicates: drop" if droppable else ""
+    return ChainError(
+        f"splits.{name}: nothing can be drawn from {units:,} units"
+        + (f" ({lost:,} patches are tied to given ones by patient, slide or pixels)" if lost else ""),
+        "a unit (patient, slide or patch, with all that share its pixels) is never divided, "
+        "and training needs a label of every class",
+        f"name a source of part {name}, set splits.{name}: 0, label patches of more patients{drop}",
+        ExitCode.BAD_DATA,
+    )
+
+
+def _warn_of_too_few(
+    name: str, got: np.ndarray, target: np.ndarray, classes: Sequence[str], warnings: list[str]
+) -> None:
+    # got, target: (C,)
+    wanted = int(target.sum())
+    if got.sum() < wanted / 2:
+        warnings.append(
+            f"{name} has {int(got.sum()):,} of the {wanted:,} patches asked for: whole units, and training needs a "
+            "label of every class"
+        )
+    for code in np.flatnonzero((got == 0) & (target > 0)):
+        warnings.append(f"{name} has no patch of class {classes[int(code)]}: too few units have one")
 
 
 def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], warnings: list[str]) -> None:
