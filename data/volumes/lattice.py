@@ -1,7 +1,7 @@
 """The points at which one patch samples a volume, and where patches of a grid may stand. Millimetres throughout.
 
 Places here are in the *volume's frame*: the centre of its first voxel is (0, 0, 0), the axes are the volume's own
-x, y, z. `data.volumes.frame` turns world points into it.
+x, y, z: `Volume.to_index` of a world point, times the spacing.
 """
 
 from dataclasses import dataclass
