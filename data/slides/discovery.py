@@ -1,19 +1,19 @@
 """Which files of a folder are slides, and which other files belong to each."""
 
-import configparser
+import os
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from data.errors import ChainError, ExitCode
 from data.files.containment import Root, walk
+from data.wsi.index_files import named
 
 # every ending that OpenSlide opens: Aperio, Hamamatsu, Leica, MIRAX, Philips, Sakura, Trestle, Ventana, Zeiss, DICOM
 SUFFIXES = frozenset(
     {".svs", ".tif", ".tiff", ".ndpi", ".vms", ".vmu", ".scn", ".mrxs", ".svslide", ".bif", ".czi", ".dcm"}
 )
 _DICOM_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"  # VL Whole Slide Microscopy Image Storage
-_MOST_INDEX_BYTES = 4 << 20
 
 
 def slide_files(path: Path, pattern: str) -> list[str]:
@@ -82,13 +82,7 @@ def _series(path: Path) -> str | None:
 
 
 def _named_in(path: Path) -> list[Path]:
-    """Files in the same folder that an index of Hamamatsu's (an INI file) names."""
-    parser = configparser.ConfigParser(strict=False, interpolation=None, allow_no_value=True)
-    try:
-        with path.open(encoding="latin-1") as file:
-            parser.read_string(file.read(_MOST_INDEX_BYTES))
-    except (configparser.Error, OSError):
-        return []  # OpenSlide says what is wrong with it
-    values = {value for section in parser.sections() for value in parser[section].values() if value}
-    names = {value for value in values if PurePosixPath(value).name == value and "\0" not in value}
-    return [path.parent / name for name in names if len(name) < 256 and (path.parent / name).is_file()]
+    """Files in the same folder that an index of Hamamatsu's names."""
+    names = {value for _, value in named(path) if PurePosixPath(value).name == value}
+    # Path.is_file raises for a name too long
+    return [path.parent / name for name in names if os.path.isfile(path.parent / name)]  # noqa: PTH113

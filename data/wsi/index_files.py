@@ -19,14 +19,14 @@ def refuse_ways_out(path: Path) -> None:
     match path.suffix.lower():
         case ".vms" | ".vmu":
             index, folder = path, path.parent
-            beside = [folder / value for _, value in _named(index)]
+            beside = [folder / value for _, value in named(index)]
         case ".mrxs":
             folder = path.with_suffix("")
             index = folder / "Slidedat.ini"
             beside = list(folder.glob("*"))
         case _:
             return
-    for key, value in _named(index):
+    for key, value in named(index):
         if "/" in value or value in (".", ".."):
             raise _refused(path, f"{shortened(key)} is {shortened(value)!r}")
     base = Path(os.path.realpath(folder))
@@ -35,7 +35,7 @@ def refuse_ways_out(path: Path) -> None:
             raise _refused(path, f"{file.name} is a link to another folder")
 
 
-def _named(index: Path) -> Iterator[tuple[str, str]]:
+def named(index: Path) -> Iterator[tuple[str, str]]:
     """Keys that name files, and what they name. No key file, no names: OpenSlide says what is wrong with it."""
     try:
         with index.open("rb") as file:
@@ -44,7 +44,7 @@ def _named(index: Path) -> Iterator[tuple[str, str]]:
         return
     if len(content) > MOST_BYTES:
         raise _refused(index, f"its index has more than {MOST_BYTES:,} bytes")
-    for line in content.decode("latin-1").split("\n"):
+    for line in os.fsdecode(content).split("\n"):  # as the system spells the names of files
         key, sign, value = line.partition("=")
         if sign and ("file" in key.lower() or "image" in key.lower()):
             yield key.strip(), value.strip().strip("\0")

@@ -61,6 +61,13 @@ def test_files_that_belong_to_a_slide(tmp_path):
     assert [p.name for p in belonging(tmp_path / "a.svs")] == ["a.svs"]
 
 
+def test_an_index_is_read_as_openslide_reads_it_so_that_no_file_of_pixels_can_change_unseen(tmp_path):
+    touch(tmp_path, "a.jpg", "b.jpg", "ä.jpg")
+    lines = ["MacroImage=a.jpg", " ImageFile=b.jpg", "MapFile=ä.jpg", f"OptimisationFile={'ö' * 250}"]
+    (tmp_path / "s.vms").write_text("\n".join(["[Virtual Microscope Specimen]", *lines]), encoding="utf-8")
+    assert [path.name for path in belonging(tmp_path / "s.vms")] == ["s.vms", "a.jpg", "b.jpg", "ä.jpg"]
+
+
 def test_files_of_one_dicom_series_are_one_slide_and_ct_is_none(tmp_path):
     import pydicom
     from pydicom.uid import ExplicitVRLittleEndian, generate_uid

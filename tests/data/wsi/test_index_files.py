@@ -55,3 +55,7 @@ def test_a_link_beside_an_index_may_stay_in_the_folder_but_not_leave_it(folder):
     (folder / "a.jpg").symlink_to(folder.parent / "secret.jpg")
     with pytest.raises(ChainError, match="another folder"):
         open_slide(folder / "s.vms")
+    (folder / "s.vms").write_text(HEAD + "ImageFile=ä.jpg\n", encoding="utf-8")
+    (folder / "ä.jpg").symlink_to(folder.parent / "secret.jpg")
+    with pytest.raises(ChainError, match="another folder"):
+        open_slide(folder / "s.vms")
