@@ -28,14 +28,8 @@ class GridConfig(Section):
     ] = 0.5
 
     def stride_px(self, size_px: int) -> int:
-        """Pixels from one patch to the next. Raises ChainError (78) when patches would not advance."""
-        if self.overlap_px >= size_px:
-            raise ChainError(
-                f"grid.overlap_px: {self.overlap_px} is not less than size_px: {size_px}",
-                "patches that overlap by their whole side would never move on",
-                f"choose an overlap_px from 0 to {size_px - 1}",
-                ExitCode.MISMATCH,
-            )
+        """Pixels from one patch to the next."""
+        assert self.overlap_px < size_px, "refused with the configuration: patches would never move on"
         return size_px - self.overlap_px
 
 

@@ -2,14 +2,17 @@
 
 import math
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from data.errors import ChainError, ExitCode
 from data.slides.grid import GridConfig, lay, positions, side_px, tissue_shares
+from data.slides.preparation import Slides
 
 MPP = st.sampled_from(["0.25", "0.2525", "0.499", "0.5", "0.5031", "1", "1.9961", "2", "4.1"])
 
@@ -87,7 +90,7 @@ def test_a_grid_beyond_reason_is_refused_by_its_number():
         lay((10**9, 10**9), 1e-3, 1e-6, 1, 1, np.ones((2, 2), bool), 5e8)
 
 
-def test_an_overlap_that_stands_still_is_refused():
+def test_an_overlap_that_stands_still_is_refused_with_the_configuration():
     assert GridConfig(overlap_px=24).stride_px(224) == 200
-    with pytest.raises(ChainError, match="overlap_px"):
-        GridConfig(overlap_px=224).stride_px(224)
+    with pytest.raises(ValidationError, match="overlap_px: 224 is not less than size_px: 224"):
+        Slides(path=Path("slides"), mpp=0.5, size_px=224, grid=GridConfig(overlap_px=224))
