@@ -16,8 +16,8 @@ import torch
 from scipy.special import log_softmax
 
 from data.files.atomic import write_bytes, write_json
-from data.ingest import patch_id
 from data.keys import generator
+from data.patches.ids import patch_id
 from data.patches.record import Record
 from data.pixels.decode import pixel_digest
 from data.pixels.network_input import NetworkInput

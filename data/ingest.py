@@ -1,7 +1,6 @@
 """Sources in, patch store and quarantine table out. Every patch is decoded fully, once, on the way."""
 
 import hashlib
-import struct
 from array import array
 from bisect import bisect_right
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from data.errors import ChainError, ExitCode
 from data.files.disk import refuse_if_short
 from data.in_order import CHUNK, in_order
 from data.patches.given import GIVEN
+from data.patches.ids import patch_id
 from data.patches.listing import Listing
 from data.patches.names import check_names, refuse_blank_twins
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
@@ -141,11 +141,6 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
     bad = _pass(config, listed, add, write_to, name, progress)
     labels = table.labels()
     return Survey(table.table(), labels, _classes(config, labels), _counts(listed, bad), bad, content_bytes)
-
-
-def patch_id(source: str, key: str) -> int:
-    """A patch's id, a function of its place alone: the first 8 bytes of SHA-256(source, NUL, key)."""
-    return int(struct.unpack(">Q", hashlib.sha256(f"{source}\0{key}".encode()).digest()[:8])[0])
 
 
 def listing_sha256(listing: Listing, rows: range, state: str = "") -> str:

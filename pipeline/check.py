@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
+from data.patches.ids import patch_id
 from pipeline.config.chain import ChainConfig
 from pipeline.config.without_validation import refuse_what_needs_validation
 from pipeline.directory.disk_need import disk_need
@@ -101,8 +102,6 @@ def _splits(config: ChainConfig, survey: "Survey") -> Generator[str, None, int]:
 
 
 def _places(config: ChainConfig) -> dict[int, str]:
-    from data.ingest import patch_id
-
     return {
         patch_id(source.name, record.key): record.key for source in config.data.sources for record in source.records()
     }

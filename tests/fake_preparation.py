@@ -21,9 +21,9 @@ from data.errors import ChainError, ExitCode
 from data.files.atomic import sha256_file, write_json
 from data.files.fingerprint import fingerprint
 from data.files.sealed import durable_files
-from data.ingest import patch_id
 from data.keys import generator
 from data.patches.deid import pseudonym
+from data.patches.ids import patch_id
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.pixels.decode import pixel_digest

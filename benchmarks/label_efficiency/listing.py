@@ -15,8 +15,9 @@ from benchmarks.label_efficiency.drawn import DRAWN, drawn
 from data.config import DataConfig
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes
-from data.ingest import patch_id, survey
+from data.ingest import survey
 from data.keys import uniform
+from data.patches.ids import patch_id
 from data.patches.record import Record
 from data.patches.table import Column, PatchTable
 from data.pixels.decode import decode, strict_pillow

@@ -56,8 +56,3 @@ class PatchTable:
 
     def __len__(self) -> int:
         return len(self.ids)
-
-
-def id_text(patch_id: int | np.integer) -> str:
-    """A patch id as people see it: 16 hex digits."""
-    return f"{int(patch_id):016x}"

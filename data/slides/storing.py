@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from data.in_order import CHUNK, in_order
-from data.ingest import patch_id
+from data.patches.ids import patch_id
 from data.patches.quarantine import Quarantined, write_quarantine
 from data.pixels.bad_patch import BadPatch
 from data.preparation import QUARANTINE, STORE, Progress

@@ -7,8 +7,9 @@ import numpy as np
 from data.errors import ChainError, ExitCode
 from data.keys import uniform
 from data.patches.given import GIVEN, GIVEN_LABELLED, GIVEN_POOL, GIVEN_TEST, GIVEN_VALIDATION, NOTHING, given_codes
+from data.patches.ids import id_text
 from data.patches.names import alike
-from data.patches.table import Column, PatchTable, id_text
+from data.patches.table import Column, PatchTable
 from data.printable import shortened
 from data.splits.config import LabelCount, LabelFraction, SplitsConfig
 from data.splits.folds import leave_out

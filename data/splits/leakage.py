@@ -8,7 +8,8 @@ from typing import Literal
 import numpy as np
 
 from data.errors import ChainError, ExitCode
-from data.patches.table import PatchTable, id_text
+from data.patches.ids import id_text
+from data.patches.table import PatchTable
 from data.splits.config import UnitName
 from data.splits.units import patients, pixel_groups, slides
 from data.splits.written import LABELLED, POOL, SPLITS, TEST, UNUSED, VALIDATION

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from data.errors import ChainError, ExitCode
+from data.patches.ids import id_text
 from data.patches.link import Link
 from data.patches.listing import key_text
 from data.patches.reference import Reference
-from data.patches.table import PatchTable, id_text
+from data.patches.table import PatchTable
 from data.pixels.bad_patch import BadPatch
 from data.pixels.decode import unpacked
 from data.pixels.modes import CHANNELS, Mode

@@ -10,7 +10,7 @@ import numpy as np
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes
 from data.in_order import in_order
-from data.ingest import patch_id
+from data.patches.ids import patch_id
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.pixels.bad_patch import BadPatch

@@ -10,6 +10,7 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import sha256_file
+from data.patches.ids import patch_id
 from data.patches.record import Record
 from data.printable import harmless, shortened
 from data.store.patch_store import PatchStore
@@ -69,8 +70,6 @@ def difference(store: Path, source: str, listed: Sequence[Record]) -> str:
 
     store: the directory of the committed store; listed: what the source lists now.
     """
-    from data.ingest import patch_id
-
     patches = PatchStore(store / "patches.h5")
     table, said = patches.table(), read_source_labels(patches.path)
     named = np.flatnonzero(table.source.names == source)

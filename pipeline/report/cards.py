@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.patches.table import PatchTable, id_text
+from data.patches.ids import id_text
+from data.patches.table import PatchTable
 from data.printable import printable, shortened
 from data.store.patch_store import PatchStore
 from pipeline.report.patches import Pictures

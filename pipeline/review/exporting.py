@@ -8,7 +8,7 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes, write_json
-from data.patches.table import id_text
+from data.patches.ids import id_text
 from data.printable import harmless
 from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import read_record

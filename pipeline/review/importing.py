@@ -12,7 +12,7 @@ import numpy as np
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_json
-from data.patches.table import id_text
+from data.patches.ids import id_text
 from data.printable import harmless, printable, shortened
 from data.splits.review_words import FILE
 from data.splits.reviewed import REJECTED, Reviewed, honoured, read_reviews, write_review

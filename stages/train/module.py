@@ -15,7 +15,7 @@ from data import fault
 from data.errors import ChainError, ExitCode
 from data.images import Images
 from data.keys import seed_of
-from data.patches.table import id_text
+from data.patches.ids import id_text
 from stages.loading import PlainPatches, in_batches, loader
 from stages.measures import quality
 from stages.networks.init.frozen import freeze, rest_frozen_norms

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from data.errors import ChainError
-from data.ingest import ingest, listing_sha256, patch_id, survey
+from data.ingest import ingest, listing_sha256, survey
+from data.patches.ids import patch_id
 from data.patches.listing import Listing
 from data.patches.record import Record
 from data.pixels.decode import pixel_digest
@@ -252,11 +253,6 @@ def test_the_listing_digest_knows_every_field_and_no_order():
     tabbed = [Record("a", "A", "p", "s", "q", "pool"), Record("a\tb", "B"), Record("\u00e4", "C")]
     lines = sorted("\x1f".join((r.key, r.label, r.patient, r.slide, r.site, r.split)).encode() for r in tabbed)
     assert digest(*tabbed) == hashlib.sha256(b"".join(line + b"\n" for line in lines)).hexdigest()
-
-
-def test_an_id_depends_on_source_and_key_alone():
-    assert patch_id("main", "a.png") == patch_id("main", "a.png")
-    assert len({patch_id("main", "a.png"), patch_id("main", "b.png"), patch_id("mai", "na.png")}) == 3
 
 
 def test_progress_counts_to_the_end(folder, config):

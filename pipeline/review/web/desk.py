@@ -14,7 +14,7 @@ from typing import Any
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_bytes
-from data.patches.table import id_text
+from data.patches.ids import id_text
 from data.printable import harmless, printable
 from pipeline.directory.layout import Layout
 from pipeline.directory.reviews import addresses, settled

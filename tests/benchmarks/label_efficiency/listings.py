@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.label_efficiency.listing import SOURCE, Listing
-from data.ingest import patch_id
+from data.patches.ids import patch_id
 
 
 def listing(patients: int = 30, each: int = 40, unlabelled: int = 0, seed: int = 0) -> Listing:
