@@ -250,7 +250,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _session(args: argparse.Namespace, verb: "Callable[[Session], Stop]") -> None:
     from pipeline.hardware import refuse_absent
     from pipeline.launchers.choose import launcher, resolved
-    from pipeline.launchers.external import follow, place
+    from pipeline.launchers.external import place
+    from pipeline.launchers.following import follow
     from pipeline.session import Session
     from pipeline.views.status import rounds_of
     from pipeline.views.summary import summary

@@ -18,7 +18,7 @@ import pytest
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_json
 from pipeline.command_line import LAUNCHERS
-from pipeline.launchers import external
+from pipeline.launchers import door, external, orders
 from pipeline.launchers.choose import NAMES, Name, launcher, resolved
 from pipeline.launchers.external import External, place
 from pipeline.launchers.group import Group
@@ -161,7 +161,7 @@ def test_a_follower_that_comes_when_the_first_stage_was_refused_is_told_so(
 def test_strangers_at_the_port_are_no_followers(
     first_rank: External, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    port = int(os.environ["MASTER_PORT"]) + external.BESIDE
+    port = int(os.environ["MASTER_PORT"]) + door.BESIDE
     with contextlib.ExitStack() as strangers, contextlib.suppress(ChainError), first_rank.ending():
         for _ in range(3):
             strangers.enter_context(socket.create_connection(("127.0.0.1", port)))
@@ -178,11 +178,11 @@ def test_a_signal_ends_the_waiting_for_followers_and_leaves_the_code_as_it_was(f
     begun = time.monotonic()
     with watched(), pytest.raises(ChainError, match="no such source"), first_rank.ending():
         raise ChainError("no such source", "why", "what to do", ExitCode.MISSING)
-    assert time.monotonic() - begun < external.ANSWER_S / 2
+    assert time.monotonic() - begun < door.ANSWER_S / 2
 
 
 def test_the_folder_of_a_start_that_took_the_run_over_is_left_to_it(first_rank: External) -> None:
-    order = first_rank.folder / external.ORDER
+    order = first_rank.folder / orders.ORDER
     with contextlib.suppress(ChainError), first_rank.ending():
         first_rank._meet()
         (first_rank.folder / "follower-1").write_text("new")
@@ -199,9 +199,9 @@ def first_rank(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> External:
         meet = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free.getsockname()[1])}
     for name, value in ({"RANK": "0", "WORLD_SIZE": "2"} | meet).items():
         monkeypatch.setenv(name, value)
-    (tmp_path / external.FOLDER).mkdir()
-    (tmp_path / external.FOLDER / external.ORDER).write_text('{"done": 0, "members": {"1": "old"}, "number": 3}')
-    (tmp_path / external.FOLDER / "follower-1").write_text("old")
+    (tmp_path / orders.FOLDER).mkdir()
+    (tmp_path / orders.FOLDER / orders.ORDER).write_text('{"done": 0, "members": {"1": "old"}, "number": 3}')
+    (tmp_path / orders.FOLDER / "follower-1").write_text("old")
     return External(tmp_path)
 
 
@@ -237,7 +237,7 @@ def test_an_order_outlives_a_follower_that_is_taken_in_at_the_same_time(
 ) -> None:
     def slow(path: Path, value: object) -> None:
         if threading.current_thread().name == "heartbeat":
-            time.sleep(2 * external.LOOK_EVERY_S)  # what is said meanwhile is written later
+            time.sleep(2 * orders.LOOK_EVERY_S)  # what is said meanwhile is written later
         write_json(path, value)
 
     monkeypatch.setattr(external, "write_json", slow)
@@ -246,8 +246,8 @@ def test_an_order_outlives_a_follower_that_is_taken_in_at_the_same_time(
         first_rank._meet()
         (first_rank.folder / "follower-1").write_text("new")
         first_rank.launch(job_of_ranks(), -1)
-        time.sleep(4 * external.LOOK_EVERY_S)
-        order = json.loads((first_rank.folder / external.ORDER).read_bytes())
+        time.sleep(4 * orders.LOOK_EVERY_S)
+        order = json.loads((first_rank.folder / orders.ORDER).read_bytes())
     assert order["number"] == 1
     assert order["members"] == {"1": "new"}
 
@@ -272,10 +272,10 @@ FOLLOW = """
 import sys
 from pathlib import Path
 from data.errors import ChainError
-from pipeline.launchers import external
-external.ORPHANED_S = 3
+from pipeline.launchers import following
+following.ORPHANED_S = 3
 try:
-    external.follow(Path(sys.argv[1]), 1)
+    following.follow(Path(sys.argv[1]), 1)
 except ChainError as error:
     sys.exit(int(error.code))
 """
