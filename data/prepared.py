@@ -9,7 +9,7 @@ from typing import Any
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_json
 from data.files.sealed import content_digest, misfits, sealed_files
-from data.patches.deid import name_of, read_id_key
+from data.patches.deid import key_name, read_id_key
 
 INDEX, UNITS, SETTINGS = "prepared.json", "units", "prepare.yaml"
 ID_KEY = "id_key"  # the secret of keyed hashes, where it was made there
@@ -31,7 +31,7 @@ class Listed:
 def write_index(path: Path, kind: str, units: Sequence[Listed], key: str = "") -> None:
     """Write the index, units in the order of the input. Nothing in it depends on when, or how often, it was made.
 
-    key: which secret the names are hashed with (`data.patches.deid.name_of`), "" where they are none.
+    key: which secret the names are hashed with (`data.patches.deid.key_name`), "" where they are none.
     """
     rows = [{"name": unit.name, "digest": unit.digest, "patches": unit.patches} for unit in units]
     write_json(path, {"format": FORMAT, "kind": kind, "units": rows} | ({"key": key} if key else {}))
@@ -42,7 +42,7 @@ def key_of(root: Path) -> str:
     plain = json.loads((root / INDEX).read_bytes())
     own = root / ID_KEY
     if "key" not in plain and own.is_file():  # of an earlier program, which did not write it down
-        return name_of(read_id_key(own))
+        return key_name(read_id_key(own))
     return str(plain.get("key", ""))
 
 

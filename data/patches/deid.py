@@ -23,7 +23,7 @@ def pseudonym(key: bytes, text: str) -> str:
     return hmac.new(key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()[:16]
 
 
-def name_of(key: bytes) -> str:
+def key_name(key: bytes) -> str:
     """Which key it is, for who would know whether two are the same; the key cannot be told from it."""
     return pseudonym(key, "which key this is")
 

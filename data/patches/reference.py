@@ -33,9 +33,8 @@ class Reference:
 
         Raises ChainError (66, 74, 76), BadPatch when they cannot be read, or are not those that were prepared.
         """
-        from data.pixels.decode import (
-            pixel_digest,  # what decodes and reads is loaded where something is read, nowhere else
-        )
+        # what decodes and reads is loaded where something is read, nowhere else
+        from data.pixels.decode import pixel_digest
 
         if self.lies_in == "store":
             from data.patches.link import read_link as read

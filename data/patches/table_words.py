@@ -3,7 +3,7 @@
 import re
 
 LOST = {"na", "n/a", "#n/a", "<na>", "nan", "null", "none", "unknown"}
-_ERRORS = {"#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"}  # of spreadsheets
+LOST |= {"#ref!", "#name?", "#value!", "#div/0!", "#num!", "#null!"}  # errors of spreadsheets
 # as spreadsheets write a number of many digits: the last are gone, and two names may have become one
 _ROUNDED = re.compile(r"[0-9](?:[.,][0-9]+)?E\+[0-9]+")
 SPLITS = {
@@ -22,4 +22,4 @@ SPLITS = {
 
 def is_lost(text: str) -> bool:
     """Whether a cell, or a text of an array, stands for a value that was lost, and is nearly never a name."""
-    return text.lower() in LOST | _ERRORS or _ROUNDED.fullmatch(text) is not None
+    return text.lower() in LOST or _ROUNDED.fullmatch(text) is not None

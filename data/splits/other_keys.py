@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from data.prepared import key_of
+from data.prepared import ID_KEY, key_of
 from data.readers.base import Reader
 from data.readers.prepared import Prepared
 
@@ -19,5 +19,5 @@ def warn_of_other_keys(sources: Sequence[Reader]) -> list[str]:
     return [
         f"sources {one.name} and {other.name} name patients by hashes under different keys: a patient in both is taken "
         f"for two, and may train and judge. If they share any, prepare {other.name} into another directory with "
-        f"prepare.id_key: {one.path / 'id_key'}, or with the file that {one.name} was given as that"
+        f"prepare.id_key: {one.path / ID_KEY}, or with the file that {one.name} was given as that"
     ]

@@ -38,9 +38,8 @@ class CrossLayout(Workspace):
 
     def refuse_other_folds(self, folds: int) -> None:
         """Raise ChainError (78) where it was begun with another number of folds."""
-        from pipeline.config.reading import (
-            load_config,  # who only looks knows the paths, and not what sections are made of
-        )
+        # who only looks knows the paths, and not what sections are made of
+        from pipeline.config.reading import load_config
 
         for splits in sorted(self.root.glob(f"fold-*/{SPLITS}")):  # before they are drawn, nothing is cut
             began = load_config(splits.parents[1] / "config.yaml").splits.folds

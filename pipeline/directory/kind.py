@@ -1,5 +1,7 @@
 """What a directory is that was named for a run's: those that other verbs fill are told, and how to go on with them."""
 
+from pathlib import Path
+
 from data.errors import ChainError, ExitCode
 from pipeline.directory.crossval import CrossLayout
 from pipeline.directory.layout import Layout, command
@@ -31,25 +33,21 @@ def refuse_no_run(layout: Layout) -> None:
 def refuse_other(layout: Layout) -> None:
     """Raise ChainError (78) where no run may be begun, since something else is there."""
     root = layout.root
-    if not root.exists() or (root.is_dir() and (layout.config.exists() or not _foreign(layout))):
-        return
-    why, todo = another_kind(layout) or (
-        "it holds other things and no config.yaml" if root.is_dir() else "it is a file",
-        "name a new or an empty directory",
-    )
-    raise ChainError(f"{root} is not a run directory", why, todo, ExitCode.MISMATCH)
+    if root.exists() and not (root.is_dir() and (layout.config.exists() or not _foreign(layout))):
+        raise _other(root, "a run directory", "it holds other things and no config.yaml")
 
 
 def refuse_other_than_crossval(layout: CrossLayout) -> None:
     """Raise ChainError (78) where no cross-validation may be begun, since something else is there."""
     root = layout.root
-    if not root.exists() or (root.is_dir() and all(map(layout.holds, root.iterdir()))):
-        return
-    why, todo = another_kind(Layout(root)) or (
-        "it holds other things" if root.is_dir() else "it is a file",
-        "name a new or an empty directory",
-    )
-    raise ChainError(f"{root} is not the directory of a cross-validation", why, todo, ExitCode.MISMATCH)
+    if root.exists() and not (root.is_dir() and all(map(layout.holds, root.iterdir()))):
+        raise _other(root, "the directory of a cross-validation", "it holds other things")
+
+
+def _other(root: Path, wanted: str, holds: str) -> ChainError:
+    free = "name a new or an empty directory"
+    why, todo = another_kind(Layout(root)) or (holds if root.is_dir() else "it is a file", free)
+    return ChainError(f"{root} is not {wanted}", why, todo, ExitCode.MISMATCH)
 
 
 def _foreign(layout: Layout) -> bool:

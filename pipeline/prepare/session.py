@@ -196,10 +196,10 @@ class _Session:
         if not any(row.facts["patches"] for row in good):
             self.layout.index.unlink(missing_ok=True)
             raise self._nothing(good)
-        from data.patches.deid import name_of
+        from data.patches.deid import key_name
 
         units = [Listed(row.name, self.prepdir.record(row.name).digest, int(row.facts["patches"])) for row in good]
-        write_index(self.layout.index, self.preparation.kind, units, name_of(key) if self.preparation.keyed else "")
+        write_index(self.layout.index, self.preparation.kind, units, key_name(key) if self.preparation.keyed else "")
         ledger.append(self.layout.ledger, "stop", reason="prepared", detail=summary)
         return summary
 

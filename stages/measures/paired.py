@@ -4,7 +4,7 @@ A bootstrap of few patches, or of few patients, is too sure of itself: of 14 pat
 two and gains none, it finds a loss in 94 of 100 draws, though by chance alone one in four such pairs would be lost
 together. So where the middle 95 % of the draws reach zero, a loss is believed no more than a permutation test allows,
 in which the two models change places in each patient, or do not. And the interval that is told ends further out than
-that middle, which of five patients holds the truth in 80 cases of 100 (`tails`).
+that middle, which of few patients holds the truth too seldom (`tails`).
 """
 
 import math

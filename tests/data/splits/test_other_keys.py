@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from data.patches.deid import name_of
+from data.patches.deid import key_name
 from data.prepared import ID_KEY, INDEX
 from data.readers.folder import Folder
 from data.readers.prepared import Prepared
@@ -19,7 +19,7 @@ def source(tmp_path):
         root = prepared_in(tmp_path / name)
         if key is not None and written_down:
             index = json.loads((root / INDEX).read_bytes())
-            (root / INDEX).write_text(json.dumps(index | {"key": name_of(key)}))
+            (root / INDEX).write_text(json.dumps(index | {"key": key_name(key)}))
         elif key is not None:
             (root / ID_KEY).write_bytes(key + b"\n")
         return Prepared(name=name, path=root)
@@ -41,5 +41,5 @@ def test_one_key_or_none_is_nothing_to_say(source, tmp_path):
 
 
 def test_a_key_is_not_told_by_its_name():
-    assert name_of(ONE) != name_of(OTHER)
-    assert ONE.hex() not in name_of(ONE)
+    assert key_name(ONE) != key_name(OTHER)
+    assert ONE.hex() not in key_name(ONE)

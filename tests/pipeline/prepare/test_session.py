@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from data.errors import ChainError, ExitCode
-from data.patches.deid import name_of, read_id_key
+from data.patches.deid import key_name, read_id_key
 from data.prepared import key_of, read_index
 from data.readers.prepared import Prepared
 from pipeline.directory import ledger
@@ -363,7 +363,7 @@ def test_of_inputs_that_may_name_people_no_path_is_kept(tmp_path: Path) -> None:
     ours = [path for path in kept if path.name != "patches.h5"]
     assert not [path for path in ours if b"CANARY" in path.read_bytes() or "CANARY" in path.name]
     assert (out / "id_key").stat().st_mode & 0o777 == 0o600
-    assert key_of(out) == name_of(read_id_key(out / "id_key")), "the index says which key it is"
+    assert key_of(out) == key_name(read_id_key(out / "id_key")), "the index says which key it is"
     assert json.loads((out / "prepared.json").read_bytes())["key"] == key_of(out)
 
 
