@@ -1,25 +1,23 @@
 """From embeddings and given labels to scores of the pool and of validation, where a rule propagates labels."""
 
 import json
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 
-from data.errors import ChainError, ExitCode
 from data.keys import seed_of
 from data.patches.labels import GivenLabels
 from data.splits.written import Splits
 from stages.blocks import of_blocks
 from stages.job import Job
-from stages.predict.embedding import OF_ENCODER, OF_STYLE, OF_TEACHER, Embeddings, read_embeddings
+from stages.predict.embedding import OF_TEACHER
 from stages.process.progress import StageProgress
 from stages.scores import Scores, found_in
 from stages.select.believed_scores import BELIEVED
 from stages.select.calibrate import Told, matched_temperature
 from stages.select.left_out import LeftOut
-from stages.select.propagate import BLOCK, Axes, Likeness, Propagate, drawn_inside, together
+from stages.select.propagate import BLOCK, Likeness, Propagate, drawn_inside
+from stages.select.seen import Names, Seen, of_round
 from stages.select.shift import shares_in_pool, unlike
 
 SUBSTANTIAL = 0.6  # Cohen's kappa from which agreement is called substantial (Landis and Koch, Biometrics 1977)
@@ -36,19 +34,14 @@ class Graph:
         self, job: Job, section: Propagate, splits: Splits, pool: np.ndarray, groups: tuple[np.ndarray, np.ndarray]
     ) -> None:
         """groups: the patient or slide of each labelled patch (L,) and of each pool patch (N,)."""
-        self._job, self._section, self._splits = job, section, splits
+        self._job, self._splits = job, splits
         seed = seed_of(job.seed, "propagate")
         self._ids = drawn_inside(splits.labelled.ids, pool, section.most, seed)
-        self._graphs: dict[tuple[str, ...], Likeness] = {}
+        self._seen = Seen(of_round(job), self._ids, section)
         # of an empty pool nothing lies elsewhere
         near = float(np.isin(groups[1], groups[0]).mean()) if len(groups[1]) else 1.0
         rows = self._rows(splits.labelled.ids)
         self._left_out = LeftOut(splits.labelled, rows, groups[0], near, self._classes, seed, self._along)
-        # of style each channel of every depth counts in a unit of its own
-        self._seen = {
-            name: _Seen(read_embeddings(path), self._ids, section.components, own_units=name == OF_STYLE)
-            for name, path in _files(job).items()
-        }
 
     def scores(self, ids: np.ndarray) -> Scores:
         """What given labels tell of the patches `ids`, which are ascending; of validation no label takes part."""
@@ -71,7 +64,7 @@ class Graph:
 
     def _spread(self, weights: np.ndarray | None) -> np.ndarray:
         given = self._splits.labelled
-        graph = self._along(tuple(self._seen))
+        graph = self._along(self._seen.names)
         return graph.propagated(self._rows(given.ids), _codes(given), self._classes, weights)
 
     @cached_property
@@ -89,7 +82,7 @@ class Graph:
         if before is not None and (before / BELIEVED).is_file():
             kept = json.loads((before / "quality.json").read_bytes())["shares"]
             return None if kept is None else np.array(kept) / sum(kept)
-        by_graph = self._left_out.of_pool(self._ways[:1])
+        by_graph = self._left_out.of_pool(self._seen.ways[:1])
         assert by_graph is not None, "its folds are among those of all ways"
         told = np.bincount(self._by_prior[self._pool_rows].argmax(axis=1), minlength=self._classes)
         return shares_in_pool(self._confusion, told) if unlike(by_graph, told) else None
@@ -97,7 +90,7 @@ class Graph:
     @cached_property
     def _confusion(self) -> np.ndarray | None:
         """Left-out labels by class (row) and by what others tell them to be (column): (C, C); None: too few of them."""
-        return self._left_out.of_pool(self._ways)
+        return self._left_out.of_pool(self._seen.ways)
 
     @cached_property
     def _temperature(self) -> float:
@@ -130,13 +123,11 @@ class Graph:
 
     def _tell_others(self, ids: np.ndarray, outside: np.ndarray, log_probs: np.ndarray) -> None:
         """Write the rows `outside` of `log_probs`: what patches beyond the graph are told by those that are in it."""
-        names, said = tuple(self._seen), self._by_shares
-        likeness = self._along(names)
+        likeness, said, beside = self._along(self._seen.names), self._by_shares, self.trust
 
         def tell(block: slice) -> int:
             rows = outside[block]
-            parts = {name: seen.of(ids[rows]) for name, seen in self._seen.items()}
-            log_probs[rows] = _logarithms(likeness.outside(self._points(names, parts), said))
+            log_probs[rows] = _logarithms(likeness.outside(self._seen.points(ids[rows], beside), said))
             return len(rows)
 
         with StageProgress(self._job.address, len(outside), "patches", self._job.work) as bar:
@@ -149,9 +140,9 @@ class Graph:
 
         None: there is no such network, or too few labels to tell.
         """
-        if not self._unlearnt:
+        if not self._seen.unlearnt:
             return None
-        found = self._left_out.of_pool([self._unlearnt])
+        found = self._left_out.of_pool([self._seen.unlearnt])
         if found is None:
             return None
         told = Told.of(found)
@@ -168,7 +159,7 @@ class Graph:
 
     def plain(self) -> dict[str, float] | None:
         """For quality.json: what counts how much beside the teacher, and why; None where nothing stands beside it."""
-        if OF_TEACHER not in self._seen or self.kappa is None:
+        if OF_TEACHER not in self._seen.names or self.kappa is None:
             return None
         return {"kappa": round(self.kappa, 4), "weight": round(self.trust, 4)}
 
@@ -190,12 +181,12 @@ class Graph:
         clearly more often: then it lies further from them than the pool. How classes differ only the given labels
         say: what a rare class is taken for changes from patient to patient.
         """
-        found = self._left_out.of_pool(self._ways, self._weights)
+        found = self._left_out.of_pool(self._seen.ways, self._weights)
         own = None if found is None else Told.of(found)
         if own is None or held_out is None:
             return own
         near, part = self._left_out.near, 0.0  # part: of the accuracy that given labels say
-        divided = self._left_out.told(self._ways, whole=False, weights=self._weights)
+        divided = self._left_out.told(self._seen.ways, whole=False, weights=self._weights)
         given = held_out if divided is None else Told.of(divided)
         if divided is not None:
             further = given.clearly_above(held_out)
@@ -208,26 +199,9 @@ class Graph:
             1 / (part**2 / given.labels + (1 - part) ** 2 / held_out.labels),
         )
 
-    @property
-    def _ways(self) -> list[tuple[str, ...]]:
-        """Along what labels tell each other: all that there is, and what knows none of them."""
-        return [names for names in dict.fromkeys((tuple(self._seen), self._unlearnt)) if names]
-
-    def _along(self, names: tuple[str, ...]) -> Likeness:
-        if names not in self._graphs:
-            parts = {name: self._seen[name].inside for name in names}
-            self._graphs[names] = Likeness(self._section, self._points(names, parts))
-        return self._graphs[names]
-
-    def _points(self, names: tuple[str, ...], parts: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Of patches, by what each network sees in them: (M, D)."""
-        beside = self.trust if OF_TEACHER in names else 1.0
-        heard = {name: 1.0 if name == OF_TEACHER else beside for name in names if name == OF_TEACHER or beside}
-        return together([parts[name] for name in heard], list(heard.values()))
-
-    @property
-    def _unlearnt(self) -> tuple[str, ...]:
-        return tuple(name for name in self._seen if name != OF_TEACHER)
+    def _along(self, names: Names) -> Likeness:
+        # how far to trust what knows no label is read along that alone, so its own graph must not ask
+        return self._seen.along(names, self.trust if OF_TEACHER in names else 1.0)
 
     @property
     def _classes(self) -> int:
@@ -237,19 +211,6 @@ class Graph:
         return np.searchsorted(self._ids, ids)
 
 
-class _Seen:
-    """What one network sees, as unit vectors; its axes are those of the patches of the graph, `ids`."""
-
-    def __init__(self, embeddings: Embeddings, ids: np.ndarray, components: int, own_units: bool) -> None:
-        values = embeddings.of(ids)
-        self._embeddings, self._axes = embeddings, Axes(values, components, own_units)
-        self.inside = self._axes.of(values)
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Of any patches, read now: (M, A)."""
-        return self._axes.of(self._embeddings.of(ids))
-
-
 def _logarithms(shares: np.ndarray) -> np.ndarray:
     found: np.ndarray = np.log(shares.astype(np.float32)).astype(np.float16)
     return found
@@ -257,18 +218,3 @@ def _logarithms(shares: np.ndarray) -> np.ndarray:
 
 def _codes(given: GivenLabels) -> np.ndarray:
     return given.label.astype(np.int64)
-
-
-def _files(job: Job) -> dict[str, Path]:
-    # the encoder never learns, so the first round's word holds for all
-    first = job.inputs.get("first_predict", job.inputs.get("previous_predict", job.inputs["predict"]))
-    found = {OF_TEACHER: job.inputs["predict"] / OF_TEACHER, **{name: first / name for name in (OF_ENCODER, OF_STYLE)}}
-    there = {name: path for name, path in found.items() if path.is_file()}
-    if not there:
-        raise ChainError(
-            f"{job.address}: select.propagate has nothing to tell alike patches by",
-            "the scores of this round were made without embeddings",
-            "set predict.embeddings: true, or name a predict.encoder, and rerun RUN --from rounds/00/predict",
-            ExitCode.MISMATCH,
-        )
-    return there

@@ -9,10 +9,10 @@ from data.patches.labels import GivenLabels
 from stages.measures.paired import MIN_GROUPS
 from stages.measures.quality import confusion
 from stages.select.propagate import Likeness
+from stages.select.seen import Names
 
 FOLDS = 5
 MOST = 0.5  # share of the pool
-Names = tuple[str, ...]
 
 
 class LeftOut:
