@@ -54,7 +54,7 @@ def likeness(run: Run, most: int, seconds: float) -> Likeness | None:
     model = run.latest_model()
     if model is None or most <= 0:
         return None
-    from stages.embeddings import embed
+    from stages.predict.seeing import embed
 
     ids = sample(run.given.labelled.ids, run.given.pool, most, run.seed)
     places = [run.layout.place(address) for address in (model, STORE, SPLITS)]

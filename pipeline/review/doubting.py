@@ -67,8 +67,8 @@ def _drawn(run: Run) -> GivenLabels:
 
 def _features(run: Run, number: int, ids: np.ndarray) -> np.ndarray:
     """(N, D): as the encoder, else the teacher, was heard by the predict step; else the teacher is asked now."""
-    from stages.embeddings import embed
     from stages.predict.embedding import OF_ENCODER, OF_TEACHER, read_embeddings
+    from stages.predict.seeing import embed
 
     for address, name in ((at(0, "predict"), OF_ENCODER), (at(number, "predict"), OF_TEACHER)):
         if (path := run.layout.place(address) / name).is_file():

@@ -24,7 +24,8 @@ from typing import BinaryIO, NoReturn, TextIO
 from data.errors import ChainError, ExitCode
 from data.files.atomic import write_json
 from data.files.sealed import durable_files
-from data.preparation import EMPTY, FACTS, STORE, Preparation
+from data.preparation import Preparation
+from data.prepared import EMPTY, FACTS, STORE
 from stages.prepare import messages
 from stages.prepare.frames import frames
 from stages.process.end_with_parent import end_with_parent
