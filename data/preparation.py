@@ -14,11 +14,6 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from data.errors import ChainError
-from data.prepared import EMPTY as EMPTY
-from data.prepared import FACTS as FACTS
-from data.prepared import QUARANTINE as QUARANTINE
-from data.prepared import STORE as STORE
-from data.prepared import THUMBNAIL as THUMBNAIL
 from data.section import Section
 
 Progress = Callable[[int, int], None]  # (patches done, patches in all); each call is also a sign of life

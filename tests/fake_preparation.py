@@ -27,8 +27,8 @@ from data.patches.ids import patch_id
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.pixels.decode import pixel_digest
-from data.preparation import EMPTY, FACTS, Preparation, Progress, Refusal, Unit
-from data.prepared import INDEX, Listed, write_index
+from data.preparation import Preparation, Progress, Refusal, Unit
+from data.prepared import EMPTY, FACTS, INDEX, Listed, write_index
 from data.store.writer import writing_store
 from pipeline.prepare.pool import Begun, Event, Failed, Made
 

@@ -11,7 +11,8 @@ from data.in_order import CHUNK, in_order
 from data.patches.ids import patch_id
 from data.patches.quarantine import Quarantined, write_quarantine
 from data.pixels.bad_patch import BadPatch
-from data.preparation import QUARANTINE, STORE, Progress
+from data.preparation import Progress
+from data.prepared import QUARANTINE, STORE
 from data.slides.config import SlidesConfig
 from data.slides.placing import Place
 from data.slides.taking import Taker

@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from data.files.atomic import write_bytes
-from data.preparation import EMPTY, THUMBNAIL, Progress, Unit
+from data.preparation import Progress, Unit
+from data.prepared import EMPTY, THUMBNAIL
 from data.slides.annotations import load_annotations
 from data.slides.config import SlidesConfig
 from data.slides.listing import Listed, listed_again, plan_of

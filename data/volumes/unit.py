@@ -15,7 +15,8 @@ from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.pixels.bad_patch import BadPatch
 from data.pixels.decode import pixel_digest
-from data.preparation import QUARANTINE, STORE, THUMBNAIL, Progress, Unit
+from data.preparation import Progress, Unit
+from data.prepared import QUARANTINE, STORE, THUMBNAIL
 from data.store.writer import writing_store
 from data.volumes.config import AtPoints, Grid, VolumesConfig
 from data.volumes.labelling import Labelling, known_labels, labelling

@@ -12,7 +12,8 @@ from typing import Any
 from data.errors import ChainError
 from data.files.atomic import canonical_json, fsync_dir
 from data.files.sealed import RECORD, Files, misfits
-from data.preparation import FACTS, QUARANTINE, Preparation, Unit
+from data.preparation import Preparation, Unit
+from data.prepared import FACTS, QUARANTINE
 from pipeline.directory.prepared import PreparedLayout, address
 from pipeline.directory.recipe import Recipe, differences, shown
 from pipeline.directory.record import Record, faults, read_record, seal
