@@ -9,6 +9,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import signal
 import sys
 import traceback
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from stages.job import Hardware
 
 LOG = logging.getLogger("patchchain")
+SAME_COMMAND = re.compile("run the same command( again)?( to go on)?")
 
 
 def example(args: argparse.Namespace) -> None:
@@ -236,9 +238,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ChainError as error:
         return _refuse(error, root)
     except Ended as ended:
-        return _refuse(_ended(ended.code, ended.at, ended.saved), root)
-    except KeyboardInterrupt:
-        return _refuse(_ended(ExitCode.INTERRUPTED, ""), root)
+        return _refuse(_ended(ended.code, ended.at, ended.saved), root, ended)
+    except KeyboardInterrupt as ended:
+        return _refuse(_ended(ExitCode.INTERRUPTED, ""), root, ended)
     except BrokenPipeError:  # the reader of our output has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
@@ -320,13 +322,15 @@ def _written(args: argparse.Namespace) -> Path | None:
     return next((place for place in places if place is not None), None)
 
 
-def _refuse(error: ChainError, root: Workspace | None, unexpected: Exception | None = None) -> int:
+def _refuse(error: ChainError, root: Workspace | None, cause: BaseException | None = None) -> int:
+    if instead := getattr(cause or error, "__notes__", None):  # of a verb that would begin anew
+        error.todo = SAME_COMMAND.sub(lambda _: f"go on with: {instead[-1]}", error.todo)
     if error.code == ExitCode.INTERNAL and root is not None and _begun(root):
         with contextlib.suppress(OSError, ChainError):
             root.make()  # not through a link that leads out of it
             root.logs.mkdir(exist_ok=True)
             with (root.logs / "error.log").open("a", encoding="utf-8") as log:
-                log.write(printable_lines("".join(traceback.format_exception(unexpected or error))) + "\n")
+                log.write(printable_lines("".join(traceback.format_exception(cause or error))) + "\n")
     print("\n".join(error.lines()), file=sys.stderr)
     return error.code
 

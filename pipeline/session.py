@@ -17,7 +17,7 @@ from pipeline.config.seal import sealed_text
 from pipeline.directory import ledger
 from pipeline.directory.changed_sources import refuse_changed
 from pipeline.directory.kind import refuse_no_run, refuse_other
-from pipeline.directory.layout import Layout
+from pipeline.directory.layout import Layout, command
 from pipeline.directory.lock import held
 from pipeline.directory.recipe import differences, flat, recipe, settings, shown
 from pipeline.directory.record import Stop
@@ -130,6 +130,8 @@ class Session:
             ledger.append(self.layout.ledger, "ended", address=at, error=f"{type(error).__name__}: {error}")
             if isinstance(error, Ended):
                 error.at = at
+            if verb == "rerun":  # the same command would set aside what this one has made
+                error.add_note(command("resume", self.layout.root))
             raise
         ledger.append(self.layout.ledger, "stop", reason=stop.reason, detail=stop.detail)
         return stop

@@ -1,8 +1,10 @@
 """The command line: exit codes, three lines, nothing written on refusal, and what people's programs rely on."""
 
+import errno
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +13,9 @@ import pytest
 
 import run_chain
 from data.errors import ExitCode
-from tests.fake_stages import CONFIG, config_in, everything, session
+from pipeline.launchers.in_process import InProcess
+from stages.job import Job
+from tests.fake_stages import CONFIG, FakeLauncher, config_in, everything, session
 
 ROOT = Path(__file__).parents[1]
 REAL = """
@@ -263,3 +267,38 @@ def test_a_path_that_can_hold_nothing_is_no_fault_of_the_program(
     assert main(*words) == code
     said = three_lines(capsys.readouterr().err)
     assert any(why in " ".join(said) for why in ("Not a directory", "too long", "it is a file"))
+
+
+@pytest.mark.parametrize("struck", ["signal", "disk", "memory"])
+def test_a_rerun_that_is_ended_says_what_goes_on_where_it_was(
+    struck: str, done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def end(job: Job) -> None:
+        if job.address != "rounds/00/student":
+            return
+        if struck == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        elif struck == "disk":
+            raise OSError(errno.ENOSPC, "No space left on device", "weights")
+        raise MemoryError
+
+    launcher = FakeLauncher(before=end)
+    monkeypatch.setattr(InProcess, "launch", lambda _, job, lock_fd: launcher.launch(job, lock_fd))
+    assert main("rerun", done, "--from", "rounds/00/select") in (75, 74, 71)
+    todo = capsys.readouterr().err.splitlines()[-1]
+    assert f"go on with: python run_chain.py resume {done}" in todo
+    assert "same command" not in todo, "it would set aside what was made again"
+    launcher = FakeLauncher()
+    assert main("resume", done, "--quiet") == 0
+    assert launcher.launched == ["rounds/00/student", "final"]
+
+
+def test_a_rerun_that_was_ended_before_it_set_anything_aside_is_to_be_run_again(
+    done: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "config.yaml")
+
+    monkeypatch.setattr("pipeline.session.write_bytes", full)
+    assert main("rerun", done, "--from", "rounds/00/select", "--set", "select.tau=0.7") == ExitCode.IO
+    assert "run the same command again" in capsys.readouterr().err
