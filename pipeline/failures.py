@@ -9,6 +9,10 @@ from data.errors import ChainError, ExitCode
 from data.files.disk import gigabytes
 
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
+LIMITS = {  # why, and what to do
+    errno.EDQUOT: ("this user's quota on that disk is used up", "remove what is not needed, or have the quota raised"),
+    errno.EFBIG: ("files may not become larger here (`ulimit -f`, or the file system)", "raise that limit"),
+}
 NO_PLACE = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
@@ -21,10 +25,15 @@ def explained(error: Exception, doing: str, into: Path | None = None) -> ChainEr
     if isinstance(error, ChainError):
         return error
     if isinstance(error, OSError) and error.errno in DISK:
+        # a limit may be reached where the disk has room: its free space would say nothing
+        why, todo = LIMITS.get(error.errno) or (
+            f"the disk is full or failing{_free(error.filename, into)}",
+            "free some space",
+        )
         return ChainError(
             f"{doing}: {error.strerror} writing {error.filename or 'a file'}",
-            f"the disk is full or failing{_free(error.filename, into)}; what was committed before is unchanged",
-            "free some space, then run the same command again",
+            f"{why}; what was committed before is unchanged",
+            f"{todo}, then run the same command again",
             ExitCode.IO,
         )
     if isinstance(error, OSError) and error.errno in FORBIDDEN:

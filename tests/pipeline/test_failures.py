@@ -1,6 +1,7 @@
 """What a full disk says: the space of the disk that is written to, or nothing."""
 
 import errno
+import os
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -36,6 +37,16 @@ def test_a_full_disk_that_is_not_known_is_not_said_to_have_space() -> None:
     assert known is not None
     assert known.lines()[0] == f"error: status: {FULL} writing a file"
     assert known.why == "the disk is full or failing; what was committed before is unchanged"
+
+
+@pytest.mark.usefixtures("free")
+@pytest.mark.parametrize(("number", "limit"), [(errno.EDQUOT, "quota"), (errno.EFBIG, "ulimit -f")])
+def test_a_limit_that_is_reached_is_not_a_disk_that_is_full(number: int, limit: str, tmp_path: Path) -> None:
+    known = explained(OSError(number, os.strerror(number), str(tmp_path / "scores.h5")), "rounds/00/predict")
+    assert known is not None
+    assert known.code == 74
+    assert limit in known.why
+    assert "free" not in known.why + known.todo, "the disk has room, and more of it would not help"
 
 
 @pytest.mark.usefixtures("free")
