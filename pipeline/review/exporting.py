@@ -50,8 +50,12 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    _write(run, number, chosen, pick, part)
-    write_json(part / ABOUT, _about(run, number, n, pick, known))
+    try:
+        _write(run, number, chosen, pick, part)
+        write_json(part / ABOUT, _about(run, number, n, pick, known))
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
     if folder.is_dir():
         folder.rmdir()
     part.rename(folder)

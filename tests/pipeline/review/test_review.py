@@ -1,6 +1,7 @@
 """From an export over a sheet to a chain that honours it: nothing is half taken, nothing held out is touched."""
 
 import csv
+import errno
 import json
 import shutil
 from collections.abc import Callable
@@ -47,6 +48,16 @@ def refused(run: Path, sheet: Path, **more: bool) -> ChainError:
     before.pop("reviews.lock", None)
     assert after == before, "all or nothing"
     return caught.value
+
+
+def test_an_export_that_fails_leaves_nothing(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> bytes:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pipeline.report.patches.Pictures.png", full)
+    with pytest.raises(OSError, match="No space"):
+        export(Layout(finished), 1, 5, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_is_a_function_of_the_run_and_shows_what_it_says(finished: Path, tmp_path: Path) -> None:
