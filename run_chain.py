@@ -245,7 +245,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
         log = root.logs / "error.log" if root and _begun(root) else None
-        return _refuse(explained(error, args.name, _written(args)) or internal(error, args.name, log), root, error)
+        known = explained(error, args.name, _written(args), _elsewhere(args))
+        return _refuse(known or internal(error, args.name, log), root, error)
     return ExitCode.DONE
 
 
@@ -320,6 +321,11 @@ def _written(args: argparse.Namespace) -> Path | None:
         return None
     places = (getattr(args, name, None) for name in ("out", "directory", "run"))
     return next((place for place in places if place is not None), None)
+
+
+def _elsewhere(args: argparse.Namespace) -> str:
+    """What helps where nothing may be written: a run that is only looked at may be another's, or on such a disk."""
+    return "write elsewhere: --out PLACE" if "run" in args and "out" in args else "use another run directory"
 
 
 def _refuse(error: ChainError, root: Workspace | None, cause: BaseException | None = None) -> int:

@@ -17,10 +17,13 @@ NO_PLACE = {errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP}
 FORBIDDEN = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
-def explained(error: Exception, doing: str, into: Path | None = None) -> ChainError | None:
+def explained(
+    error: Exception, doing: str, into: Path | None = None, elsewhere: str = "use another run directory"
+) -> ChainError | None:
     """The refusal that says what `error` means to a user, None when it is an internal error.
 
-    into: where the work writes, for an error that does not name its file; None: not known.
+    into: where the work writes, for an error that does not name its file; None: not known. elsewhere: what helps where
+    nothing may be written.
     """
     if isinstance(error, ChainError):
         return error
@@ -40,7 +43,7 @@ def explained(error: Exception, doing: str, into: Path | None = None) -> ChainEr
         return ChainError(
             f"{doing}: {error.filename or 'a file'} is not accessible ({error.strerror})",
             "this user may not write (or read) there",
-            "correct the permissions, or use another run directory",
+            f"correct the permissions, or {elsewhere}",
             ExitCode.NOT_WRITABLE,
         )
     if isinstance(error, OSError) and error.errno in NO_PLACE:

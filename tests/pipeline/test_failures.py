@@ -71,3 +71,23 @@ def test_each_verb_knows_where_it_writes(
     monkeypatch.setattr(f"{module}.{verb}", full)
     assert run_chain.main(words.split()) == 74
     assert says in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "module", "verb", "says"),
+    [
+        ("report RUN", "pipeline.report.build", "write_report", "write elsewhere: --out PLACE"),
+        ("review export RUN", "pipeline.review.exporting", "export", "write elsewhere: --out PLACE"),
+        ("review import RUN SHEET --by A", "pipeline.review.importing", "import_review", "use another run directory"),
+        ("resume RUN", "run_chain", "_session", "use another run directory"),
+    ],
+)
+def test_of_a_run_that_may_only_be_read_what_is_shown_can_be_written_elsewhere(
+    words: str, module: str, verb: str, says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def read_only(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system", "RUN/report")
+
+    monkeypatch.setattr(f"{module}.{verb}", read_only)
+    assert run_chain.main(words.split()) == 73
+    assert capsys.readouterr().err.splitlines()[-1] == f"  do:  correct the permissions, or {says}"
