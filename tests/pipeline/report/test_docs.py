@@ -12,7 +12,8 @@ from data.slides.geojson import read_geojson
 from data.splits.written import LABELLED
 from pipeline.directory.layout import Layout
 from pipeline.report.build import Options, write_report
-from pipeline.report.frames import pseudo_labels
+from pipeline.report.frames import beliefs, pseudo_labels
+from pipeline.report.run import Run
 from stages.select.selection import read_selection
 
 DOCS = (Path(__file__).resolve().parents[3] / "docs" / "report.md").read_text(encoding="utf-8")
@@ -30,7 +31,7 @@ def desk(slides_run: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_the_python_of_the_page_runs(block: str, desk: Path) -> None:
     names: dict[str, object] = {}
     exec(compile(block, "report.md", "exec"), names)  # our own text
-    for name in ("kept", "pool", "seen", "models", "classes", "suspects", "places"):
+    for name in ("kept", "drifted", "one", "pool", "seen", "models", "classes", "suspects", "places"):
         if name in names:
             assert len(names[name]) > 0, name  # type: ignore[arg-type]
 
@@ -55,7 +56,7 @@ def test_of_a_run_that_nothing_judges_the_python_runs_too_and_the_columns_are_th
         assert list(pd.read_csv(path).columns) == list(pd.read_csv(slides_run.root / "report" / path.name).columns)
     assert len(pd.read_csv(run.root / "report" / "models.csv")) == 0
     monkeypatch.chdir(tmp_path)
-    exec(compile(re.findall(r"```python\n(.*?)```", DOCS, flags=re.S)[1], "report.md", "exec"), {})  # our own text
+    exec(compile(re.findall(r"```python\n(.*?)```", DOCS, flags=re.S)[-1], "report.md", "exec"), {})  # our own text
 
 
 def test_the_data_frame_is_the_selection_with_names(slides_run: Layout) -> None:
@@ -70,6 +71,27 @@ def test_the_data_frame_is_the_selection_with_names(slides_run: Layout) -> None:
     assert named is not None
     for name in re.findall(r"`([a-z_]+)`", named[1].partition("`x_px`")[0]):
         assert name in found.columns
+
+
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_what_a_round_believes_has_each_pool_patch_once_and_its_pseudo_labels_among_them(
+    slides_run: Layout, number: int
+) -> None:
+    found, kept = beliefs(slides_run.root, number), pseudo_labels(slides_run.root, number)
+    assert found["id"].tolist() == [f"{one:016x}" for one in Run.open(slides_run).splits.pool.tolist()]
+    assert set(found["id"][found["kept"]]) == set(kept["id"])
+    probs = found[[name for name in found.columns if name.startswith("p_")]].to_numpy()
+    assert probs.argmax(axis=1).tolist() == found["predicted"].cat.codes.tolist()
+    assert probs.max(axis=1) == pytest.approx(found["confidence"])
+    assert set(found.columns) - set(kept.columns) == {"predicted", "margin", "kept"}
+    assert set(kept.columns) - set(found.columns) == {"label", "weight", "copies"}
+    same = kept.merge(found, on="id", suffixes=("", "_of_pool"))
+    for name in ("row", "place", "slide", "first_round", "x_px"):
+        assert (same[name] == same[f"{name}_of_pool"]).all(), name
+    if number == 2:  # as the report's table of the last round has it
+        table = pd.read_parquet(slides_run.root / "report" / "pool.parquet")
+        for name in ("predicted", "confidence", "margin", "kept", "first_round"):
+            assert table[name].tolist() == found[name].tolist(), name
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
