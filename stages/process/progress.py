@@ -77,6 +77,6 @@ class StageProgress:
             part.replace(self.work / "progress.json")
         if now - self._lined > LINE_EVERY_S and not sys.stderr.isatty():
             self._lined = now
-            left = elapsed / here * (self.total - self.done) if here else 0
-            progress = f"{self.done:,.0f}/{self.total:,} {self.unit}"
-            LOG.info(f"{self.name}: {progress}, {rate}, about {left:,.0f} s left {note}".rstrip())
+            # before anything is done nobody knows how long the rest takes
+            left = f", about {elapsed / here * (self.total - self.done):,.0f} s left" if here else ""
+            LOG.info(f"{self.name}: {self.done:,.0f}/{self.total:,} {self.unit}, {rate}{left} {note}".rstrip())

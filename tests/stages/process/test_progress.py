@@ -29,6 +29,16 @@ def test_off_a_terminal_a_line_tells_rate_and_remaining_time(
     assert "s left" in caplog.text
 
 
+def test_before_anything_is_done_no_remaining_time_is_told(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: False, raising=False)
+    with caplog.at_level(logging.INFO, "patchchain"), StageProgress("prepare", 6, "volumes", None) as bar:
+        bar.advance(0, "0 patches", items=0)
+    assert "prepare: 0/6 volumes" in caplog.text
+    assert "left" not in caplog.text
+
+
 def test_a_resumed_stage_does_not_count_earlier_work_into_its_rate(tmp_path: Path) -> None:
     with StageProgress("x", 1_000_000, "patches", tmp_path, done=999_000) as bar:
         bar.advance(1)
