@@ -45,8 +45,12 @@ def listed(config: VolumesConfig, key: bytes) -> list[Listed | Refusal]:
     Raises ChainError: 66 where nothing is found or a table is missing; 65 for a broken table, or (unless
     `unmatched: skip`) one with rows about no volume, or about several.
     """
-    found = find_volumes(config.path, key, config.pattern, config.accept)
+    every = find_volumes(config.path, key, config.pattern, config.accept)
     parts = _Parts(config, key)
+    found = [one for one in every if not parts.is_mask(one)]
+    if not found:
+        raise ChainError("no volume is found in `path`", "every file there is taken for a mask, by its name",
+                         "correct `path`, or `suffix` of the masks", ExitCode.MISSING)  # fmt: skip
     parts.check(found)
     volumes: list[Listed | Refusal] = []
     lacking: ChainError | None = None
@@ -104,8 +108,8 @@ class _Parts:
             self._rows = read_series_table(config.table, key, isinstance(config.labels, VolumeLabels))
         region = config.where.masks if isinstance(config.where, Grid) else None
         label = config.labels.masks if isinstance(config.labels, MaskLabels) else None
-        self._region = _MaskFinder(region, key, "where.masks")
-        self._label = _MaskFinder(label, key, "labels.masks")
+        self._region = _MaskFinder(region, key, "where.masks", config.path)
+        self._label = _MaskFinder(label, key, "labels.masks", config.path)
 
     def check(self, found: list[Found]) -> None:
         """Raise ChainError (65) when rows are about no volume (unless they are to be passed over), or about several.
@@ -125,6 +129,10 @@ class _Parts:
             self._check(owners, self._points.lines, points.CALLED)
         if self._rows is not None:
             self._check(owners, {name: (line,) for name, line in self._rows.lines.items()}, series_table.CALLED)
+
+    def is_mask(self, found: Found) -> bool:
+        """Whether what was found is a mask that lies beside the volumes."""
+        return any(found.paths[0] in masks_of.beside for masks_of in (self._region, self._label))
 
     def of(self, found: Found) -> Listed:
         """Raises _Lacking, ChainError (65)."""
@@ -184,11 +192,18 @@ class _Parts:
 
 
 class _MaskFinder:
-    def __init__(self, config: MaskFolder | None, key: bytes, called: str) -> None:
+    def __init__(self, config: MaskFolder | None, key: bytes, called: str, volumes: Path) -> None:
+        """volumes: where they lie. `beside`: files of masks, which are no volumes wherever they lie."""
         self._called = f"prepare.{called}"
         self._masks = (
             None if config is None else masks.find_masks(config.folder, config.strip, config.suffix, key, self._called)
         )
+        # without a suffix, and in a folder of all volumes, a mask would be the volume of its name
+        apart = config is not None and (
+            config.suffix or not volumes.absolute().is_relative_to(config.folder.absolute())
+        )
+        named = self._masks.values() if self._masks is not None and apart else ()
+        self.beside = {files[0] for several in named for files in several}
 
     def check(self, patients: Mapping[str, set[str]]) -> None:
         """patients: by what volumes may be called. Raises ChainError (65) when a mask may be of several."""

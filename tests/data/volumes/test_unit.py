@@ -243,6 +243,31 @@ def test_one_mask_is_not_laid_on_the_volumes_of_two_patients_that_have_the_same_
     assert len(config(tmp_path, where=where, table=table).units(KEY)) == 2, "two reconstructions of one patient"
 
 
+@pytest.mark.parametrize(("folder", "suffix"), [(".", "_seg"), ("masks", ""), ("masks", "_seg")])
+def test_masks_that_lie_beside_their_volumes_are_no_volumes(tmp_path, folder, suffix):
+    masks = tmp_path / "scans" / folder
+    for name in ("one", "two"):
+        write_image(tmp_path / "scans" / f"{name}.mha", body())
+        write_image(masks / f"{name}{suffix}.nii.gz", (body() > 200).astype(np.uint8))
+    files = {"folder": masks, "suffix": suffix}
+    classes = [{"name": "nodule", "values": [1], "min_share": 0.01}]
+    grid = {"kind": "grid", "stride_mm": 16}
+    labels = {"labels": {"kind": "mask", "masks": files, "classes": classes}, "where": grid}
+    for keys in (labels, {"where": {**grid, "region": "mask", "masks": files}}):
+        units = config(tmp_path, **keys).units(KEY)
+        assert {one.name for one in units} == {pseudonym(KEY, f"{name}.mha") for name in ("one", "two")}
+        assert all(isinstance(one, Unit) for one in units)
+
+
+def test_where_all_files_are_masks_no_volume_is_found(scan):
+    masks = {"folder": scan / "masks", "suffix": "_seg"}
+    where = {"kind": "grid", "stride_mm": 16, "region": "mask", "masks": masks}
+    with pytest.raises(ChainError, match="no volume is found") as caught:
+        config(scan, path=scan / "masks", where=where).units(KEY)
+    assert caught.value.code == 66
+    assert "mask" in caught.value.why
+
+
 def test_only_what_concerns_a_volume_changes_its_fingerprint(scan, tmp_path):
     write_image(scan / "scans" / "other.mha", body())
     with (scan / "CANARY.csv").open("a") as file:
