@@ -24,6 +24,7 @@ from data.patches.names import check_names, refuse_blank_twins
 from data.patches.quarantine import Quarantined, check_limit, write_quarantine
 from data.patches.record import Record
 from data.patches.reference import Reference
+from data.patches.resolutions import warn_of_resolutions
 from data.patches.table import PatchTable
 from data.pixels.bad_patch import BadPatch
 from data.pixels.decode import decode, pixel_digest, strict_pillow
@@ -31,6 +32,7 @@ from data.pixels.fit import check_depth, check_mode, to_size
 from data.pixels.modes import mode_of, with_channels
 from data.printable import shortened
 from data.readers.base import Reader
+from data.splits.other_keys import warn_of_other_keys
 from data.store.source_labels import SourceLabels
 from data.store.table_builder import TableBuilder
 from data.store.writer import writing_store
@@ -59,7 +61,8 @@ class SourceCount:
 class Survey:
     """What the sources hold: the same table and labels that the store would give, in the same order.
 
-    content_bytes: of what the store holds of all patches, its table apart.
+    content_bytes: of what the store holds of all patches, its table apart; warnings: what people should know of how
+    the sources go together.
     """
 
     table: PatchTable
@@ -68,6 +71,7 @@ class Survey:
     sources: dict[str, SourceCount]
     quarantined: list[Quarantined]
     content_bytes: int
+    warnings: list[str]
 
 
 class _Listed(NamedTuple):
@@ -80,6 +84,12 @@ class _Listed(NamedTuple):
 
     def reader(self, row: int) -> Reader:
         return self.readers[bisect_right(self.bounds, row) - 1]
+
+    def rows(self) -> dict[str, range]:
+        return {reader.name: range(*rows) for reader, rows in zip(self.readers, pairwise(self.bounds), strict=True)}
+
+    def warnings(self) -> list[str]:
+        return warn_of_other_keys(self.readers) + warn_of_resolutions(self.listing, self.rows())
 
 
 class _Kept(NamedTuple):
@@ -121,7 +131,7 @@ def ingest(
         writer.classes = _classes(config, labels)
         writer.windows = tuple(config.windows or ())
         table = writer.table()
-    return Survey(table, labels, writer.classes, _counts(listed, bad), bad, writer.n_bytes)
+    return Survey(table, labels, writer.classes, _counts(listed, bad), bad, writer.n_bytes, listed.warnings())
 
 
 def survey(config: DataConfig, write_to: Path | None = None, progress: Progress | None = None) -> Survey:
@@ -140,7 +150,9 @@ def survey(config: DataConfig, write_to: Path | None = None, progress: Progress 
     name = str(write_to) if write_to else "the quarantine table of `run`"
     bad = _pass(config, listed, add, write_to, name, progress)
     labels = table.labels()
-    return Survey(table.table(), labels, _classes(config, labels), _counts(listed, bad), bad, content_bytes)
+    return Survey(
+        table.table(), labels, _classes(config, labels), _counts(listed, bad), bad, content_bytes, listed.warnings()
+    )
 
 
 def listing_sha256(listing: Listing, rows: range, state: str = "") -> str:
@@ -290,8 +302,7 @@ def _classes(config: DataConfig, labels: SourceLabels) -> tuple[str, ...]:
 
 def _counts(listed: _Listed, bad: list[Quarantined]) -> dict[str, SourceCount]:
     counts = {}
-    for reader, bounds in zip(listed.readers, pairwise(listed.bounds), strict=True):
-        rows = range(*bounds)
+    for reader, rows in zip(listed.readers, listed.rows().values(), strict=True):
         lost = sum(row.source == reader.name for row in bad)
         digests = listing_sha256(listed.listing, rows, reader.state()), held_by(reader, listed.listing, rows)
         counts[reader.name] = SourceCount(len(rows), len(rows) - lost, lost, *digests)

@@ -62,7 +62,6 @@ def _imported(name: str) -> ModuleType:
 
 def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
     from data.ingest import survey
-    from data.splits.other_keys import warn_of_other_keys
 
     found = survey(config.data)
     lost, made_of = len(found.quarantined), config.data.network_input().shown
@@ -74,7 +73,7 @@ def _data(config: ChainConfig) -> "Generator[str, None, Survey]":
         yield f"warning  {bad.source}: {bad.key}: {bad.reason}"
     if lost > 3:
         yield f"warning  and {lost - 3:,} more patches that cannot be used"
-    for warning in warn_of_other_keys(config.data.sources):
+    for warning in found.warnings:
         yield f"warning  {warning}"
     return found
 

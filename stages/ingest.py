@@ -8,7 +8,6 @@ import time
 from data.config import DataConfig
 from data.files.atomic import write_json
 from data.ingest import ingest
-from data.splits.other_keys import warn_of_other_keys
 from stages.job import Job
 from stages.process.progress import StageProgress
 
@@ -26,7 +25,7 @@ def run(job: Job) -> str:
     with StageProgress(job.address, 0, "patches", job.work) as bar:
         result = ingest(config, job.out / "patches.h5", aside, bar.at, "quarantine.csv in the run directory")
     aside.replace(job.out / "quarantine.csv")
-    for warning in warn_of_other_keys(config.sources):
+    for warning in result.warnings:
         LOG.warning(warning)
     write_json(job.out / "sources.json", {name: dataclasses.asdict(c) for name, c in result.sources.items()})
     n, lost = len(result.table), len(result.quarantined)

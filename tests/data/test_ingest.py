@@ -268,3 +268,17 @@ def test_a_hopeless_source_stops_early_with_a_table_of_use(folder, out, config, 
     with pytest.raises(ChainError, match="3 of the first 3 of 8 patches"):
         _ingest(config({"kind": "folder", "path": folder}), out)
     assert len(_quarantine(out)) == 3
+
+
+def test_sources_cut_at_unlike_resolutions_are_said_by_survey_and_ingest(tmp_path, out, config):
+    for name, mpp in (("fine", 0.25), ("coarse", 0.5)):
+        with writing_store(tmp_path / f"{name}.h5", "rgb8", 8) as store:
+            pixels = np.full((8, 8, 3), int(100 * mpp), np.uint8)
+            store.add(1, Record("x", name, numbers={"mpp": mpp}), "s", "split", pixel_digest(pixels, "rgb8"), pixels)
+            store.classes = (name,)
+    sources = [{"kind": "store", "name": name, "path": tmp_path / f"{name}.h5"} for name in ("fine", "coarse")]
+    both = config(*sources, size_px=8)
+    (said,) = survey(both).warnings
+    assert "source fine at 0.25 um/px and source coarse at 0.5 um/px" in said
+    assert _ingest(both, out)[0].warnings == [said]
+    assert survey(config(sources[0], size_px=8)).warnings == []
