@@ -13,7 +13,7 @@ from data.patches.table import Column, PatchTable
 from data.printable import shortened
 from data.splits.config import LabelCount, LabelFraction, SplitsConfig
 from data.splits.folds import leave_out
-from data.splits.held_out import draw_held_out, warn_of_unknown
+from data.splits.held_out import draw_held_out, warn_of_unjudged, warn_of_unknown
 from data.splits.leakage import audit, drop_copies, leak_error
 from data.splits.nothing_free import refuse_nothing_free
 from data.splits.units import KINDS, joined, pixel_groups, units
@@ -74,6 +74,7 @@ def draw(
     if config.duplicates == "drop":
         _drop(codes, table, warnings)
     _refuse_empty(codes, truth, classes)
+    warn_of_unjudged(codes, truth, classes, warnings)  # of a fold all others together judge the rest
     if config.folds is not None:
         leave_out(codes, truth, whole, kind, table.ids, classes, config, warnings)
     for what, names in (("classes", classes), ("patients", table.patient.names), ("slides", table.slide.names)):

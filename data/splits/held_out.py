@@ -9,6 +9,7 @@ from data.errors import ChainError, ExitCode
 from data.keys import uniform
 from data.patches.given import GIVEN_POOL, NOTHING
 from data.patches.table import PatchTable
+from data.printable import shortened
 from data.splits.config import Share, SplitsConfig
 from data.splits.units import PATCH, SLIDE
 from data.splits.written import LABELLED, POOL, SPLITS, TEST, UNUSED, VALIDATION
@@ -69,7 +70,7 @@ def draw_held_out(
             by_pixels = len(np.unique(np.stack([unit, several]), axis=1).T) > len(names)
             droppable = by_pixels and config.duplicates != "drop"
             raise _nothing_drawn(name, len(names), int((drawable & tied).sum()), droppable)
-        _warn_of_too_few(name, got, target[which], classes, warnings)
+        _warn_of_too_few(name, got, target[which], warnings)
     side = np.full(int(whole.max(initial=-1)) + 1, -1, np.int8)
     side[names] = chosen.side
     drawn = side[whole] >= 0
@@ -97,9 +98,7 @@ def _nothing_drawn(name: str, units: int, lost: int, droppable: bool) -> ChainEr
     )
 
 
-def _warn_of_too_few(
-    name: str, got: np.ndarray, target: np.ndarray, classes: Sequence[str], warnings: list[str]
-) -> None:
+def _warn_of_too_few(name: str, got: np.ndarray, target: np.ndarray, warnings: list[str]) -> None:
     # got, target: (C,)
     wanted = int(target.sum())
     if got.sum() < wanted / 2:
@@ -107,8 +106,16 @@ def _warn_of_too_few(
             f"{name} has {int(got.sum()):,} of the {wanted:,} patches asked for: whole units, and training needs a "
             "label of every class"
         )
-    for code in np.flatnonzero((got == 0) & (target > 0)):
-        warnings.append(f"{name} has no patch of class {classes[int(code)]}: too few units have one")
+
+
+def warn_of_unjudged(codes: np.ndarray, truth: np.ndarray, classes: Sequence[str], warnings: list[str]) -> None:
+    """Say which classes validation and test have no patch of, drawn or given; arguments as of `draw_held_out`."""
+    for code, name in zip(_HELD_OUT, NAMES, strict=True):
+        counts = np.bincount(truth[codes == code], minlength=len(classes))
+        lacking = [shortened(classes[int(k)]) for k in np.flatnonzero(counts == 0)]
+        if lacking and counts.any():
+            what = "its figures, and what it decides," if code == VALIDATION else "its figures"
+            warnings.append(f"{name} has no patch of class {', '.join(lacking)}: {what} are of the other classes alone")
 
 
 def warn_of_unknown(codes: np.ndarray, kind: np.ndarray, told: frozenset[int], warnings: list[str]) -> None:

@@ -406,3 +406,17 @@ def test_training_keeps_a_label_of_a_class_one_patient_has():
         drawn = Case(100, patient=patient, label=label).draw(seed=seed)
         assert (drawn.label[drawn.split == LABELLED] == 2).any()
         assert any("no patch of class C" in warning for warning in drawn.warnings)
+
+
+def test_a_class_that_given_validation_or_test_lacks_is_named():
+    # a mean over two classes of three, and a gate that goes by it, would pass for all of them
+    split = ["validation" if i < 60 else "test" if i < 120 else "labelled" for i in range(300)]
+    label = ["AB"[i % 2] if i < 60 else "C" if i < 120 else CLASSES[i % 3] for i in range(300)]
+    said = [w for w in Case(300, split=split, label=label).draw().warnings if "no patch of class" in w]
+    assert said == [
+        "validation has no patch of class C: its figures, and what it decides, are of the other classes alone",
+        "test has no patch of class A, B: its figures are of the other classes alone",
+    ]
+    label = [CLASSES[i % 3] for i in range(300)]
+    whole = Case(300, split=split, label=label).draw().warnings
+    assert not [w for w in whole if "no patch of class" in w]
