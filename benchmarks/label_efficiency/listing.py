@@ -5,7 +5,9 @@ A set is a known name below the folder of data sets, `drawn`, or the path of a m
 has a validation split and no test, that is; what it calls pool has no label. Everything else is drawn.
 """
 
+import hashlib
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy as np
 from benchmarks.label_efficiency.drawn import DRAWN, drawn
 from data.config import DataConfig
 from data.errors import ChainError, ExitCode
-from data.files.atomic import write_bytes
+from data.files.atomic import canonical_json, write_bytes
 from data.ingest import survey
 from data.keys import uniform
 from data.patches.ids import patch_id
@@ -125,26 +127,43 @@ def source_of(name: str, data: Path, kept_in: Path) -> tuple[Reader, Path]:
 def listed(name: str, data: Path, most: int, kept_in: Path) -> Listing:
     """List a set, at most `most` patches of it (0: all), or take up what an earlier start listed.
 
-    Every patch is decoded once; those that cannot be used are left out. Raises ChainError (65, 66).
+    Every patch is decoded once; those that cannot be used are left out. Raises ChainError (65, 66), and 78 where
+    another set was listed here.
     """
     reader, root = source_of(name, data, kept_in)
-    path = kept_in / "listing.npz"
+    records = list(reader.records())
+    signed = _signed(records, root, most)
+    path = kept_in / "listed.npz"
     if path.is_file():
         with np.load(path, allow_pickle=False) as file:
+            if str(file["signed"]) != signed:
+                raise ChainError(
+                    f"{path} lists another set: patches, what is said of them, or how many are taken differ",
+                    "a table is of one set, listed once",
+                    f"name another --into, or remove {kept_in}",
+                    ExitCode.MISMATCH,
+                )
             mode, native, bad = str(file["mode"]), int(file["native_px"]), int(file["unusable"])
             columns = {column: file[column] for column in (*COLUMNS, "ids", "pixels")}
         return Listing(root=root, mode=mode, native_px=native, unusable=bad, **columns)  # type: ignore[arg-type]
-    found = _surveyed(reader, root, most, kept_in)
+    found = _surveyed(reader, records, root, most, kept_in)
     buffer = io.BytesIO()
     columns = {column: getattr(found, column) for column in (*COLUMNS, "ids", "pixels")}
     about = {name: np.array(getattr(found, name)) for name in ("mode", "native_px", "unusable")}
+    about["signed"] = np.array(signed)
     np.savez(buffer, allow_pickle=False, **about, **columns)
     write_bytes(path, buffer.getvalue())
     return found
 
 
-def _surveyed(reader: Reader, root: Path, most: int, kept_in: Path) -> Listing:
-    records = {patch_id(SOURCE, record.key): record for record in reader.records()}
+def _signed(found: Sequence[Record], root: Path, most: int) -> str:
+    # not where it lies; sizes, as the same names may stand for the patches in another stain or resolution
+    said = [[*(getattr(record, column) for column in COLUMNS), (root / record.key).stat().st_size] for record in found]
+    return hashlib.sha256(canonical_json([most, said])).hexdigest()
+
+
+def _surveyed(reader: Reader, found: Sequence[Record], root: Path, most: int, kept_in: Path) -> Listing:
+    records = {patch_id(SOURCE, record.key): record for record in found}
     mode, native = _kind(reader, records)
     surveyed = survey(DataConfig(sources=[reader], size_px=native, mode=mode), kept_in / "quarantine.csv")
     table = surveyed.table
