@@ -202,4 +202,11 @@ def _kind(reader: Reader, records: dict[int, Record]) -> tuple[Mode, int]:
             "cut them square",
             ExitCode.BAD_DATA,
         )
+    if mode not in ("rgb8", "grey8"):
+        raise ChainError(
+            f"{first.key} is {mode}",
+            "the frozen encoder of the probes, and what groups patches by colour, see 8 bits",
+            "write the patches as 8-bit RGB or grey; a chain itself takes them as they are",
+            ExitCode.BAD_DATA,
+        )
     return mode, int(pixels.shape[0])

@@ -42,3 +42,9 @@ def test_another_set_is_not_taken_for_the_one_that_was_listed(tmp_path: Path) ->
         assert "--into" in refusal.value.lines()[-1]
     with pytest.raises(ChainError, match="lists another set"):
         listing_of(moved / "manifest.csv", kept_in, most=2)
+
+
+def test_patches_of_more_than_eight_bits_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match="png is grey16") as refusal:
+        listing_of(written(tmp_path / "deep", dtype=np.uint16), tmp_path / "into")
+    assert refusal.value.code == ExitCode.BAD_DATA
