@@ -88,7 +88,7 @@ def run(job: Job) -> str:
         stop = collapsed(kept, heard.labelled, heard.splits.classes)
     if stop:
         write_json(job.out / "stop.json", {"reason": stop[0], "detail": stop[1]})
-    return _summary(quality["total"], belief)
+    return _summary(quality["total"], belief, float(evidence.best[1].max(initial=0)))
 
 
 def decide(rule: Rule, evidence: Evidence, past: Past | None, path: Path) -> None:
@@ -170,10 +170,12 @@ def _truth(audit: AuditLabels, pool: Scores) -> np.ndarray:
     return truth
 
 
-def _summary(total: dict[str, Any], belief: Belief) -> str:
+def _summary(total: dict[str, Any], belief: Belief, surest: float) -> str:
     kept, pool, audit = total["kept"], total["predicted"], total["audit"]
     said = temperature_said(belief.temperature, belief.by_class)
     text = f"kept {kept:,} of {pool:,} ({100 * kept / max(pool, 1):.1f} %), T {said}"
+    if pool and not kept:  # what a threshold that nothing reaches is to be held against
+        text += f"; the surest is believed at {100 * surest:.1f} %"
     if audit and audit["precision"] is not None:
         text += f", audited precision {100 * audit['precision']:.1f} %"
     return text

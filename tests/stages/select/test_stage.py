@@ -196,8 +196,11 @@ def stop(directory):
 
 def test_stops_when_nothing_is_kept(world):
     one = job(world, predict(world, "predict", right=0, sharp=0.1), "select", rule="threshold", tau=1.0)
-    stage.run(one)
+    said = stage.run(one)
     assert stop(one.out) == "nothing_selected"
+    # how far the threshold is from what is believed: three classes, of a teacher that hardly tells them apart
+    surest = float(said.partition("the surest is believed at ")[2].split(" %")[0])
+    assert 33 < surest < 100
     assert quality(one.out)["total"]["kept"] == 0
 
 
