@@ -127,7 +127,7 @@ def _refuse_rounds(config: ChainConfig, source: Source) -> None:
             raise ChainError(
                 f"{source.where(place)}: per_round.{number}: there is no such round",
                 f"rounds: {config.rounds} counts them from 0",
-                "correct the number, or raise `rounds`",
+                "correct the number, raise `rounds`, or do without: --set per_round={}",
                 ExitCode.MISMATCH,
             )
         for name, adapter in PARTIAL.items():

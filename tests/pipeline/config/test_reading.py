@@ -49,7 +49,7 @@ PLACES = {
     "both of a union": (C + "splits: {labels: {fraction: 0.1, count: 2}}", "does not go with", "keep one of them"),
     "per round": (C + "per_round: {0: {select: {tua: 0.5}}}", "per_round.0.select.tua: unknown key", "select.tau?"),
     "per round range": (C + "per_round: {0: {student: {steps: 0}}}", "per_round.0.student.steps: out of range", "1"),
-    "no such round": (C + "per_round: {1: {}}", "per_round.1: there is no such round", "rounds"),
+    "no such round": (C + "per_round: {1: {}}", "per_round.1: there is no such round", "--set per_round={}"),
     "list at top": ("- 1", "line 1: not a configuration", "configs/demo.yaml"),
     "text at top": ("hello", "line 1: not a configuration", "configs/demo.yaml"),
     "empty": ("", "is empty", "configs/demo.yaml"),
