@@ -14,6 +14,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from benchmarks.label_efficiency.listing import Listing
+from data.errors import ChainError
 from data.keys import uniform
 from data.splits.config import SplitsConfig
 from data.splits.drawing import draw_without_leaks
@@ -33,7 +34,21 @@ def sides(listing: Listing, seed: int) -> np.ndarray:
     config = SplitsConfig(
         seed=seed, validation=VALIDATION_SHARE, test=None if given_test else TEST_SHARE, labels="all", duplicates="drop"
     )
-    drawn = draw_without_leaks(table, said, listing.classes, config, lambda row: str(listing.key[row]))
+    try:
+        drawn = draw_without_leaks(table, said, listing.classes, config, lambda row: str(listing.key[row]))
+    except ChainError as error:
+        if not error.what.startswith("splits."):
+            raise
+        # these shares are the table's own: no key of a chain, and no --set, changes them
+        raise ChainError(
+            error.what,
+            f"every table sets {VALIDATION_SHARE:.0%} of the labels aside and judges by "
+            + ("the test split of the set" if given_test else f"{TEST_SHARE:.0%}")
+            + f", whatever --validation says; {error.why}",
+            "give the manifest labels of more patients or slides, or leave these columns out: groups of colour then "
+            "stand for them",
+            error.code,
+        ) from error
     assert bool((drawn.ids == listing.ids).all())
     return drawn.split
 

@@ -4,11 +4,13 @@ import csv
 import io
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.label_efficiency.holdout import budget, counts, manifest, sides
 from benchmarks.label_efficiency.listing import judged_split
+from data.errors import ChainError
 from data.splits.written import LABELLED, TEST, VALIDATION
 from tests.benchmarks.label_efficiency.listings import listing
 
@@ -120,3 +122,11 @@ def test_of_copies_one_is_labelled() -> None:
     found.pixels[twins] = found.pixels[twins[0]]
     assert len(keys(manifest(found, side, 0, dict.fromkeys("abc", 5), {}), "labelled")) == 1 + 5 + 5
     assert counts(found, side)["a"] == len(twins)
+
+
+def test_too_few_patients_are_refused_with_what_the_table_can_be_told() -> None:
+    with pytest.raises(ChainError, match="nothing can be drawn from 2 units") as refusal:
+        sides(listing(patients=2), 0)
+    # keys of a chain are not read here
+    assert "splits.validation: 0" not in refusal.value.todo
+    assert "more patients or slides" in refusal.value.todo
