@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import logsumexp
 
 from data.keys import generator
+from stages.measures.paired import MIN_GROUPS
 
 METRICS = ("accuracy", "balanced_accuracy", "macro_f1", "ece")
 DRAWS = 1000
@@ -121,6 +122,8 @@ def mean_over_seeds(drawn: Sequence[np.ndarray], *keys: int | str) -> np.ndarray
     """
     rng = generator("seeds", *keys)
     each = np.stack(drawn)
+    if np.isnan(each).all(axis=(1, 2)).any():  # of one seed nothing is known: no more of their mean
+        return np.full(each.shape[1:], np.nan)
     seeds, draws = each.shape[:2]
     seed = rng.integers(0, seeds, (draws, seeds))
     draw = rng.integers(0, draws, (draws, seeds))
@@ -144,7 +147,12 @@ def judged(said: Predictions, column: str) -> tuple[dict[str, Any], Tallies]:
 
 
 def redrawn(groups: Tallies, column: str) -> np.ndarray:
-    """(DRAWS, 4) resamples for a column: the same patches are resampled alike in every row, so rows can be compared."""
+    """(DRAWS, 4) resamples for a column: the same patches are resampled alike in every row, so rows can be compared.
+
+    NaN of under five groups: as like each other as three patients happen to be, so narrow would the interval be.
+    """
+    if len(groups) < MIN_GROUPS:
+        return np.full((DRAWS, len(METRICS)), np.nan)
     return resampled(groups, column, round(groups.bins[..., 0].sum()))
 
 

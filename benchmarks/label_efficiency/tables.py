@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.label_efficiency.intervals import METRICS
+from stages.measures.paired import MIN_GROUPS
 
 NAMES = {
     "all_probe": "frozen encoder, linear probe",
@@ -33,7 +34,10 @@ def report(result: Mapping[str, Any]) -> str:
     for column, title in COLUMNS.items():
         rows = [row for row in result["table"] if column in row]
         if rows:
-            parts += ["", f"**{title}**: mean over seeds (95 % interval; worst seed)", ""]
+            groups = min((cell[column]["groups"] for cell in result["cells"] if column in cell), default=MIN_GROUPS)
+            few = f"; no interval where under {MIN_GROUPS} patients or slides are judged, here {groups}"
+            shown = few if groups < MIN_GROUPS else ""
+            parts += ["", f"**{title}**: mean over seeds (95 % interval; worst seed{shown})", ""]
             parts += _table(rows, column, about["seeds"])
     if result["verdicts"]:
         parts += ["", *_verdicts(result["verdicts"])]

@@ -87,10 +87,20 @@ def test_the_mean_over_seeds_holds_the_chance_between_them() -> None:
 
 
 def test_what_is_not_defined_is_null_and_not_a_number() -> None:
-    one = said(5, 3, 2, 6)
+    one = said(9, 3, 6, 6)
     facts, groups = judged(Predictions(one.ids, one.log_probs, one.label, one.group), "x")
-    assert facts["n"] == 5
-    assert facts["groups"] == 2
+    assert facts["n"] == 9
+    assert facts["groups"] == len(np.unique(one.group)) >= 5
     assert redrawn(groups, "x").shape == (1000, 4)
     assert all(facts["low"][name] <= facts["high"][name] for name in METRICS)
     assert np.isnan(interval(np.full((10, 4), np.nan))).all()
+
+
+def test_of_a_few_patients_who_are_alike_no_interval_is_told() -> None:
+    one = said(400, 3, 3, 0)
+    facts, few = judged(one, "x")
+    assert facts["accuracy"] > 0.5
+    assert set(facts["low"].values()) == set(facts["high"].values()) == {None}
+    many = tallies(said(400, 3, 30, 0))
+    assert np.isnan(mean_over_seeds([redrawn(many, "x"), redrawn(few, "x")], "s")).all()
+    assert not np.isnan(mean_over_seeds([redrawn(many, "x")] * 2, "s")).any()

@@ -73,7 +73,7 @@ def test_the_report_shows_both_columns_every_row_and_what_failed() -> None:
             "about": about,
             "table": table(CELLS),
             "verdicts": verdicts(CELLS),
-            "cells": [],
+            "cells": [{"pool": {"groups": 9}, "unseen": {"groups": 3}}],
             "failed": [{"cell": "a/b", "why": "refused"}],
         }
     )
@@ -81,6 +81,7 @@ def test_the_report_shows_both_columns_every_row_and_what_failed() -> None:
     assert text.count("same network, same number of steps") == 1
     assert "1 %: 80 + 20 to validate" in text
     assert "| 50 % |" in text
+    assert text.count("no interval where under 5 patients or slides are judged, here 3") == 1
     assert "no result: a/b refused" in text
 
 
