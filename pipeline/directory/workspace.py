@@ -12,7 +12,9 @@ from data.errors import ChainError, ExitCode
 from data.files.atomic import fsync_dir, refuse_if_lost
 
 # folders that something is made in, beside single steps and units
-WRITTEN = (".staging", ".trash", "logs", "rounds", "data", "units")
+WRITTEN = (".trash", ".ranks", "rounds", "data", "units")
+# and those of many folders, each of which may be written to
+WRITTEN_BELOW = (".staging", "logs", "exports", "report", "reviews")
 LOG = logging.getLogger("patchchain")
 
 
@@ -61,7 +63,7 @@ class Workspace:
 
         Raises ChainError (73) when something is in the way, or a link would have it written somewhere else.
         """
-        self._refuse_ways_out()
+        self.refuse_ways_out()
         try:
             self.root.mkdir(parents=True, exist_ok=True)
         except (NotADirectoryError, FileExistsError, FileNotFoundError) as error:
@@ -72,8 +74,11 @@ class Workspace:
                 ExitCode.NOT_WRITABLE,
             ) from error
 
-    def _refuse_ways_out(self) -> None:
-        """The directory may come from elsewhere. A finished step may be a link: it is read, and digested, only."""
+    def refuse_ways_out(self) -> None:
+        """Raise ChainError (73) when a link would have what is written in the directory written somewhere else.
+
+        It may come from elsewhere. A finished step may be a link: it is read, and digested, only.
+        """
         real = Path(os.path.realpath(self.root))
         for path in self._written():
             if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
@@ -89,8 +94,9 @@ class Workspace:
         yield from (self.root / name for name in WRITTEN)
         yield from (self.ledger, self.lock)
         yield from self.root.glob("rounds/*")
-        for place in (self.stagings, self.logs):
-            for folder, folders, files in os.walk(place):
+        for name in WRITTEN_BELOW:
+            yield self.root / name
+            for folder, folders, files in os.walk(self.root / name):
                 yield from (Path(folder, name) for name in (*folders, *files))
 
     def set_aside(self, path: Path, why: str) -> None:

@@ -76,8 +76,10 @@ def write_report(layout: Layout, page: Path | None = None, options: Options | No
 
     Returns a line for people. Reads committed files only, so it may be asked for while the chain runs. Raises
     ChainError: 66 where there is no run directory, 76 where a committed file cannot be read, 73 for a place that
-    cannot be written.
+    cannot be written, or a link in the run directory that leads out of it.
     """
+    if page is None:
+        layout.refuse_ways_out()
     target = page or layout.root / PAGE
     folder = target.with_suffix("")
     if folder == target:
@@ -109,8 +111,9 @@ def write_report(layout: Layout, page: Path | None = None, options: Options | No
 def log_to(layout: Layout, asked: tuple[str, ...]) -> str:
     """Give the figures by round to loggers: tensorboard (with CSV, always), wandb, mlflow. Returns a line for people.
 
-    Raises ChainError (2) for one whose package is not installed.
+    Raises ChainError: 2 for one whose package is not installed, 73 for a link that leads out of the run directory.
     """
+    layout.refuse_ways_out()
     from stages.round_log import log_rounds
 
     log = layout.logs / "rounds-log"

@@ -28,8 +28,10 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
     """Write a folder; returns it. The same run, round, n and pick give the same bytes. number: None: the newest round.
 
     Raises ChainError: 66 for a round without a selection, or where there is nothing to ask; 73 where `out` holds
-    something; 65 where labels are too few to be doubted.
+    something, or a link would have it written outside the run directory; 65 where labels are too few to be doubted.
     """
+    if out is None:
+        layout.refuse_ways_out()
     run = Run.open(layout)
     if number is None:
         if not run.numbers:

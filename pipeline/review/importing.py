@@ -52,9 +52,10 @@ def import_review(layout: Layout, path: Path, by: str, revise: bool = False, dry
     """Put a review in place, and say what it does; with `dry`, only say it.
 
     revise: labels of an earlier review may be changed. Raises ChainError: 65 for a sheet with anything wrong in it,
-    66 for a run without splits, 2 for a name that is none.
+    66 for a run without splits, 2 for a name that is none, 73 for a link that leads out of the run directory.
     """
     who = _name(by)
+    layout.refuse_ways_out()
     if not layout.stands(SPLITS):
         raise ChainError(
             f"{layout.root} has no splits yet",

@@ -20,21 +20,45 @@ WRITTEN = [
     "logs",
     ".staging",
     ".trash",
+    ".ranks",
     "rounds",
     "data",
     "rounds/00",
     "logs/data",
     ".staging/data-store",
     "ledger.jsonl",
+    "exports",
+    "reviews",
+    "report",
+    "report/geojson/round-00",
 ]
 
 
 @several(73, "leads out of", WRITTEN)
 def link(place: Place, name: str) -> Deed:
     _begun(place)
-    (place.run / name).parent.mkdir(exist_ok=True)
+    (place.run / name).parent.mkdir(exist_ok=True, parents=True)
     (place.run / name).symlink_to(place.secret if "." in name[1:] else place.outside)
     return ["resume", place.run]
+
+
+VERBS = {
+    "report": "report {run}",
+    "report/geojson/round-00": "report {run}",  # whatever else ends in .geojson is removed there
+    "logs": "report {run} --logger tensorboard",
+    "exports": "review export {run}",
+    "reviews": "review import {run} {sheet} --by nobody",
+    "exports/page-00-8": "serve {run}",
+}
+
+
+@several(73, "leads out of", list(VERBS))
+def link_that_is_written_through(place: Place, name: str) -> Deed:
+    """By the verbs that change no step."""
+    _begun(place)
+    (place.run / name).parent.mkdir(exist_ok=True, parents=True)
+    (place.run / name).symlink_to(place.outside)
+    return VERBS[name].format(run=place.run, sheet=place.inside / "sheet.csv").split()
 
 
 @several(73, "leads out of", [".quarantine.csv.part", "quarantine.csv", ".patches.h5.part"])

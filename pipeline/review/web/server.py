@@ -17,7 +17,8 @@ def serve(
 ) -> None:
     """Answer until interrupted. port: 0 is any free one; number, n, pick: what the labelling page asks about.
 
-    Raises ChainError: 66 for no run directory or where Werkzeug is missing, 69 for a port that is taken.
+    Raises ChainError: 66 for no run directory or where Werkzeug is missing, 69 for a port that is taken, 73 for a link
+    in the run directory that leads out of it.
     """
     try:
         from werkzeug.serving import WSGIRequestHandler, make_server
@@ -39,6 +40,7 @@ def serve(
             """Nowhere."""
 
     rounds_of(layout)
+    layout.refuse_ways_out()
     with _listening(port) as listener:
         port = listener.getsockname()[1]
         app = App(Live(layout), Desk(layout, number, n, pick), by, port)
