@@ -1,17 +1,17 @@
 """What readers of image files share. Not a reader: names that begin with `_` are not discovered."""
 
 import os
-import re
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import Field
 
 from data.errors import ChainError, ExitCode
 from data.files.containment import Root, walk
 from data.files.held import held_sha256
+from data.patches.read_off import Pattern, read_off
 from data.patches.record import Record
 from data.pixels.bad_patch import BadPatch
 from data.readers.base import Reader
@@ -21,19 +21,6 @@ IMAGE_SUFFIXES = {".jpg", ".jpeg", ".jpe", ".png", ".tif", ".tiff", ".bmp"}
 PASSED_OVER = {".csv", ".json", ".txt"}
 LEFT_BY_WINDOWS = {"thumbs.db", "desktop.ini"}
 MAX_FILE_BYTES = 256 << 20
-
-
-def _one_group(pattern: str) -> str:
-    try:
-        groups = re.compile(pattern).groups
-    except re.error as error:
-        raise ValueError(f"not a regular expression: {error}") from error
-    if groups != 1:
-        raise ValueError(f"the expression must have exactly one group (...), not {groups}")
-    return pattern
-
-
-Pattern = Annotated[str, AfterValidator(_one_group)]
 
 
 class TreeReader(Reader):
@@ -55,7 +42,7 @@ class TreeReader(Reader):
                 yield key
 
     def record(self, key: str, label: str) -> Record:
-        """The record of one file. Raises ChainError (65) when a pattern does not match an image's path."""
+        """The record of one file. Raises ChainError: 65 a pattern does not match an image's path; as `read_off`."""
         if not is_image(key):
             return Record(key)  # its content is refused; it has no say in classes or groups
         return Record(
@@ -79,15 +66,15 @@ class TreeReader(Reader):
     def _read_off(self, key: str, field: str, pattern: str | None) -> str:
         if pattern is None:
             return ""
-        found = re.search(pattern, key)
-        if not found or not found[1]:
+        found = read_off(pattern, key, f"source {self.name}: {field}")
+        if not found:
             raise ChainError(
                 f"source {self.name}: {field} {pattern!r} finds nothing in {key}",
                 "a patch without its group could end up in two splits",
                 f"correct {field}, or move the file elsewhere",
                 ExitCode.BAD_DATA,
             )
-        return found[1]
+        return found
 
 
 def is_image(key: str) -> bool:

@@ -5,9 +5,9 @@ from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from data.patches.read_off import Pattern
 from data.pixels.modes import MAX_SIZE_PX
 from data.preparation import Preparation
-from data.readers._files import Pattern
 from data.slides.annotations_config import AnnotationsConfig
 from data.slides.coordinates_config import CoordinatesConfig
 from data.slides.grid import GridConfig

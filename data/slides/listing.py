@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from data.errors import ChainError, ExitCode
 from data.files.fingerprint import fingerprint
 from data.patches.names import check_names
+from data.patches.read_off import read_off
 from data.patches.record import Record
 from data.preparation import Refusal, Unit
 from data.slides.annotations import annotation_files, check_claims
@@ -160,15 +161,15 @@ def _folder(config: SlidesConfig) -> Path:
 def _patient(config: SlidesConfig, key: str, row: SlideRow) -> str:
     if row.patient or config.patient_pattern is None:
         return row.patient
-    found = re.search(config.patient_pattern, key)
-    if not found or not found[1]:
+    found = read_off(config.patient_pattern, key, "prepare.patient_pattern")
+    if not found:
         raise ChainError(
             f"prepare.patient_pattern {config.patient_pattern!r} finds nothing in {key}",
             "a slide without its patient could end up in two splits",
             "correct the expression, or name the patient in prepare.table",
             ExitCode.BAD_DATA,
         )
-    return found[1]
+    return found
 
 
 def _fingerprint(config: SlidesConfig, one: Listed) -> str:

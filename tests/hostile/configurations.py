@@ -1,6 +1,7 @@
 """Configurations: YAML that builds objects, unfolds, or means something else than it says."""
 
 from tests.hostile.case import Deed, Place, several
+from tests.hostile.laying import chain, good, png
 
 HEAD = b"data: {size_px: 16, sources: [{kind: tree, path: x}]}\nselect: {rule: top_k, k: 1}\n"
 BOMB = b"a: &a [x,x,x,x,x,x,x,x,x]\n" + b"".join(
@@ -41,3 +42,10 @@ SETTINGS = [
 def setting(place: Place, text: str) -> Deed:
     (place.inside / "c.yaml").write_bytes(HEAD)
     return ["run", place.inside / "c.yaml", place.run, "--set", text]
+
+
+@several(78, "does not come to an end", ["patient_pattern", "slide_pattern", "site_pattern"])
+def pattern_without_an_end(place: Place, name: str) -> Deed:
+    source = good(place.inside / "src")
+    (source / "A" / f"{'a' * 60}.png").write_bytes(png())
+    return chain(place, {"kind": "folder", "path": source, name: "((?:[a-z]+)+)$|good"})

@@ -60,7 +60,7 @@ def test_a_path_without_its_group_is_refused_by_name(folder, pattern):
         list(Folder(path=folder, patient_pattern=pattern).records())
 
 
-@pytest.mark.parametrize("pattern", ["(", "no group", "(two)(groups)"])
+@pytest.mark.parametrize("pattern", ["(", "no group", "(two)(groups)", "(a{99999999999999})", "(" * 3000 + ")" * 3000])
 def test_a_pattern_is_checked_with_the_configuration(pattern):
     with pytest.raises(ValidationError, match="slide_pattern"):
         Folder(path=Path(), slide_pattern=pattern)
