@@ -1,6 +1,7 @@
 """Arrays inside `.npz` archives, read row by row without unpickling and without holding them whole."""
 
 import contextlib
+import io
 import math
 import threading
 import tokenize
@@ -15,6 +16,9 @@ from data.errors import ChainError, ExitCode
 
 BOMB_BYTES = 16 << 20
 BOMB_RATIO = 1000  # deflate gives 1,032 at most, and then of one value over and over
+HEADER_BYTES = (
+    16 << 10
+)  # NumPy takes 10,000, and reads the four gigabytes that a header may claim before it counts them
 ZIP_ERRORS = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 # what NumPy's parser of array headers raises besides
 HEADER_ERRORS = (*ZIP_ERRORS, SyntaxError, tokenize.TokenError, TypeError, LookupError, ArithmeticError)
@@ -67,15 +71,18 @@ class NpyMember:
 
     def _rewind(self) -> None:
         try:
-            self._file = self._archive.open(self._info)
-            version = np.lib.format.read_magic(self._file)
+            with self._archive.open(self._info) as file:
+                top = io.BytesIO(file.read(HEADER_BYTES))
+            version = np.lib.format.read_magic(top)
             if version not in ((1, 0), (2, 0)):
                 raise self._refused(f"format version {version} is unknown")
             header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            self.shape, by_column, self.dtype = header(self._file)
+            self.shape, by_column, self.dtype = header(top)
+            self._file = self._archive.open(self._info)
+            self._take(top.tell())
         except HEADER_ERRORS as error:
             raise self._refused(str(error).splitlines()[0] if str(error) else type(error).__name__) from error
-        self._start, self._row = self._file.tell(), 0
+        self._start, self._row = top.tell(), 0
         if self.dtype.hasobject:
             raise self._refused("it holds pickled objects, which can run code when loaded")
         if by_column and len(self.shape) > 1:

@@ -1,4 +1,5 @@
 import os
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -90,3 +91,14 @@ def test_a_header_that_is_none_is_refused(tmp_path, header):
         archive.writestr("train_images.npy", b"\x93NUMPY\x01\x00" + len(content).to_bytes(2, "little") + content)
     with pytest.raises(ChainError, match="train_images"):
         list(Npz(path=tmp_path / "m.npz").records())
+
+
+def test_a_header_of_gigabytes_is_refused_before_it_is_read(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        blanks = b" " * (64 << 20)
+        archive.writestr("train_images.npy", b"\x93NUMPY\x02\x00" + len(blanks).to_bytes(4, "little") + blanks)
+    tracemalloc.start()
+    with pytest.raises(ChainError, match="train_images"):
+        list(Npz(path=tmp_path / "m.npz").records())
+    assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    tracemalloc.stop()
