@@ -11,9 +11,14 @@ from data.printable import shortened
 
 if TYPE_CHECKING:
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
 Row = tuple[str, dict[str, str]]
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
+# a table packs well, its paths do not: what declares more in a file of its size holds one value over and over
+BOMB_DECLARES = 16 << 20  # bytes, or rows
+BOMB_RATIO = 1000
+WIDEST_BYTES = 1024  # of a cell of fixed width: each is unpacked, 65,536 at once
 
 
 def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -22,7 +27,7 @@ def table_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     Columns that are absent are empty; the first of `columns` must be there. Raises ChainError (65).
     """
     for place, cells in _parquet(path, columns) if path.suffix == ".parquet" else _csv(path, columns):
-        yield place, {name: cells.get(name, "").strip() for name in columns}
+        yield place, {name: cells.get(name, "") for name in columns}
 
 
 def _csv(path: Path, columns: Sequence[str]) -> Iterator[Row]:
@@ -42,7 +47,7 @@ def _csv(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                         "mend the row (quote cells that hold commas)",
                         ExitCode.BAD_DATA,
                     )
-                yield f"line {rows.line_num}", dict(zip(header, cells, strict=True))
+                yield f"line {rows.line_num}", dict(zip(header, map(str.strip, cells), strict=True))
         except csv.Error as error:
             raise ChainError(f"{path} line {rows.line_num} is not CSV", str(error), "mend the line",
                              ExitCode.BAD_DATA) from error  # fmt: skip
@@ -66,13 +71,18 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
-            schema = file.schema_arrow
-            _check_header(path, schema.names, columns)
-            known = [name for name in columns if name in schema.names]
-            for name in known:
-                if pa.types.is_nested(schema.field(name).type):
-                    raise _not_texts(path, name, schema.field(name).type)
+        about = pq.read_metadata(path)
+        schema = about.schema.to_arrow_schema()
+        _check_header(path, schema.names, columns)
+        known = [name for name in columns if name in schema.names]
+        for name in known:
+            kind = schema.field(name).type
+            wide = pa.types.is_fixed_size_binary(kind) and kind.byte_width > WIDEST_BYTES
+            if pa.types.is_nested(kind) or wide:
+                raise _not_texts(path, name, kind)
+        _refuse_bomb(path, about, known)
+        # each text once, as it is stored: a thousand bytes may say one of a megabyte in every row
+        with pq.ParquetFile(path, metadata=about, read_dictionary=known) as file:
             first = 1
             for batch in file.iter_batches(columns=known):
                 texts = [_texts(path, name, batch.column(name), first) for name in known]
@@ -84,18 +94,33 @@ def _parquet(path: Path, columns: Sequence[str]) -> Iterator[Row]:
                          ExitCode.BAD_DATA) from error  # fmt: skip
 
 
+def _refuse_bomb(path: Path, about: "pq.FileMetaData", known: Sequence[str]) -> None:
+    groups = [about.row_group(number) for number in range(about.num_row_groups)]
+    columns = [group.column(number) for group in groups for number in range(group.num_columns)]
+    declared = sum(column.total_uncompressed_size for column in columns if column.path_in_schema in known)
+    stored = path.stat().st_size
+    if max(declared, about.num_rows) > max(BOMB_DECLARES, BOMB_RATIO * stored):
+        raise ChainError(
+            f"{path} declares {about.num_rows:,} rows of {declared:,} bytes and stores {stored:,}",
+            "it holds one value over and over, and no paths of patches",
+            "write it again",
+            ExitCode.BAD_DATA,
+        )
+
+
 def _texts(path: Path, name: str, values: "pa.Array", first: int) -> list[str]:
     import pyarrow as pa
 
     if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
+        said = _texts(path, name, values.dictionary, first)
+        return [said[code] if code is not None else "" for code in values.indices.to_pylist()]
     if pa.types.is_floating(values.type):
         return _whole_numbers(path, name, values, first)
     try:
         texts: list[str | None] = values.cast(pa.string()).to_pylist()
     except pa.ArrowException as error:
         raise _not_texts(path, name, values.type) from error
-    return [text or "" for text in texts]
+    return [(text or "").strip() for text in texts]
 
 
 def _whole_numbers(path: Path, name: str, values: "pa.Array", first: int) -> list[str]:

@@ -174,6 +174,8 @@ NPZ: dict[str, tuple[dict[str, bytes], str]] = {
     "shape of a petabyte": (
         {"train_images": _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (1125899906842624, 1, 1), }")},
         "declares"),
+    "header of gigabytes": (
+        {"train_images": b"\x93NUMPY\x02\x00" + struct.pack("<I", 1 << 26) + bytes(1 << 26)}, "is refused"),
     "rows of nothing": (
         {"train_images": _npy(b"{'descr': '|u1', 'fortran_order': False, 'shape': (1152921504606846976, 0, 3), }")},
         "no array of patches"),
@@ -223,4 +225,16 @@ def parquet_with_a_pickled_type(place: Place) -> Deed:
     })  # fmt: skip
     table = pa.table([pa.array(["src/A/good0.png", "../outside/secret"])], schema=pa.schema([field]))
     pq.write_table(table, place.inside / "m.parquet")
+    return chain(place, {"kind": "manifest", "path": place.inside / "m.parquet"})
+
+
+@several(
+    65, {"a text in every row": "has 4,194,304 characters", "one text": "declares"}, ["a text in every row", "one text"]
+)
+def parquet_that_unfolds(place: Place, name: str) -> Deed:
+    good(place.inside / "src")
+    rows, length = (60_000, 4 << 20) if name == "a text in every row" else (2, 64 << 20)
+    label = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array(["x" * length]))
+    table = pa.table({"path": ["src/A/good0.png"] * rows, "label": label})
+    pq.write_table(table, place.inside / "m.parquet", compression="zstd")
     return chain(place, {"kind": "manifest", "path": place.inside / "m.parquet"})

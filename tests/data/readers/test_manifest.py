@@ -1,6 +1,7 @@
 import json
 import tracemalloc
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,6 +9,7 @@ import pytest
 
 from data.errors import ChainError
 from data.patches.record import Record
+from data.readers._rows import table_rows
 from data.readers.manifest import Manifest
 
 
@@ -225,3 +227,26 @@ def test_a_lost_value_is_nobody(manifest, column, lost):
 def test_what_looks_little_like_a_lost_value_is_a_name(manifest, name):
     (record,) = manifest(f"path,patient\npatches/A/p0_0.jpg,{name}\n").records()
     assert record.patient == name
+
+
+def _one_label(path, rows, text):
+    label = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), pa.array([text]))
+    names = [f"A/{row}.png" for row in range(rows)]
+    pq.write_table(pa.table({"path": names, "label": label}), path, compression="zstd")
+    return list(table_rows(path, ("path", "label")))
+
+
+def test_a_text_that_stands_in_every_row_is_held_once(tmp_path):
+    rows = _one_label(tmp_path / "m.parquet", 60_000, f"  {'x' * (4 << 20)}")  # 251 GB, if each row had its own
+    assert {id(row["label"]) for _, row in rows} == {id(rows[0][1]["label"])}
+    assert len(rows[0][1]["label"]) == 4 << 20
+
+
+def test_a_table_that_declares_a_thousand_times_its_size_is_refused(tmp_path):
+    with pytest.raises(ChainError, match="declares 3 rows of"):
+        _one_label(tmp_path / "m.parquet", 3, "x" * (17 << 20))
+
+
+def test_cells_of_a_fixed_and_large_width_are_no_texts(parquet):
+    assert "holds fixed_size_binary[1025]" in _refusal(parquet(site=pa.array([b"x" * 1025], pa.binary(1025))))
+    assert next(parquet(site=pa.array([b"xx"], pa.binary(2))).records()).site == "xx"
