@@ -1,10 +1,10 @@
 """What tells a large file from another without reading all of it: its size, its beginning and its end."""
 
-import errno
 import hashlib
 import os
-import stat
 from pathlib import Path
+
+from data.files.regular import open_regular
 
 
 def ends(path: Path, piece_bytes: int) -> list[int | str]:
@@ -12,16 +12,10 @@ def ends(path: Path, piece_bytes: int) -> list[int | str]:
 
     Raises OSError: it cannot be read, or is a pipe, a device or a folder.
     """
-    with open(path, "rb", buffering=0, opener=_at_once) as file:
-        about = os.fstat(file.fileno())
-        if not stat.S_ISREG(about.st_mode):
-            raise OSError(errno.EINVAL, "no regular file")
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
         digest = hashlib.sha256(file.read(piece_bytes))
-        if about.st_size > piece_bytes:
-            file.seek(max(piece_bytes, about.st_size - piece_bytes))
+        if size > piece_bytes:
+            file.seek(max(piece_bytes, size - piece_bytes))
             digest.update(file.read(piece_bytes))
-    return [about.st_size, digest.hexdigest()]
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe would be waited for
+    return [size, digest.hexdigest()]

@@ -12,6 +12,7 @@ from typing import Any
 
 from data import fault
 from data.files.atomic import canonical_json, fsync_dir, fsync_file, sha256_file
+from data.files.regular import read_regular
 
 RECORD = "stage.json"
 
@@ -40,8 +41,10 @@ def content_digest(files: Mapping[str, str]) -> str:
 
 def files_of(record: Mapping[str, Any]) -> Files:
     """The files a record names. Raises ValueError, KeyError, TypeError or AttributeError when it is none."""
-    files = {str(name): (str(entry["sha256"]), int(entry["bytes"])) for name, entry in record["files"].items()}
-    for name in files:
+    files = {str(name): (str(entry["sha256"]), entry["bytes"]) for name, entry in record["files"].items()}
+    for name, (_, size) in files.items():
+        if type(size) is not int:  # JSON of others knows true, 1.5 and Infinity
+            raise ValueError(f"{name!r} has no size")
         # what we write is plain and relative; anything else would have a file elsewhere opened and digested
         if posixpath.normpath(name) != name or name.startswith(("/", "..")) or not name.isprintable():
             raise ValueError(f"{name!r} is no file of the directory")
@@ -51,7 +54,7 @@ def files_of(record: Mapping[str, Any]) -> Files:
 def sealed_files(directory: Path) -> Files | None:
     """The files its record names, None when there is no usable record. Reads no file but the record."""
     try:
-        return files_of(json.loads((directory / RECORD).read_bytes()))
+        return files_of(json.loads(read_regular(directory / RECORD)))
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 

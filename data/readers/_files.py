@@ -1,7 +1,5 @@
 """What readers of image files share. Not a reader: names that begin with `_` are not discovered."""
 
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Annotated
@@ -11,6 +9,7 @@ from pydantic import Field
 from data.errors import ChainError, ExitCode
 from data.files.containment import Root, walk
 from data.files.held import held_sha256
+from data.files.regular import open_regular
 from data.patches.read_off import Pattern, read_off
 from data.patches.record import Record
 from data.pixels.bad_patch import BadPatch
@@ -85,17 +84,10 @@ def is_image(key: str) -> bool:
 def read_image_file(path: Path) -> bytes:
     """A file's bytes. Raises BadPatch when it is too large or unreadable."""
     try:
-        # a pipe would be waited for, and a device never ends
-        with open(path, "rb", opener=_at_once) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise BadPatch("not a regular file")
+        with open_regular(path) as file:
             content = file.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise BadPatch(f"cannot be read: {error.strerror}") from error
     if len(content) > MAX_FILE_BYTES:
         raise BadPatch(f"larger than {MAX_FILE_BYTES >> 20} MiB: no patch")
     return content
-
-
-def _at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)

@@ -15,6 +15,7 @@ from pathlib import Path
 from data import fault
 from data.errors import ChainError, ExitCode
 from data.files.atomic import fsync_dir, guards
+from data.files.regular import open_regular
 from pipeline.directory.layout import command
 
 LOG = logging.getLogger("patchchain")
@@ -109,7 +110,7 @@ def unlock(path: Path, force: bool) -> str:
 def holder(path: Path) -> Holder | None:
     """Who the lock file names: None after a clean end. Only for showing."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return _read(file.fileno())
     except FileNotFoundError:
         return None

@@ -9,6 +9,7 @@ from typing import Any
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import canonical_json, sha256_file, write_json
+from data.files.regular import read_regular
 from data.files.sealed import RECORD, Files, content_digest, durable_files, files_of, misfits
 from pipeline.directory.recipe import Recipe
 from pipeline.directory.workspace import Workspace
@@ -62,7 +63,7 @@ def read_record(directory: Path, address: str, layout: Workspace) -> Record:
     """Raises ChainError: 76 when there is no usable record, 78 when a newer program wrote it."""
     shown = f"{directory.relative_to(layout.root)}/{RECORD}"
     try:
-        plain: dict[str, Any] = json.loads((directory / RECORD).read_bytes())
+        plain: dict[str, Any] = json.loads(read_regular(directory / RECORD))
         if plain["format"] > FORMAT:
             raise ChainError(
                 f"{shown} has format {plain['format']}",

@@ -22,6 +22,7 @@ from typing import Any
 
 from data.errors import ChainError, ExitCode
 from data.files.atomic import fsync_dir, write_json
+from data.files.regular import read_regular
 from data.splits.review_words import FILE, ROLE
 from pipeline.directory.layout import Layout
 from pipeline.directory.record import read_record, seal
@@ -68,9 +69,9 @@ def holds(layout: Layout) -> dict[str, str]:
     if not found:
         return {}
     try:
-        plain = json.loads(layout.holds.read_bytes())
+        plain = json.loads(read_regular(layout.holds))
         return {address: str(plain[address]) for address in found}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         raise ChainError(
             f"{layout.holds} is missing or damaged",
             "it says from which step on each review holds",
@@ -152,11 +153,11 @@ def settled(layout: Layout) -> Iterator[None]:
 def _about(layout: Layout, address: str) -> dict[str, Any]:
     path = layout.place(address) / ABOUT
     try:
-        about = json.loads(path.read_bytes())
+        about = json.loads(read_regular(path))
         if not isinstance(about, dict):
             raise ValueError
         return about
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         raise ChainError(
             f"{address}/{ABOUT} is missing or damaged",
             "it says who gave these labels, and when",

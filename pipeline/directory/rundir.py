@@ -15,6 +15,7 @@ from typing import Any
 from data import fault
 from data.errors import ChainError, ExitCode
 from data.files.atomic import canonical_json, fsync_dir, refuse_if_lost, write_json
+from data.files.regular import read_regular
 from data.files.sealed import RECORD
 from pipeline.directory.layout import Layout
 from pipeline.directory.recipe import Recipe, Science, differences, recipe, shown
@@ -221,7 +222,7 @@ class RunDir:
 def _begun_recipe(root: Path) -> Recipe | None:
     """The recipe a staging folder was begun with; None before anything was written into it."""
     try:
-        begun: Any = json.loads((root / "recipe.json").read_bytes())
+        begun: Any = json.loads(read_regular(root / "recipe.json"))
     except (FileNotFoundError, ValueError, RecursionError):
         return None
     return dict(begun) if isinstance(begun, dict) else None

@@ -1,6 +1,7 @@
 """Run directories of elsewhere: links, records and cards that name places outside."""
 
 import json
+import os
 from pathlib import Path
 
 from tests.hostile.case import Deed, Place, case, several
@@ -92,6 +93,29 @@ def _committed(place: Place, files: dict[str, dict[str, object]]) -> Path:
 def record(place: Place, name: str) -> Deed:
     _committed(place, {name: {"sha256": "0" * 64, "bytes": 6}})
     return ["verify", place.run]
+
+
+@several(76, "damaged", ["Infinity", "1.5", "true", "null"])
+def record_with_a_size_of(place: Place, size: str) -> Deed:
+    store = _committed(place, {"x": {"sha256": "0" * 64, "bytes": 6}})
+    (store / "stage.json").write_text((store / "stage.json").read_text().replace("6}", f"{size}}}"))
+    return ["verify", place.run]
+
+
+@several(76, "missing", ["verify", "resume"])
+def record_that_is_a_pipe(place: Place, verb: str) -> Deed:
+    """Nobody waits for who writes into it."""
+    store = _committed(place, {})
+    (store / "stage.json").unlink()
+    os.mkfifo(store / "stage.json")
+    return [verb, place.run]
+
+
+@case(0, "not running")
+def looked_at_a_lock_that_is_a_pipe(place: Place) -> Deed:
+    _begun(place)
+    os.mkfifo(place.run / "chain.lock")
+    return ["status", place.run]
 
 
 @case(76, "stage.json")
