@@ -119,7 +119,7 @@ def holder(path: Path) -> Holder | None:
 def _acquire(path: Path, patience_s: float) -> int:
     until, told = time.monotonic() + patience_s, False
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # a refused first start removes the run directory: a lock on a removed file protects nothing

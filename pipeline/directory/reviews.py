@@ -142,7 +142,7 @@ def hold_from(layout: Layout, start: str) -> list[str]:
 @contextlib.contextmanager
 def settled(layout: Layout) -> Iterator[None]:
     """Which reviews there are, and which steps have begun, changes for nobody else meanwhile."""
-    descriptor = os.open(layout.reviews_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    descriptor = os.open(layout.reviews_lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

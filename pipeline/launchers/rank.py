@@ -84,7 +84,7 @@ def _take_output(path: Path, screen: bool) -> None:
     # what started us has the user's screen as its output, and only the first rank writes there
     if screen:
         sys.stderr = os.fdopen(os.dup(1), "w", buffering=1)
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
 

@@ -2,6 +2,7 @@ import errno
 import fcntl
 import json
 import os
+import stat
 import threading
 import time
 from pathlib import Path
@@ -9,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from data.errors import ChainError, ExitCode
+from pipeline.directory import ledger
+from pipeline.directory.layout import Layout
 from pipeline.directory.lock import held, holder
+from pipeline.directory.reviews import settled
 from tests.small_process import in_small_process
 
 
@@ -164,3 +168,15 @@ def test_patience_is_for_orphans_only(tmp_path: Path) -> None:
     with held(path, "run"), pytest.raises(ChainError, match="in use"), held(path, "prepare", patience_s=30):
         pass
     assert time.monotonic() - begun < 10
+
+
+def test_who_may_write_to_the_directory_may_go_on_with_it(tmp_path: Path) -> None:
+    """A group that shares a run: what all of them write to has the mode that the umask gives, like the rest of it."""
+    layout, before = Layout(tmp_path), os.umask(0o002)
+    try:
+        with held(layout.lock, "run"), settled(layout):
+            ledger.append(layout.ledger, "start")
+    finally:
+        os.umask(before)
+    for path in (layout.lock, layout.reviews_lock, layout.ledger):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o664, path
