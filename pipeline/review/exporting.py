@@ -131,7 +131,7 @@ def _how(run: Run, pick: Pick) -> str:
         "\nThe chain was given a label for each of these patches, which the column `why` names first, and doubts it.\n"
         "Write that class again where it is right: then it is not asked about any more.\n"
     )
-    classes = "\n".join(f"    {name}" for name in run.classes)
+    classes = "\n".join(f"    {harmless(name)}" for name in run.classes)  # as the sheet spells them
     return (
         f"Write into the column `label` of {SHEET} what a patch is, one of\n\n{classes}\n\n"
         f"or `{reject_word(run.classes)}` for a patch that is of no use (blurred, folded, empty, two things at once).\n"

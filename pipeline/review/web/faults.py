@@ -4,6 +4,7 @@ import contextlib
 import traceback
 
 from data.errors import ChainError
+from data.printable import printable_lines
 from pipeline.directory.layout import Layout
 from pipeline.failures import explained, internal
 
@@ -14,5 +15,5 @@ def refusal(error: Exception, layout: Layout) -> ChainError:
     with contextlib.suppress(OSError):
         layout.logs.mkdir(exist_ok=True)
         with log.open("a", encoding="utf-8") as file:
-            traceback.print_exception(error, file=file)
+            file.write(printable_lines("".join(traceback.format_exception(error))) + "\n")
     return explained(error, "serve") or internal(error, "serve", log)

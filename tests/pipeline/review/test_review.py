@@ -18,7 +18,7 @@ from data.printable import harmless
 from data.splits.written import load_splits
 from data.store.patch_store import PatchStore
 from pipeline.directory.layout import Layout
-from pipeline.review.exporting import export
+from pipeline.review.exporting import HOW, export
 from pipeline.review.importing import import_review
 from pipeline.review.sheet import check_of, read_sheet, reject_word, words, write_sheet
 from tests.fake_stages import committed, everything
@@ -344,3 +344,12 @@ def test_a_class_whose_name_begins_or_ends_with_a_blank_is_known_on_its_own_shee
     for code, row in enumerate(read_sheet(tmp_path / "review.csv")):
         assert check_of(row.round, one, (1, 2), row.suggested) == row.check
         assert words(classes)[row.label] == code
+
+
+def test_what_people_read_beside_a_sheet_commands_no_terminal(run: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("pipeline.report.run.Run.classes", ("\x1b[2Jred", "=cmd()", "c", "d", "e"))
+    said = (export(Layout(run), 1, 4, tmp_path / "out") / HOW).read_text()
+    assert all(line.isprintable() for line in said.splitlines())
+    for word in ("\\x1b[2Jred", "'=cmd()"):
+        assert f"    {word}\n" in said
+        assert word in words(("\x1b[2Jred", "=cmd()"))

@@ -172,11 +172,16 @@ def test_the_report_is_written_anew_when_something_is_finished(page: Page, run: 
 
 
 def test_what_nobody_foresaw_is_three_lines_and_in_the_log(page: Page, run: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(Desk, "items", lambda self: 1 / 0)
+    def items(self: Desk) -> None:
+        raise ValueError("a class \x1b[2J, \u202ename")
+
+    monkeypatch.setattr(Desk, "items", items)
     answer = page.get("items")
     assert answer.status_code == 500
     assert len(answer.json["error"]) == 3
-    assert "ZeroDivisionError" in (run / "logs/error.log").read_text()
+    log = (run / "logs/error.log").read_text()
+    assert "ValueError" in log
+    assert all(line.isprintable() for line in log.splitlines())
 
 
 def test_a_run_without_a_selection_says_so_on_the_page(tmp_path: Path) -> None:
