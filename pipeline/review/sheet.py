@@ -84,8 +84,8 @@ def read_sheet(path: Path) -> list[Row]:
 
 def _row(path: Path, where: str, cells: Mapping[str, str]) -> Row:
     shown = f"{path.name} {where}"
-    text = cells["id"] if _is_id(cells["id"]) else cells["image"].removesuffix(".png")
-    if not _is_id(text):
+    text = cells["id"] if is_id(cells["id"]) else cells["image"].removesuffix(".png")
+    if not is_id(text):
         raise _refused(
             f"{shown}: {cells['id'][:40]!r} is no patch id",
             "an id has 16 hexadecimal digits, and the column `image` does not tell it either",
@@ -101,7 +101,8 @@ def _row(path: Path, where: str, cells: Mapping[str, str]) -> Row:
     return Row(shown, int(text, 16), int(number), cells["suggested"], cells["check"], cells["label"])
 
 
-def _is_id(text: str) -> bool:
+def is_id(text: str) -> bool:
+    """Whether this is the id of a patch as a text."""
     return len(text) == 16 and all(c in "0123456789abcdef" for c in text)
 
 

@@ -22,7 +22,7 @@ from pipeline.report.run import Run
 from pipeline.review.choosing import Pick
 from pipeline.review.exporting import ABOUT, PICTURES, export, made_of
 from pipeline.review.importing import import_review, may_teach
-from pipeline.review.sheet import SHEET, reject_word, words
+from pipeline.review.sheet import SHEET, is_id, reject_word, words
 
 
 class Desk:
@@ -98,7 +98,7 @@ class Desk:
     def picture(self, patch_id: str) -> bytes | None:
         """PNG of a patch of this sheet; None where it is not one."""
         with self._lock:
-            if self._folder is None or all(row["id"] != patch_id for row in self._rows()):
+            if not is_id(patch_id) or self._folder is None or all(row["id"] != patch_id for row in self._rows()):
                 return None
             return (self._folder / PICTURES / f"{patch_id}.png").read_bytes()
 

@@ -86,3 +86,15 @@ def test_labels_of_patches_that_are_gone_stand_in_nobodys_way_and_are_told(run: 
     assert ",".join(["", desk(run).items()["classes"][1]]) in (begun / SHEET).read_text(), "it lies where it was"
     ben.label(ids_of(ben)[0], 1)
     assert "1 patches reviewed" in ben.save("Ben", dry=False)[0]
+
+
+def test_a_sheet_of_a_stranger_shows_no_picture_of_another_folder(run: Path, tmp_path: Path) -> None:
+    first = ids_of(ana := desk(run))[0]
+    ana.label(first, 0)
+    (sheet,) = run.glob(f"exports/page-*/{SHEET}")
+    sheet.write_text(sheet.read_text().replace(f"\n{first},", "\n../../../../secret,"))  # not `image`
+    (tmp_path / "secret.png").write_bytes(b"SECRET")
+    page = desk(run)
+    assert ids_of(page)[0] == "../../../../secret"
+    assert page.picture("../../../../secret") is None
+    assert page.picture(ids_of(page)[1]) is not None
