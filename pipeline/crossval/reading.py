@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from data.errors import ChainError, ExitCode
 from pipeline.directory.layout import Layout
-from pipeline.directory.record import Stop, read_record
+from pipeline.directory.record import Stop, damaged, read_record
 from pipeline.plan import FINAL, STORE, at
 from pipeline.views.status import rounds_of, stopped_at
 from stages.measures.judged import FILE, Judged, read_judged
@@ -49,10 +49,5 @@ def refuse_different_stores(folds: list[Layout]) -> None:
 def _judged(layout: Layout, address: str) -> Judged:
     judged = read_judged(layout.place(address))
     if judged is None:
-        raise ChainError(
-            f"{layout.place(address) / FILE} is missing",
-            "it is what this model says of the fold that is left out",
-            f"make it again: {layout.rerun(address)}",
-            ExitCode.DAMAGED,
-        )
+        raise damaged(layout, address, f"{layout.place(address) / FILE} is missing")
     return judged

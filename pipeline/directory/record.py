@@ -107,10 +107,29 @@ def damaged(layout: Workspace, address: str, what: str) -> ChainError:
     )
 
 
+def read_facts(path: Path) -> dict[str, Any]:
+    """What a small JSON file of a finished stage tells, nothing where there is none. Raises ChainError (76)."""
+    try:
+        content = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        content = None
+    if not isinstance(content, dict):
+        raise ChainError(
+            f"{path} is damaged", "it is not JSON", "see which step to make again: `verify RUN`", ExitCode.DAMAGED
+        )
+    return content
+
+
 def stop_of(directory: Path) -> Stop | None:
     """The stop that a finished stage declares, if any."""
     path = directory / "stop.json"
     if not path.is_file():
         return None
-    plain = json.loads(path.read_bytes())
-    return Stop(str(plain["reason"]), str(plain.get("detail", "")))
+    try:
+        plain = read_facts(path)
+        return Stop(str(plain["reason"]), str(plain.get("detail", "")))
+    except (ChainError, KeyError):
+        # that it stands is what ends the chain: who only looks is told, `verify` refuses it, and `rerun` mends it
+        return Stop("unknown", f"{path.name} is damaged; see `verify`")

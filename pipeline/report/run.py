@@ -1,6 +1,5 @@
 """A run directory as the report reads it: what stands, round by round, in arrays. Reads committed files only."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from data.splits.written import Splits, load_audit, load_splits
 from data.store.patch_store import PatchStore
 from pipeline.config.yaml_text import read_yaml
 from pipeline.directory.layout import Layout
-from pipeline.directory.record import damaged, read_record
+from pipeline.directory.record import damaged, read_facts, read_record
 from pipeline.directory.reviews import addresses
 from pipeline.plan import FINAL, SPLITS, STORE, at
 from pipeline.report.owners import Owners, owners
@@ -146,9 +145,7 @@ class Run:
 
     def metrics(self, address: str) -> dict[str, Any]:
         """metrics.json of a model; empty where it does not stand."""
-        path = self.layout.place(address) / "metrics.json"
-        content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-        return content
+        return read_facts(self.layout.place(address) / "metrics.json")
 
     def latest_model(self) -> str | None:
         """Address of the newest model that stands: final, else the last student, else the last teacher."""

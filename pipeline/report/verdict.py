@@ -1,6 +1,5 @@
 """Did it work? Every model of the chain on validation and test, with intervals, and the answer in one sentence."""
 
-import json
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -8,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.directory.layout import Layout
+from pipeline.directory.record import damaged, read_facts
 from pipeline.plan import FINAL, at
 from pipeline.report.run import Run
 from pipeline.views.gate_metric import gate_metric
 from pipeline.views.text_table import percent
 from stages.measures.interval import interval
-from stages.measures.judged import Judged, groups_of, read_judged
+from stages.measures.judged import FILE, Judged, groups_of, read_judged
 from stages.measures.paired import METRICS, compare
 from stages.measures.quality import confusion
 
@@ -87,9 +87,7 @@ def _models(run: Run, metric: str) -> list[Model]:
 
 def _won(run: Run, address: str) -> bool:
     """Whether what is promoted there is a student: a new model."""
-    path = run.layout.place(address) / "promotion.json"
-    promotion: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return promotion.get("winner") != "teacher"
+    return read_facts(run.layout.place(address) / "promotion.json").get("winner") != "teacher"
 
 
 def _name(address: str, after: int) -> str:
@@ -102,6 +100,13 @@ def _validation(run: Run, address: str, metric: str, metrics: dict[str, Any]) ->
     value = (metrics.get("validation") or {}).get(metric)
     judged = read_judged(run.layout.place(address)) if value is not None else None
     return Figure(value) if judged is None else Figure(value, *interval(metric, judged, "report", "validation"))
+
+
+def _judged(run: Run, address: str) -> Judged:
+    judged = read_judged(run.layout.place(address))
+    if judged is None:
+        raise damaged(run.layout, address, f"{address}/{FILE} is missing")
+    return judged
 
 
 def _test(metric: str, metrics: dict[str, Any], spread: tuple[float, float] | None) -> Figure:
@@ -146,9 +151,7 @@ def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
         return "open", f"There are no validation labels, so nothing here can say whether the rounds helped.{on_test}"
     if last is first:
         return "none", f"Labels only so far: validation {words} {percent(last.figures['validation'].value)}.{on_test}"
-    before, after = (read_judged(run.layout.place(model.address)) for model in (first, last))
-    assert before is not None
-    assert after is not None
+    before, after = (_judged(run, model.address) for model in (first, last))
     classes = before.log_probs.shape[1]
     pair = compare(metric, before.label, before.predicted, after.predicted, before.group, classes, 0.0, run.seed)
     change = (

@@ -1,13 +1,12 @@
 """`inspect`: what the chain believes, by round and class, from quality.json and metrics.json alone."""
 
-import json
 import math
-from pathlib import Path
 from typing import Any
 
 from data.errors import ChainError, ExitCode
 from data.printable import printable
 from pipeline.directory.layout import Layout
+from pipeline.directory.record import read_facts
 from pipeline.plan import FINAL, at
 from pipeline.views.reviewed import lines as reviewed
 from pipeline.views.reviewed import told
@@ -43,17 +42,15 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
     rounds = rounds_of(layout)
     shown = []
     for number in range(rounds.rounds) if only is None else [only]:
-        quality = _read(layout.place(at(number, "select")) / "quality.json")
-        if quality is None:
+        quality = read_facts(layout.place(at(number, "select")) / "quality.json")
+        if not quality:
             continue
         if of_labels := quality.get("told"):
             of_labels["interval"] = wilson(of_labels["accuracy"], of_labels.get("cases", of_labels["labels"]))
-        student = _read(layout.place(at(number, "student")) / "metrics.json") or {}
-        teacher = _read(layout.place(at(number, "teacher")) / "metrics.json") or {}
-        promotion = _read(
-            layout.place(at(number + 1, "teacher") if layout.stands(at(number + 1, "teacher")) else FINAL)
-            / "promotion.json"
-        )
+        student = read_facts(layout.place(at(number, "student")) / "metrics.json")
+        teacher = read_facts(layout.place(at(number, "teacher")) / "metrics.json")
+        following = at(number + 1, "teacher") if layout.stands(at(number + 1, "teacher")) else FINAL
+        promotion = read_facts(layout.place(following) / "promotion.json") or None
         shown.append(
             {
                 "round": number,
@@ -77,7 +74,7 @@ def findings(layout: Layout, only: int | None = None) -> dict[str, Any]:
             "see `status` for what is done",
             ExitCode.MISSING,
         )
-    final = _read(layout.place(FINAL) / "metrics.json") or {}
+    final = read_facts(layout.place(FINAL) / "metrics.json")
     return {
         "run": str(layout.root),
         "rounds": shown,
@@ -198,15 +195,3 @@ def _row(name: str, figures: dict[str, Any], disagreement: float | None, shares:
         percent(audit.get("precision")),
         percent(audit.get("recall")),
     ]
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        content: dict[str, Any] = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-    except ValueError:
-        raise ChainError(
-            f"{path} is damaged", "it is not JSON", "see which step to make again: `verify RUN`", ExitCode.DAMAGED
-        ) from None
-    return content

@@ -1,12 +1,9 @@
 """The table at the end of a run: one row a round, why it ended, where everything lies."""
 
-import json
-from typing import Any
-
 from data.printable import printable
 from pipeline.config.yaml_text import read_yaml
 from pipeline.directory.layout import Layout, command
-from pipeline.directory.record import Stop
+from pipeline.directory.record import Stop, read_facts
 from pipeline.plan import FINAL, at
 from pipeline.views.gate_metric import gate_metric
 from pipeline.views.text_table import count, percent, table
@@ -29,7 +26,7 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
     for number in range(max(rounds, 1)):
         if not layout.stands(at(number, "teacher")):
             break
-        total = _read(layout, at(number, "select"), "quality.json").get("total", {})
+        total = read_facts(layout.place(at(number, "select")) / "quality.json").get("total", {})
         rows.append(
             [
                 f"{number:02d}",
@@ -39,7 +36,7 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
                 percent((total.get("audit") or {}).get("precision")),
             ]
         )
-    promotion = _read(layout, FINAL, "promotion.json")
+    promotion = read_facts(layout.place(FINAL) / "promotion.json")
     rows.append(["final", *_figures(layout, FINAL, metric), "", "", "", ""])
     lines = [f"{metric.replace('_', ' ')} of each model on validation and test:", *table(HEAD, rows)]
     lines.append(f"ended: {stop.reason} ({printable(stop.detail)})")
@@ -52,11 +49,5 @@ def summary(layout: Layout, rounds: int, stop: Stop) -> list[str]:
 
 
 def _figures(layout: Layout, address: str, metric: str) -> list[str]:
-    metrics = _read(layout, address, "metrics.json")
+    metrics = read_facts(layout.place(address) / "metrics.json")
     return [percent((metrics.get(split) or {}).get(metric)) for split in ("validation", "test")]
-
-
-def _read(layout: Layout, address: str, name: str) -> dict[str, Any]:
-    path = layout.place(address) / name
-    content: dict[str, Any] = json.loads(path.read_bytes()) if path.is_file() else {}
-    return content

@@ -409,6 +409,32 @@ def test_a_last_student_that_is_not_promoted_is_the_stop_reason_everywhere(tmp_p
     assert findings(Layout(root))["stop"]["reason"] == "no_gain"
 
 
+@pytest.mark.parametrize("content", [b'{"rea', b"[]", b"{}", b""])
+def test_a_stop_that_cannot_be_read_is_shown_refused_and_mended(tmp_path: Path, content: bytes) -> None:
+    layout = Layout(tmp_path / "run")
+    stopped = FakeLauncher({"rounds/00/select": "no_change"})
+    session(layout.root, stopped).run(config_in(tmp_path))
+    (layout.place("rounds/00/select") / "stop.json").write_bytes(content)
+    assert status(layout)[-1] == "stopped: unknown (stop.json is damaged; see `verify`)"
+    assert findings(layout)["stop"]["reason"] == "unknown"
+    for look in (lambda: list(verify(layout)), session(layout.root).resume):
+        with pytest.raises(ChainError, match=r"rounds/00/select/stop\.json") as caught:
+            look()
+        assert caught.value.code == ExitCode.DAMAGED
+        assert layout.rerun("rounds/00/select") in caught.value.todo
+    assert session(layout.root, stopped).rerun("rounds/00/select", []).reason == "no_change"
+
+
+@pytest.mark.parametrize("content", [b'{"validation": {"accu', b"null"])
+def test_a_small_file_that_cannot_be_read_is_named(done: Layout, content: bytes) -> None:
+    path = done.place("final") / "metrics.json"
+    path.write_bytes(content)
+    for look in (lambda: findings(done), lambda: summary(done, 1, Stop("max_rounds", ""))):
+        with pytest.raises(ChainError, match=str(path)) as caught:
+            look()
+        assert caught.value.code == ExitCode.DAMAGED
+
+
 def test_a_lost_configuration_is_named_and_the_same_one_takes_the_run_up_again(done: Layout, tmp_path: Path) -> None:
     done.config.unlink()
     with pytest.raises(ChainError, match=r"config.yaml is missing") as caught:

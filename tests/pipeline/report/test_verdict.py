@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.fake_run import Shape, fake_run
+from data.errors import ChainError, ExitCode
 from data.splits.written import LABELLED, TEST, VALIDATION
 from pipeline.directory.layout import Layout
 from pipeline.report.run import Run
@@ -68,3 +69,12 @@ def test_before_the_chain_has_ended_nothing_is_said_of_a_final_model(run: Layout
         shutil.rmtree(run.place(address))
     assert listed(run) == [("labels only", 0, "rounds/00/teacher")]
     assert verdict(Run.open(run), None).sentence.startswith("Labels only so far")
+
+
+@pytest.mark.parametrize("address", ["rounds/00/teacher", "final"])
+def test_what_a_model_says_of_validation_and_is_gone_is_named(run: Layout, address: str) -> None:
+    (run.place(address) / "validation.h5").unlink()
+    with pytest.raises(ChainError, match=f"{address}/validation.h5 is missing") as caught:
+        verdict(Run.open(run), None)
+    assert caught.value.code == ExitCode.DAMAGED
+    assert run.rerun(address) in caught.value.todo
