@@ -1,5 +1,6 @@
 """The configuration of a chain: one complete YAML, read strictly, resolved to absolute paths, frozen."""
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -170,9 +171,10 @@ def _paths(value: Any, place: Place) -> Iterator[tuple[Place, Path]]:
 
 
 def _absolute(path: Path, base: Path) -> str:
-    home = path.expanduser()
+    with contextlib.suppress(RuntimeError):  # ~ and a user that is not known here: to a shell too a name like others
+        path = path.expanduser()
     # not resolve(): where a link points may change, its name is what the user gave
-    return str(Path(*_folded((base.absolute() / home).parts)))
+    return str(Path(*_folded((base.absolute() / path).parts)))
 
 
 def _folded(parts: Sequence[str]) -> list[str]:

@@ -96,6 +96,12 @@ def test_paths_begin_at_the_file_or_at_the_current_directory(tmp_path: Path, mon
     assert config.student.init.path == elsewhere / "w.st"
 
 
+def test_the_home_of_a_user_who_is_not_known_is_a_name_like_others(tmp_path: Path) -> None:
+    text = CONFIG.replace("{kind: synthetic}", "{kind: folder, path: ~/x}, {kind: folder, name: b, path: ~nobody-/x}")
+    paths = [source.model_dump(mode="json")["path"] for source in config_in(tmp_path, text).data.sources]
+    assert paths == [str(Path.home() / "x"), str(tmp_path / "~nobody-" / "x")]
+
+
 def test_a_round_may_differ(tmp_path: Path) -> None:
     per_round = "per_round: {1: {select: {tau: 0.5}, student: {noise: {blur: 0.9}, init: {kind: full, path: w.st}}}}"
     config = config_in(tmp_path, CONFIG.replace("rounds: 1", "rounds: 2") + per_round)
