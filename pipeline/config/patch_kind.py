@@ -13,7 +13,7 @@ from stages.select.rule import Rule
 from stages.train.config import VOLUME_PREFIX, StudentConfig, TeacherConfig, TrainConfig
 
 DEFAULT_NOISE = {"teacher": "weak", "student": "strong"}
-FINETUNE_NOISE = "weak"
+FINETUNE_NOISE = {"noise": "weak"}
 
 
 def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
@@ -25,12 +25,12 @@ def with_presets(tree: dict[str, Any]) -> dict[str, Any]:
     for role, default in DEFAULT_NOISE.items():
         section = tree.get(role, {})
         if isinstance(section, dict):
-            last = section.get("finetune")
-            said = {"finetune": {"noise": FINETUNE_NOISE} | last} if isinstance(last, dict) else {}
-            tree[role] = _translated({"noise": default} | section | said)
-    rounds = tree.get("per_round")
+            tree[role] = _translated({"noise": default} | section, FINETUNE_NOISE)
+    rounds, student = tree.get("per_round"), tree["student"]
     if isinstance(rounds, dict):
-        tree["per_round"] = {number: _of_round(changed) for number, changed in rounds.items()}
+        # a last phase that every round has says its noise for all of them
+        below = {} if isinstance(student, dict) and isinstance(student.get("finetune"), dict) else FINETUNE_NOISE
+        tree["per_round"] = {number: _of_round(changed, below) for number, changed in rounds.items()}
     return tree
 
 
@@ -136,13 +136,14 @@ def _place(round: int, section: str, in_round: bool) -> Place:
     return ("per_round", str(round), section) if in_round else (section,)
 
 
-def _of_round(changed: Any) -> Any:
+def _of_round(changed: Any, finetune: dict[str, Any]) -> Any:
     if not isinstance(changed, dict) or not isinstance(changed.get("student"), dict):
         return changed
-    return {**changed, "student": _translated(changed["student"])}
+    return {**changed, "student": _translated(changed["student"], finetune)}
 
 
-def _translated(section: dict[str, Any]) -> dict[str, Any]:
+def _translated(section: dict[str, Any], finetune: dict[str, Any]) -> dict[str, Any]:
+    """finetune: what its last phase says where it is silent."""
     noise, last = section.get("noise"), section.get("finetune")
     section = {**section, "noise": preset_for(noise, "hu16")} if isinstance(noise, str) else section
-    return {**section, "finetune": _translated(last)} if isinstance(last, dict) else section
+    return {**section, "finetune": _translated(finetune | last, {})} if isinstance(last, dict) else section

@@ -7,6 +7,7 @@ import pytest
 from data.augment.noise import PRESETS, Noise
 from data.errors import ChainError, ExitCode
 from pipeline.config.reading import dump, load_config
+from pipeline.plan import plan
 
 CT = """
 rounds: 2
@@ -113,6 +114,11 @@ def test_the_last_phase_and_every_member_suit_the_patches_too(ct: Path, rgb: Pat
     assert config.student.finetune.noise == Noise(**PRESETS["ct_weak"])
     with pytest.raises(ChainError, match=r"student\.finetune\.noise\.stain: means nothing for hu16"):
         load_config(ct, ["student.finetune={noise: {stain: 0.1}}"])
+    for every, noise in ((), "ct_weak"), (("student.finetune={steps: 9, noise: strong}",), "ct_strong"):
+        config = load_config(ct, [*every, "per_round={0: {student: {finetune: {steps: 2}}}}"])
+        (last,) = (config.section_of(step).finetune for step in plan(config) if step.address == "rounds/00/student")
+        assert last.noise == Noise(**PRESETS[noise])
+        assert last.steps == 2
     with pytest.raises(ChainError, match=r"teacher\.members\.1\.backbone: torchvision/r3d_18 is a 3-D network"):
         load_config(rgb, ["teacher.members=[{}, {backbone: torchvision/r3d_18}]"])
 
