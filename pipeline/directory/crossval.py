@@ -54,5 +54,5 @@ class CrossLayout(Workspace):
     def holds(self, path: Path) -> bool:
         """Whether this, in the directory, belongs to a cross-validation."""
         part = path.name.startswith(f".{self.result.name}")  # of a killed write
-        ours = path in (self.chain.root, self.result, self.logs) or path.name.removeprefix("fold-").isdecimal()
-        return ours or part
+        fold = path.name.startswith("fold-") and path.name[5:].isdecimal()
+        return fold or part or path in (self.chain.root, self.result, self.logs)

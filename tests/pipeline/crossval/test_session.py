@@ -244,7 +244,7 @@ def test_a_configuration_that_does_not_suit_is_refused_before_anything_is_made(
 def test_directories_of_other_things_are_refused_and_left_alone(tmp_path: Path, config: ChainConfig) -> None:
     other, run, file = tmp_path / "other", tmp_path / "run", tmp_path / "file"
     other.mkdir()
-    (other / "thesis.txt").write_text("mine")
+    (other / "2024").mkdir()
     file.write_text("mine")
     session(run).run(config)
     for root in (other, run, file):
