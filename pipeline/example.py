@@ -24,6 +24,7 @@ from typing import Any, Literal, get_args
 from data.errors import ChainError, ExitCode
 from data.files.atomic import fsync_dir, write_json
 from pipeline.directory.lock import held
+from pipeline.directory.workspace import refuse_no_new
 from stages.process.end_with_parent import end_with_parent
 
 LOG = logging.getLogger("patchchain")
@@ -66,10 +67,12 @@ def example(kind: ExampleKind, seed: int, patients: int | None) -> Example:
 def draw_example(what: Example, directory: Path, processes: int = 0) -> str:
     """Draw `what` into `directory`, several units at once (0: one a core); returns one line of what was done.
 
-    Raises ChainError 78 when the directory holds anything else, 69 when somebody draws there already.
+    Raises ChainError 78 when the directory holds anything else, 69 when somebody draws there already, 2 for what is
+    no name of a new directory.
     """
     if _is_drawn(what, directory):
         return f"{directory}: these {what.count} {what.unit} are there already"
+    refuse_no_new(directory)
     begun = time.monotonic()
     work = directory.absolute().parent / f".{directory.absolute().name}.part"
     work.mkdir(parents=True, exist_ok=True)

@@ -18,6 +18,17 @@ WRITTEN_BELOW = (".staging", "logs", "exports", "report", "reviews")
 LOG = logging.getLogger("patchchain")
 
 
+def refuse_no_new(directory: Path) -> None:
+    """Raise ChainError (2) for what no directory can be renamed to: a link, or the folder where one stands."""
+    if directory.is_symlink() or directory.name in ("", ".."):
+        raise ChainError(
+            f"{directory} cannot be made",
+            "it is put in place whole, by one rename, and it is a link, or names the folder it would lie in",
+            "name a directory that does not exist yet",
+            ExitCode.USAGE,
+        )
+
+
 @dataclass(frozen=True)
 class Workspace:
     """Paths that every such directory has. `root` is as the user gave it, for messages."""

@@ -81,14 +81,15 @@ def write_report(layout: Layout, page: Path | None = None, options: Options | No
     if page is None:
         layout.refuse_ways_out()
     target = page or layout.root / PAGE
-    folder = target.with_suffix("")
-    if folder == target:
+    if target.is_dir() or not target.suffix:
+        name = target / PAGE if target.is_dir() else f"{target}.html"
         raise ChainError(
-            f"--out {shortened(str(target))} has no ending",
-            "the tables are written into a folder of the page's name without it",
-            f"name the page, for instance {shortened(str(target))}.html",
+            f"--out {shortened(str(target))} {'is a directory' if target.is_dir() else 'has no ending'}",
+            "the page is a file, and its tables are written into a folder of its name without the ending",
+            f"name the page, for instance {shortened(str(name))}",
             ExitCode.USAGE,
         )
+    folder = target.with_suffix("")
     found = gathered(layout, options or Options())
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from data.patches.ids import id_text
 from data.printable import harmless
 from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import read_record
+from pipeline.directory.workspace import refuse_no_new
 from pipeline.plan import at
 from pipeline.report.geojson import write_geojson
 from pipeline.report.patches import Pictures
@@ -28,7 +29,8 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
     """Write a folder; returns it. The same run, round, n and pick give the same bytes. number: None: the newest round.
 
     Raises ChainError: 66 for a round without a selection, or where there is nothing to ask; 73 where `out` holds
-    something, or a link would have it written outside the run directory; 65 where labels are too few to be doubted.
+    something, or a link would have it written outside the run directory; 65 where labels are too few to be doubted; 2 for
+    what is no name of a new folder.
     """
     if out is None:
         layout.refuse_ways_out()
@@ -45,6 +47,7 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
             "name another folder with --out, or remove this one",
             ExitCode.NOT_WRITABLE,
         )
+    refuse_no_new(folder)
     known = run.reviewed.ids
     chosen = choose(run, number, n, pick, known)
     if not chosen:

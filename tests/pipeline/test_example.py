@@ -67,6 +67,18 @@ def test_other_settings_and_foreign_directories_are_refused(
     assert contents(tmp_path) == {"mine.txt": b"mine"}
 
 
+@pytest.mark.parametrize("name", [".", "link"])
+def test_what_no_directory_can_be_put_in_place_of_is_refused_before_anything_is_drawn(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path if name == "link" else tmp_path / "empty")
+    assert run_chain.main([*CT, name]) == ExitCode.USAGE
+    assert f"{name} cannot be made" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["empty", "link"]
+
+
 def test_what_another_example_left_unfinished_is_removed(scans: Path, tmp_path: Path) -> None:
     left = tmp_path / ".ct.part"
     draw_slide(left, Cohort(patients=1, side_px=256, mpp=4.0), 0)

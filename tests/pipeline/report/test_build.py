@@ -206,9 +206,11 @@ def test_what_is_wrong_is_said_by_name(slides_run: Layout, tmp_path: Path) -> No
     with pytest.raises(ChainError, match="not a run directory") as caught:
         write_report(Layout(tmp_path))
     assert caught.value.code == ExitCode.MISSING
-    with pytest.raises(ChainError, match="has no ending") as caught:
-        write_report(slides_run, tmp_path / "page")
-    assert caught.value.code == ExitCode.USAGE
+    (tmp_path / "folder.d").mkdir()
+    for page, what in (("page", "has no ending"), ("folder.d", "is a directory"), (".", "is a directory")):
+        with pytest.raises(ChainError, match=what) as caught:
+            write_report(slides_run, tmp_path / page if page != "." else Path(page))
+        assert caught.value.code == ExitCode.USAGE
     (tmp_path / "page").write_text("in the way")
     with pytest.raises(ChainError, match="cannot be made") as caught:
         write_report(slides_run, tmp_path / "page.html", Options(embed=0))

@@ -98,6 +98,18 @@ def test_a_round_without_a_selection_is_named(finished: Path, tmp_path: Path) ->
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.parametrize("name", [".", "link"])
+def test_what_no_folder_can_be_put_in_place_of_is_refused(
+    name: str, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to("empty")
+    monkeypatch.chdir(tmp_path if name == "link" else tmp_path / "empty")
+    with pytest.raises(ChainError, match=f"{name} cannot be made") as caught:
+        export(Layout(finished), 1, 12, Path(name))
+    assert caught.value.code == ExitCode.USAGE
+
+
 def test_a_reviewed_label_survives_import_resume_rerun_and_promotion(
     run: Path, truth: dict[str, str], fill: Fill, capsys: pytest.CaptureFixture[str]
 ) -> None:
