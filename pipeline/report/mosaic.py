@@ -1,5 +1,6 @@
 """A slide as its own patches show it: small, without the slide at hand. A volume as a row of axial sheets."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -81,15 +82,23 @@ def _drawn(
     sheet: np.ndarray, x: np.ndarray, y: np.ndarray, side: np.ndarray, away: np.ndarray, most: int
 ) -> tuple[int, np.ndarray]:
     """How many patches wide a cell is, and which patches are drawn, in their order: the nearest to its sheet last."""
-    step, drawn = 1, np.arange(len(x))
     nearest = np.argsort(away, kind="stable")
     most = max(most, SHEETS)  # a cell never spans two sheets
-    while len(drawn) > most:
-        cells = np.stack([sheet, x // (side * step), y // (side * step)])[:, nearest]
-        drawn = np.sort(nearest[np.unique(cells, axis=1, return_index=True)[1]])
-        if len(drawn) > most:
-            step += 1
+    step, drawn = 1, np.arange(len(x))
+    if len(drawn) > most:
+        # one of k x k holds at most k * k of them: below this step there are too many for certain
+        step = math.ceil(math.sqrt(len(np.unique(_cells(sheet, x, y, side))) / most))
+        while len(drawn) > most:
+            drawn = np.sort(nearest[np.unique(_cells(sheet, x, y, side * step)[nearest], return_index=True)[1]])
+            step += len(drawn) > most
     return step, drawn[np.argsort(-away[drawn], kind="stable")]
+
+
+def _cells(sheet: np.ndarray, x: np.ndarray, y: np.ndarray, side: np.ndarray) -> np.ndarray:
+    """(K,) a number of the square of that side in which each lies, on its sheet."""
+    across, down = ((places // side).astype(np.int64) for places in (x, y))
+    number: np.ndarray = (sheet * (int(across.max()) + 1) + across) * (int(down.max()) + 1) + down
+    return number
 
 
 def _paste(canvas: np.ndarray, patch: np.ndarray, left: float, top: float, right: float, bottom: float) -> None:

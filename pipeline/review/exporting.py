@@ -29,8 +29,8 @@ def export(layout: Layout, number: int | None, n: int, out: Path | None, pick: P
     """Write a folder; returns it. The same run, round, n and pick give the same bytes. number: None: the newest round.
 
     Raises ChainError: 66 for a round without a selection, or where there is nothing to ask; 73 where `out` holds
-    something, or a link would have it written outside the run directory; 65 where labels are too few to be doubted; 2 for
-    what is no name of a new folder.
+    something, or a link would have it written outside the run directory; 65 where labels are too few to be doubted; 2
+    for what is no name of a new folder.
     """
     if out is None:
         layout.refuse_ways_out()

@@ -1,7 +1,10 @@
 """A picture of a slide or volume shows its patches where they lie, each that may be drawn, and the nearest on top."""
 
+import time
+
 import cv2
 import numpy as np
+import pytest
 
 from pipeline.report.mosaic import Mosaic, mosaic
 from pipeline.report.places import SLIDE, VOLUME, Places
@@ -62,3 +65,31 @@ def test_no_patch_is_stretched_onto_the_next_sheet() -> None:
     made, picture = drawn(places(VOLUME, xyz), grey, 20)
     assert made.taken < len(xyz)
     assert np.abs(middles(made, picture) - grey).max() < 6
+
+
+def scattered(count: int, across: int, side: np.ndarray) -> Places:
+    rng = np.random.default_rng(0)
+    x, y = (rng.integers(0, across, count) * 256.0 for _ in range(2))
+    return Places(SLIDE, np.arange(count), np.zeros(count, np.int64), x, y, np.zeros(count), side, True)
+
+
+@pytest.mark.parametrize("sides", [(256.0,), (256.0, 512.0, 300.0)])
+@pytest.mark.parametrize(("count", "most"), [(1, 1), (50, 60), (700, 60), (3000, 7)])
+def test_the_squares_are_the_smallest_that_are_few_enough(count: int, most: int, sides: tuple[float, ...]) -> None:
+    found = scattered(count, 60, np.resize(sides, count))
+    x, y = found.x - found.x.min(), found.y - found.y.min()
+
+    def squares(step: int) -> int:
+        return len(set(zip((x // (found.side * step)).tolist(), (y // (found.side * step)).tolist(), strict=True)))
+
+    few_enough = count if count <= most else next(n for step in range(1, 99) if (n := squares(step)) <= most)
+    made = mosaic(found, 0, lambda row: np.full((8, 8, 3), row % 251, np.uint8), most)
+    assert made.taken == few_enough
+
+
+def test_a_slide_of_many_patches_is_drawn_in_seconds() -> None:
+    found = scattered(200_000, 1000, np.full(200_000, 256.0))
+    begun = time.process_time()
+    made = mosaic(found, 0, lambda row: np.zeros((8, 8, 3), np.uint8), 250)
+    assert time.process_time() - begun < 5
+    assert made.taken <= 250
