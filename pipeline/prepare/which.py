@@ -13,6 +13,7 @@ from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from data.preparation import Preparation
+from data.printable import printable
 from pipeline.directory.prepared import PreparedLayout
 
 
@@ -55,7 +56,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = parser.parse_args(argv)
     try:
         for line in which(load_preparation(given.config, given.set), PreparedLayout(given.out), given.name):
-            print(line)
+            print(printable(line))
     except ChainError as error:
         print("\n".join(error.lines()), file=sys.stderr)
         return int(error.code)

@@ -28,6 +28,13 @@ def test_a_refused_volume_is_found_by_its_hash(config: Path, capsys: pytest.Capt
     assert {path: path.read_bytes() for path in out.iterdir()} == before, "it writes nothing"
 
 
+def test_a_name_that_no_terminal_may_have_is_spelled_out(config: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    out, scans = config.parent / "out", config.parent / "in"
+    (scans / "JANE").rename(scans / "J\x1b[2J\udcff")
+    assert main([str(config), str(out), pseudonym(own_id_key(out / "id_key"), "J\x1b[2J\udcff/scan.nii.gz")]) == 0
+    assert "J\\x1b[2J\\xdcff" in capfd.readouterr().out
+
+
 def test_an_unknown_name_and_a_directory_without_a_key_are_refused(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
