@@ -62,6 +62,10 @@ def write_tables(
     if seen is not None:
         _map(run, seen, folder / "map.parquet")
         found.append(("map.parquet", "the sample on the map: place, split, distance to the nearest label"))
+    for name in {"models.csv", "classes.csv", "places.csv", "pool.parquet", "suspects.csv", "map.parquet"} - dict(
+        found
+    ).keys():
+        (folder / name).unlink(missing_ok=True)  # of an earlier report, before steps were made again
     if placed is not None and placed.kind == SLIDE:
         found += _geojson(run, placed, shown, folder / "geojson")
     return found

@@ -33,6 +33,14 @@ def test_each_round_shown_has_its_geojson_and_what_was_there_before_goes(
     assert written(slides_run, folder, [0, 2]) == {"round-02"}, "the newest is always whole"
 
 
+def test_a_table_of_an_earlier_report_that_this_one_has_not_is_gone(volume_run: Layout, tmp_path: Path) -> None:
+    found, own = gathered(volume_run, Options(embed=0)), tmp_path / "notes.csv"
+    own.write_text("mine")
+    for last in (found.last, None):  # as after a rerun that has not come to a selection
+        files = write_tables(found.run, found.verdict, None, found.suspects, None, last, [], tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} == {name for name, _ in files} | {own.name}
+
+
 def test_the_page_names_the_folder_of_every_round_it_shows(slides_run: Layout, page: Path) -> None:
     html = page.read_text(encoding="utf-8")
     folders = {path.name for path in (slides_run.root / "report" / "geojson").iterdir()}
