@@ -12,19 +12,18 @@ import os
 import re
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from data.errors import ChainError, ExitCode
-from data.printable import printable, printable_lines
+from data.printable import printable
 from pipeline.command_line import command_line
 from pipeline.directory.crossval import CrossLayout
 from pipeline.directory.layout import Layout
 from pipeline.directory.prepared import PreparedLayout
 from pipeline.directory.workspace import Workspace
-from pipeline.failures import explained, internal
+from pipeline.failures import ERROR_LOG, explained, internal, log_traceback
 from pipeline.garbage import none_collected
 from pipeline.screen import log_to_screen, open_streams
 from stages.process.signals import Ended, ending_at_once, watched
@@ -244,7 +243,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:  # noqa: BLE001 the outermost one: whatever is left becomes three lines and a log
-        log = root.logs / "error.log" if root and _begun(root) else None
+        log = root.logs / ERROR_LOG if root and _begun(root) else None
         known = explained(error, args.name, _written(args), _elsewhere(args))
         return _refuse(known or internal(error, args.name, log), root, error)
     return ExitCode.DONE
@@ -332,11 +331,7 @@ def _refuse(error: ChainError, root: Workspace | None, cause: BaseException | No
     if instead := getattr(cause or error, "__notes__", None):  # of a verb that would begin anew
         error.todo = SAME_COMMAND.sub(lambda _: f"go on with: {instead[-1]}", error.todo)
     if error.code == ExitCode.INTERNAL and root is not None and _begun(root):
-        with contextlib.suppress(OSError, ChainError):
-            root.make()  # not through a link that leads out of it
-            root.logs.mkdir(exist_ok=True)
-            with (root.logs / "error.log").open("a", encoding="utf-8") as log:
-                log.write(printable_lines("".join(traceback.format_exception(cause or error))) + "\n")
+        log_traceback(cause or error, root)
     print("\n".join(error.lines()), file=sys.stderr)
     return error.code
 

@@ -1,13 +1,18 @@
 """Failures that are nobody's bug, in three lines: a full disk, no permission, no memory. The rest is ours."""
 
+import contextlib
 import errno
 import os
 import shutil
+import traceback
 from pathlib import Path
 
 from data.errors import ChainError, ExitCode
 from data.files.disk import gigabytes
+from data.printable import printable_lines
+from pipeline.directory.workspace import Workspace
 
+ERROR_LOG = "error.log"
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG}
 LIMITS = {  # why, and what to do
     errno.EDQUOT: ("this user's quota on that disk is used up", "remove what is not needed, or have the quota raised"),
@@ -74,6 +79,15 @@ def _free(path: object, into: Path | None) -> str:
         return f" ({gigabytes(shutil.disk_usage(there).free)} free in {there})"
     except OSError:
         return ""
+
+
+def log_traceback(error: BaseException, root: Workspace) -> None:
+    """Append the traceback to the directory's logs/error.log, as far as that can be written."""
+    with contextlib.suppress(OSError, ChainError):
+        root.make()  # not through a link that leads out of it
+        root.logs.mkdir(exist_ok=True)
+        with (root.logs / ERROR_LOG).open("a", encoding="utf-8") as log:
+            log.write(printable_lines("".join(traceback.format_exception(error))) + "\n")
 
 
 def internal(error: Exception, doing: str, log: Path | None) -> ChainError:

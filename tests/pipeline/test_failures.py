@@ -9,7 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 import run_chain
-from pipeline.failures import explained
+from pipeline.directory.layout import Layout
+from pipeline.failures import ERROR_LOG, explained, log_traceback
 
 FULL = "No space left on device"
 
@@ -91,3 +92,17 @@ def test_of_a_run_that_may_only_be_read_what_is_shown_can_be_written_elsewhere(
     monkeypatch.setattr(f"{module}.{verb}", read_only)
     assert run_chain.main(words.split()) == 73
     assert capsys.readouterr().err.splitlines()[-1] == f"  do:  correct the permissions, or {says}"
+
+
+@pytest.mark.parametrize("linked", ["logs", "logs/error.log"])
+def test_a_traceback_is_kept_in_the_directory_and_never_written_out_of_it(tmp_path: Path, linked: str) -> None:
+    layout = Layout(tmp_path / "run")
+    log_traceback(ZeroDivisionError("x\x1b[2J"), layout)
+    assert "ZeroDivisionError: x\\x1b[2J" in (layout.logs / ERROR_LOG).read_text()
+    shutil.rmtree(layout.logs)
+    (layout.root / linked).parent.mkdir(exist_ok=True)
+    (layout.root / linked).symlink_to(out := tmp_path / "elsewhere")
+    if linked == "logs":
+        out.mkdir()
+    log_traceback(ZeroDivisionError("y"), layout)
+    assert not (out.exists() if linked != "logs" else list(out.iterdir()))
