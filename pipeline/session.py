@@ -167,7 +167,7 @@ class Session:
 
 def _forget(layout: Layout, made_root: bool) -> None:
     """Undo a refused first start: remove all it made but the quarantine table."""
-    left = layout.staging("data/store") / "quarantine.csv"
+    left = layout.staging(STORE) / "quarantine.csv"
     if left.is_file():
         left.replace(layout.quarantine)
         LOG.info(f"the patches and reasons are in {layout.quarantine}")

@@ -18,9 +18,9 @@ from data.store.source_labels import read_source_labels
 from pipeline.config.chain import ChainConfig
 from pipeline.directory.layout import Layout, command
 from pipeline.directory.record import read_record
+from pipeline.plan import STORE
 
 LOG = logging.getLogger("patchchain")
-STORE = "data/store"
 
 
 def refuse_changed(layout: Layout, config: ChainConfig) -> None:
