@@ -22,7 +22,7 @@ from pipeline.report.run import Run
 from pipeline.review.choosing import Pick
 from pipeline.review.exporting import ABOUT, PICTURES, export, made_of
 from pipeline.review.importing import import_review, may_teach
-from pipeline.review.sheet import SHEET, is_id, reject_word, words
+from pipeline.review.sheet import SHEET, is_id, read_sheet, reject_word, words
 
 
 class Desk:
@@ -160,5 +160,6 @@ def _write(path: Path, rows: list[dict[str, str]]) -> None:
 
 
 def _read(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
+    read_sheet(path)  # refuses by line what a spreadsheet has made of it
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file))

@@ -64,6 +64,19 @@ def test_what_is_handed_over_by_one_page_is_no_fault_of_another_that_is_still_op
         ana.label(second, 0)  # from a second tab, before any sheet is opened again
 
 
+def test_a_sheet_that_a_spreadsheet_saved_is_read_or_named(run: Path) -> None:
+    ana = desk(run)
+    ana.label(ids_of(ana)[0], 1)
+    (sheet,) = (run / "exports").glob(f"page-*/{SHEET}")
+    written = sheet.read_text()
+    sheet.write_text(written, encoding="utf-8-sig")
+    assert labels_of(desk(run)) == [1, None, None, None, None, None]
+    sheet.write_text(written.replace(",", ";"))
+    with pytest.raises(ChainError, match=str(sheet)) as caught:
+        desk(run).items()
+    assert "not by semicolons" in caught.value.why
+
+
 def test_after_a_rerun_nobody_is_asked_by_what_an_earlier_teacher_said(run: Path) -> None:
     before = desk(run).items()["items"]
     again(run, "rounds/01/student")
