@@ -70,6 +70,17 @@ def test_probs_are_the_softmax_at_a_temperature(temperature):
     assert np.array_equal(probs.argmax(axis=1), one.log_probs.argmax(axis=1))
 
 
+def test_scores_without_some_patches_keep_all_that_is_said_of_the_others():
+    n, gone = 40, np.array([0, 3, 4, 39])
+    one = scores(n)
+    each = np.arange(n * 5, dtype=np.float16).reshape(n, 5)
+    one = replace(one, deviation=each, opinions=np.stack([each + 1, each + 2]))
+    left, rest = one.without(np.r_[one.ids[gone], one.ids[:1] + np.uint64(1)]), np.delete(np.arange(n), gone)
+    for name in ("ids", "log_probs", "deviation"):
+        assert np.array_equal(getattr(left, name), getattr(one, name)[rest])
+    assert np.array_equal(left.opinions, one.opinions[:, rest])
+
+
 def test_a_cut_or_absent_file_is_refused_by_name(tmp_path):
     path = tmp_path / "scores.h5"
     with pytest.raises(ChainError) as refusal:

@@ -78,8 +78,34 @@ def test_a_crop_shows_a_part_of_the_patch_enlarged() -> None:
     assert all(one.shape == (64, 64, 3) for one in drawn)
     spans = [np.ptp(one) for one in drawn]
     assert min(spans) >= 255 * 0.45  # no more than half a side is cut off
-    assert min(spans) < 255 * 0.75
+    assert min(spans) < 255 * 0.6
     assert np.median([one[32, 60, 0] - one[32, 3, 0] for one in drawn]) > 0  # nothing is mirrored
+
+
+def test_a_patch_is_moved_to_either_side_alike_and_never_further_than_stated(patch: np.ndarray) -> None:
+    """No side is favoured: a network would learn it."""
+    drawer = NoiseDrawer(Noise(rotate_deg=20.0, scale=0.2, shift=0.1), 3)
+    matrices = [one.params["matrix"] for seed in range(600) for one in drawer.begun(patch, seed)[1]]
+    assert len(matrices) == pytest.approx(0.8 * 600, abs=50)
+    (a, _, _), (c, _, _) = np.moveaxis(np.array(matrices), 0, 2)
+    centre = (32 - 1) / 2
+    moved = np.array([matrix @ (centre, centre, 1) - centre for matrix in matrices])
+    sides = ((20.0, np.rad2deg(np.arctan2(-c, a))), (0.2, np.hypot(a, c) - 1), (3.2, moved[:, 0]), (3.2, moved[:, 1]))
+    for most, found in sides:
+        assert abs(found).max() < 1.001 * most
+        assert found.min() < -0.8 * most
+        assert found.max() > 0.8 * most
+        assert abs(found.mean()) < 0.1 * most
+
+
+def test_a_hole_has_sides_between_half_of_what_is_stated_and_all_of_it_and_lies_anywhere(patch: np.ndarray) -> None:
+    drawer = NoiseDrawer(Noise(cutout=0.5), 3)
+    holes = [one.params["hole"] for seed in range(600) for one in drawer.begun(patch, seed)[1]]
+    assert len(holes) == pytest.approx(0.8 * 600, abs=50)
+    for spans in zip(*holes, strict=True):
+        assert {span.stop - span.start for span in spans} == set(range(8, 16))
+        assert min(span.start for span in spans) == 0
+        assert max(span.stop for span in spans) == 32
 
 
 ALL_ON = PRESETS["strong"] | {"blur": 1.0, "grain": 1.0, "jpeg": 1.0, "crop": 0.2}

@@ -62,6 +62,13 @@ def test_folds_are_a_function_of_seed_and_ids(seed):
     assert len({tuple(split) for split in seeds}) > 1
 
 
+def test_another_seed_leaves_out_others_of_units_that_are_alike():
+    counts, ids = np.ones((20, 2), np.int64), np.arange(20, dtype=np.uint64)
+    found = [folds_of(counts, ids, 4, seed) for seed in (0, 0, 1)]
+    assert np.array_equal(found[0], found[1])
+    assert not np.array_equal(found[0], found[2])
+
+
 def test_larger_label_sets_hold_the_smaller_ones_whatever_the_fold():
     case = Case(600, patient=[f"p{i % 40}" for i in range(600)])
     sets = []

@@ -31,6 +31,10 @@ def test_a_patch_without_patient_belongs_to_the_patient_of_its_slide():
     assert codes[2] == -1
 
 
+def test_a_patch_without_patient_on_a_slide_name_of_several_is_nobodys():
+    assert patients(table(["A", "B", ""], ["1", "1", "1"])).tolist() == [0, 1, -1]
+
+
 def test_auto_takes_patient_then_slide_then_patch():
     codes, kind = units(table(["A", "A", "", "", "", ""], ["1", "2", "3", "3", "", ""]), "auto")
     assert kind.tolist() == [0, 0, 1, 1, 2, 2]

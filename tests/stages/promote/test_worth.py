@@ -39,6 +39,7 @@ def test_folds_are_put_together_by_id() -> None:
         ((0.7, 0.9, 0.8), 1, [0, 1]),
         ((0.9, 0.8, 0.7), 0, [0, 0]),
         ((0.7, 0.6, 0.8), 2, [0, 0]),  # a round that loses can be made good by the next
+        ((0.8, 0.8, 0.8), 2, [0, 1]),  # of equal ones the last is the best
         ((0.7,), 0, []),
     ],
 )

@@ -6,7 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
+from stages.scores import Scores
 from stages.select.alignment import aligned, class_weights, tempered
+from stages.select.belief import Belief
 
 SEEDS = st.integers(0, 2**32)
 
@@ -56,6 +58,14 @@ def test_what_is_aligned_stays_and_stays_a_distribution(seed):
     some = aligned(probs, np.random.default_rng(seed).random(4) + 0.01)
     assert some.dtype == np.float32
     assert np.allclose(some.sum(axis=1), 1, atol=1e-5)
+
+
+@given(SEEDS)
+def test_the_best_class_is_the_one_most_believed_in_after_the_alignment(seed):
+    log_probs = np.log(beliefs(seed)).astype(np.float16)
+    scores = Scores(np.arange(len(log_probs), dtype=np.uint64), log_probs)
+    belief = Belief(2.0, weights=(1.0, 0.05, 0.5, 0.2))
+    assert np.array_equal(belief.best(scores), belief.of(scores).argmax(axis=1))
 
 
 def test_classes_without_belief_or_share():

@@ -56,6 +56,18 @@ def test_the_correlation_within_groups_is_found(correlation):
     assert found == pytest.approx(correlation, abs=0.03)
 
 
+@pytest.mark.parametrize(("groups", "size"), [(3, 8), (6, 5), (20, 2)])
+def test_of_few_groups_of_one_size_it_is_the_textbooks_correlation(groups, size):
+    """ICC(1) of Shrout and Fleiss 1979: mean squares between and within."""
+    rng = np.random.default_rng(groups)
+    right, group = clustered(groups, size, 0.4, 0.6, rng)
+    table = right.reshape(groups, size)
+    between, within = size * table.mean(axis=1).var(ddof=1), table.var(axis=1, ddof=1).mean()
+    wanted = max(0.0, (between - within) / (between + (size - 1) * within))
+    assert intraclass_correlation(right, group, np.zeros(len(right), int)) == pytest.approx(wanted)
+    assert wanted > 0
+
+
 def test_where_patches_are_alone_or_all_in_one_group():
     right = np.array([True, False, True, True])
     none = np.zeros(4, int)

@@ -106,6 +106,13 @@ def test_many_labels_of_a_class_do_not_make_it_frequent_and_the_prior_does() -> 
     assert shares[1][0] > 0.6
 
 
+def test_a_neighbour_counts_by_the_cube_of_its_likeness() -> None:
+    cosine = np.array([0.9, 0.6])
+    points = np.c_[cosine, np.sqrt(1 - cosine**2)].astype(np.float32)
+    told = Likeness(Propagate(neighbours=2), points).outside(np.array([[1, 0]], np.float32), np.eye(2))
+    np.testing.assert_allclose(told[0], cosine**3 / (cosine**3).sum(), atol=1e-3)
+
+
 def test_who_makes_the_graph_is_drawn_by_id_alone() -> None:
     ids = np.unique(np.random.default_rng(0).integers(0, 2**63, 500, dtype=np.uint64))
     labelled, pool = ids[::50], np.delete(ids, np.s_[::50])
@@ -154,6 +161,16 @@ def test_one_graph_spreads_any_labels_as_a_graph_of_their_own_would() -> None:
         label = island[given] % CLASSES
         alone = propagated(Propagate(), points, given, label, CLASSES)
         np.testing.assert_array_equal(graph.propagated(given, label, CLASSES), alone)
+
+
+def test_the_axes_that_are_kept_are_those_along_which_patches_differ_most() -> None:
+    rng = np.random.default_rng(4)
+    turn = np.linalg.qr(rng.normal(size=(20, 20)))[0]
+    large, small = rng.normal(size=(200, 3)) * [9, 7, 5], rng.normal(size=(200, 17))
+    found = Axes(np.c_[large, small] @ turn, 3).of(np.c_[large, small] @ turn)
+    wanted = large - large.mean(axis=0)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    assert np.corrcoef((found @ found.T).ravel(), (wanted @ wanted.T).ravel())[0, 1] > 0.95
 
 
 def test_columns_of_any_unit_weigh_the_same_and_a_constant_one_nothing() -> None:

@@ -1,6 +1,7 @@
 """The select stage on files: decides, tells, stops by name, and never looks at the hidden truth."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -343,6 +344,17 @@ def test_the_exponent_of_rebalancing_falls_by_rounds(world):
     assert [quality(one.out)["alignment"]["exponent"] for one in (first, second)] == [1.0, 0.75]
 
 
+@pytest.mark.parametrize("exponent", [0.0, 0.5, 1.0])
+def test_belief_is_drawn_to_the_labelled_shares_raised_to_the_exponent(world, exponent):
+    predicted = predict(world, "predict")
+    keys = {"rule": "threshold", "align": "labelled", "align_exponent": exponent, "align_steps": 500}
+    one = job(world, predicted, "select", **keys)
+    stage.run(one)
+    wanted = np.bincount(load_splits(world.splits).labelled.label, minlength=3) ** exponent
+    believed = Belief.load(one.out).of(read_scores(predicted / "scores.h5", "pool"))
+    np.testing.assert_allclose(believed.mean(axis=0), wanted / wanted.sum(), atol=1e-4)
+
+
 def test_risk_control_keeps_its_promise_on_hidden_truth_and_tells_its_thresholds(world):
     one = job(world, predict(world, "predict", right=4.0), "select", rule="risk", precision=0.8)
     stage.run(one)
@@ -353,6 +365,16 @@ def test_risk_control_keeps_its_promise_on_hidden_truth_and_tells_its_thresholds
     for entry, name in zip(found["per_class"], CLASSES, strict=True):
         told = any(name in alarm and "no threshold" in alarm for alarm in found["alarms"])
         assert told == (entry["threshold"] is None)
+
+
+def test_a_rule_draws_by_the_seed_of_the_chain(world):
+    predicted, copies = predict(world, "predict"), []
+    for name, seed in (("one", 7), ("same", 7), ("other", 8)):
+        one = replace(job(world, predicted, name, rule="balanced", n_per_class=250), seed=seed)
+        stage.run(one)
+        copies.append(read_selection(one.out / "selection.parquet").copies)
+    assert np.array_equal(copies[0], copies[1])
+    assert not np.array_equal(copies[0], copies[2])
 
 
 def test_what_a_rule_needs_is_asked_for_by_name(world):
@@ -461,6 +483,20 @@ def test_propagated_labels_are_what_the_rule_and_the_student_believe(world):
     )
     stage.run(later)
     assert quality(later.out)["total"]["churn"] == 0
+
+
+def test_patients_and_slides_are_joined_by_id_wherever_a_patch_stands_in_the_store(world, monkeypatch):
+    """A store has patches in the order of its sources."""
+    predicted = predict(world, "predict", right=3.0)
+    order, found = np.random.default_rng(3).permutation(N), []
+    for rows in (np.arange(N), order):
+        texts = [["main"] * N, [f"p{k % 30 // 3}" for k in rows], [f"s{k % 30}" for k in rows], [""] * N]
+        table = PatchTable(world.drawn.ids[rows], np.zeros((N, 2), np.uint64), *map(Column.of, texts))
+        monkeypatch.setattr(hearing, "PatchStore", lambda path, table=table: SimpleNamespace(table=lambda: table))
+        one = job(world, predicted, f"s{len(found)}", rule="risk", precision=0.6)
+        stage.run(one)
+        found.append([(one.out / name).read_bytes() for name in ("quality.json", "selection.parquet")])
+    assert found[0] == found[1]
 
 
 def test_style_tells_what_the_last_layer_overlooks(world):
@@ -602,6 +638,23 @@ def test_a_class_that_is_rare_in_the_pool_and_not_among_the_labels_is_told_and_b
     assert said[0].endswith(f"tum {percent(found['shares'][2])} (of the labels {percent(among[2])})")
 
 
+def test_labels_and_the_pool_are_compared_by_what_one_graph_tells_of_either(world, monkeypatch):
+    """Labels stand in the graph beside the pool: chosen by hand, they do not count as part of it."""
+    predicted, asked, drawn = predict(world, "predict"), [], load_splits(world.splits)
+    for name in (OF_TEACHER, OF_ENCODER):
+        embeddings(world, predicted, name, seed=len(name), right=0.3)
+    monkeypatch.setattr(graph, "unlike", lambda confusion, told: asked.append((confusion, told)))
+    one = job(world, predicted, "one", rule="top_k", propagate={})
+    groups = np.arange(len(drawn.labelled)), np.arange(len(drawn.pool))
+    whole = Graph(one, Propagate(), drawn, drawn.pool, groups)
+    assert whole.shares is None
+    ((confusion, told),) = asked
+    assert told.sum() == len(drawn.pool)
+    by_all, by_encoder = (whole._left_out.of_pool([way]) for way in whole._seen.ways)
+    assert np.array_equal(confusion, by_all)
+    assert not np.array_equal(by_all, by_encoder)
+
+
 def test_the_first_round_says_for_all_which_shares_the_pool_holds(world, monkeypatch):
     """Later teachers have been taught what the labels were spread to: what they see is no evidence of its own."""
     splits = rare_in_the_pool(world, code=2)
@@ -620,6 +673,20 @@ def test_the_first_round_says_for_all_which_shares_the_pool_holds(world, monkeyp
         assert [quality(each.out)["shares"] is not None for each in (one, other)] == [first, first]
         assert quality(other.out)["shares"] == quality(one.out)["shares"]
         assert quality(other.out)["told"] != quality(one.out)["told"]
+
+
+def test_a_graph_that_is_too_sure_does_not_make_shares_count_for_more_than_they_are(world, monkeypatch):
+    splits = rare_in_the_pool(world, code=2)
+    predicted = predict(world, "predict")
+    embeddings(world, predicted, OF_ENCODER, right=0.4)
+    one, drawn = job(world, predicted, "one", splits=splits, rule="top_k", propagate={}), load_splits(splits)
+    said = {}
+    for temperature in (0.5, 1.0, 4.0):
+        monkeypatch.setattr(graph, "matched_temperature", lambda *_, found=temperature: found)
+        groups = np.arange(len(drawn.labelled)), np.arange(len(drawn.pool))
+        said[temperature] = Graph(one, Propagate(), drawn, drawn.pool, groups).scores(drawn.pool).log_probs
+    assert np.array_equal(said[4.0], said[1.0])
+    assert not np.array_equal(said[0.5], said[1.0])
 
 
 @pytest.mark.parametrize("calibrate", [True, False])

@@ -45,6 +45,13 @@ def test_no_two_draws_of_a_stream_share_a_place() -> None:
     assert len(set(places)) == len(places)
 
 
+def test_streams_of_one_size_draw_each_its_own() -> None:
+    (step,) = Steps([40, 40], [40, 40], seed=9, start=0, stop=1)
+    labelled, pseudo = ([item.example for item in step if item.stream == stream] for stream in (0, 1))
+    assert sorted(labelled) == sorted(pseudo)
+    assert labelled != pseudo
+
+
 def test_noise_differs_from_lap_to_lap_and_repeats_at_the_same_place(patches: dict[str, Path]) -> None:
     store = PatchStore(patches["store"] / "patches.h5")
     ids = np.sort(store.ids[:3])

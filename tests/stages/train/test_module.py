@@ -53,6 +53,18 @@ def by_hand(one: Training, of: Batch) -> float:
     return float(np.mean(each[:LABELLED]) + PSEUDO / LABELLED * np.mean(each[LABELLED:]))
 
 
+def test_what_a_step_drops_is_drawn_anew_at_every_step_and_the_same_when_it_is_done_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, drawn = training(), []
+    for step in (3, 4, 3):
+        monkeypatch.setattr(Training, "global_step", step)
+        one.on_train_batch_start(batch(), 0)
+        drawn.append(torch.nn.functional.dropout(torch.ones(64)).tolist())
+    assert drawn[0] == drawn[2]
+    assert drawn[0] != drawn[1]
+
+
 def test_the_loss_is_the_published_one_and_a_patch_counts_as_much_as_its_weight() -> None:
     one = training()
     assert float(one.training_step(batch(), 0).detach()) == pytest.approx(by_hand(one, batch()), rel=1e-5)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stages.select.evidence import Evidence
 from stages.select.rules.rebalance import Rebalance, sampling_rates
 from tests.stages.select.cases import evidence
 
@@ -44,6 +45,14 @@ def test_the_most_confident_share_of_every_class_is_kept():
         n = math.ceil(rate * len(of) - 1e-9)
         best = sorted(of, key=lambda row: (-confidence[row], one.ids[row]))[:n]
         assert sorted(one.ids[best].tolist()) == kept.ids[kept.label == code].tolist()
+
+
+@pytest.mark.parametrize(("rarer", "n"), [(8, 10), (27, 9), (64, 4)])  # rates of 1/2, 1/3 and 1/4
+def test_a_share_that_is_a_whole_number_of_patches_is_kept_exactly(rarer, n):
+    probs = np.repeat([[0.9, 0.1], [0.2, 0.8]], [n, 3], axis=0).astype(np.float32)
+    one = Evidence(np.arange(n + 3, dtype=np.uint64), probs, labelled=np.array([rarer, 1]))
+    kept = Rebalance(alpha=3.0).select(one)
+    assert np.bincount(kept.label).tolist() == [round(n * rarer ** (-1 / 3)), 3]
 
 
 def test_the_exponent_falls_from_1_to_a_half_and_stays():

@@ -30,6 +30,10 @@ def world(seed, pool=4000, held=600, classes=3, sharpness=1.0, patients=0, sprea
     return Evidence(np.arange(pool, dtype=np.uint64), probs[:pool], held_out=held_out), truth[:pool]
 
 
+def test_the_sequences_of_tests_have_the_allowed_risk_between_them_and_no_more():
+    assert sum(STARTS.values()) == 1
+
+
 def by_hand(confidence, right, precision, risk):
     """The promise written out, patch by patch: of no ties and no groups."""
     order = np.argsort(-confidence, kind="stable")

@@ -4,6 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from stages.select.evidence import Evidence
 from stages.select.negatives import Negatives
 from stages.select.rules.uncertainty import Uncertainty
 from tests.stages.select.cases import evidence
@@ -49,6 +50,13 @@ def test_defaults_are_those_of_the_paper():
     assert (rule.min_confidence, rule.max_deviation, rule.balance_floor) == (0.70, 0.05, 25)
     assert (rule.negative_confidence, rule.negative_deviation) == (0.05, 0.005)
     assert rule.negatives(evidence(10)) is None
+
+
+def test_deviations_lie_below_their_limit_and_confidence_at_it_is_enough():
+    probs = np.tile(np.array([0.75, 0.25], np.float32), (3, 1))
+    deviation = np.array([[0.25, 0], [0.125, 0], [0, 0.5]], np.float32)
+    one = Evidence(np.arange(3, dtype=np.uint64), probs, deviation=deviation, round=9)
+    assert Uncertainty(min_confidence=0.75, max_deviation=0.25).select(one).ids.tolist() == [1, 2]
 
 
 def test_a_wider_deviation_keeps_more():
