@@ -105,6 +105,15 @@ def test_row_order_does_not_matter(seed):
     assert one.warnings == other.warnings
 
 
+def test_another_seed_labels_and_holds_out_others():
+    case = random_case(0)
+    labels = [case.codes(case.draw(labels=LabelCount(count=5), validation=0, test=0, seed=s)) for s in (4, 4, 5)]
+    held_out = [np.isin(case.codes(case.draw(labels="all", seed=s)), (VALIDATION, TEST)) for s in (4, 4, 5)]
+    for first, again, other in ([codes == LABELLED for codes in labels], held_out):
+        assert np.array_equal(first, again)
+        assert not np.array_equal(first, other)
+
+
 def test_same_seed_nested_labels():
     case = Case(6000)
     sets = []

@@ -31,3 +31,14 @@ def test_the_interval_of_few_groups_reaches_nearly_to_the_worst_and_the_best_of_
     reach = 2.571 * each.std(ddof=1) / np.sqrt(6)  # Student's, of 5 degrees of freedom
     assert high - low > 1.6 * reach
     assert each.min() < low < each.mean() < high < each.max()
+
+
+def test_of_under_five_groups_patches_are_drawn_and_other_keys_draw_others() -> None:
+    rng = np.random.default_rng(1)
+    log_probs, label = np.log(rng.dirichlet(np.ones(3), 90)), rng.integers(0, 3, 90).astype(np.int16)
+    ids = np.arange(90, dtype=np.uint64)
+    alone, four, five = (
+        interval("macro_f1", Judged(ids, log_probs, label, np.arange(90) % groups), 0, "one") for groups in (90, 4, 5)
+    )
+    assert alone == four != five
+    assert interval("macro_f1", Judged(ids, log_probs, label, np.arange(90)), 0, "other") != alone

@@ -116,6 +116,15 @@ def test_order_does_not_matter_and_a_tolerance_only_helps(seed, metric, toleranc
     assert (lenient.difference, lenient.low, lenient.high) == (straight.difference, straight.low, straight.high)
 
 
+def test_a_loss_far_within_the_tolerance_is_no_loss_however_little_it_owes_to_chance():
+    label = np.zeros(300, np.int64)
+    first, second = label.copy(), label.copy()
+    first[:24], second[20:52] = 1, 1  # of 300 right 276 and 268: chance alone rarely does as much
+    found = compare("accuracy", label, first, second, np.arange(300), 2, 0.0, 7)
+    assert found.worse > 0.7
+    assert compare("accuracy", label, first, second, np.arange(300), 2, 0.2, 7).worse < 0.01
+
+
 def test_who_is_first_only_turns_the_sign():
     label, first, second, group = case()
     one = compare("accuracy", label, first, second, group, 3, 0.0, 0)

@@ -9,6 +9,7 @@ import pytest
 from scipy.special import log_softmax
 
 from data.errors import ChainError, ExitCode
+from data.patches.labels import AuditLabels
 from data.patches.table import Column, PatchTable
 from data.splits.written import SPLITS, VALIDATION, Assignment, load_audit, load_splits, write_splits
 from stages.job import Job
@@ -18,6 +19,7 @@ from stages.scores import Scores, read_scores, write_scores
 from stages.select import graph, hearing, stage
 from stages.select.belief import Belief
 from stages.select.believed_scores import believed_scores
+from stages.select.calibrate import Told
 from stages.select.graph import Graph
 from stages.select.propagate import Propagate
 from stages.select.rules import members
@@ -136,6 +138,14 @@ def test_audit_labels_do_not_change_selection(world, rule):
     for entry in told["per_class"] + lied["per_class"]:
         entry.pop("audit")
     assert told == lied
+
+
+def test_hidden_truth_is_joined_by_id_also_where_some_of_it_has_left_the_pool():
+    ids = np.arange(5, 25, 2, dtype=np.uint64)
+    pool = Scores(ids[[1, 4, 7, 9]], np.zeros((4, 3), np.float16))
+    known = np.array([0, 1, 3, 4, 9])  # of one pool patch nothing is known
+    found = stage._truth(AuditLabels(ids[known], (known % 3).astype(np.int16)), pool)
+    assert found.tolist() == [1, 1, -1, 0]
 
 
 def test_given_labels_never_change(world):
@@ -573,6 +583,25 @@ def test_validation_that_is_told_as_the_labels_are_counts_with_them(world):
     told, (teach, judge) = found["told"], (len(splits.labelled), len(splits.validation))
     assert (told["labels"], told["validation"], told["cases"]) == (teach, judge, pytest.approx(teach + judge, rel=0.01))
     assert told["accuracy"] == pytest.approx(found["total"]["audit"]["precision"], abs=0.05)
+
+
+@pytest.mark.parametrize("near", [1.0, 0.5])
+@pytest.mark.parametrize(("weights", "right"), [(None, 0.8), (np.array([1.25, 0.625]), 0.8375)])
+def test_what_labels_say_of_their_own_patients_counts_for_the_share_of_the_pool_in_these(near, weights, right):
+    """Beside validation, by how many there are of either; for the rest of the pool only validation speaks."""
+
+    def of_labels(ways, by=None, whole=False, weights=None):
+        each = by if weights is None else weights
+        return np.array([[54, 6], [14, 26]]) * (1 if each is None else each[:, None])  # 100 labels
+
+    left_out = SimpleNamespace(near=near, of_pool=of_labels, told=of_labels)
+    heard = SimpleNamespace(_left_out=left_out, _seen=SimpleNamespace(ways=[()]), _weights=weights)
+    found = Graph.told(heard, Told(np.array([150.0, 150.0]), np.array([114.0, 114.0])))  # 76 of 100
+    part = near * 100 / 400
+    assert found.accuracy == pytest.approx(part * right + (1 - part) * 0.76)
+    assert found.cases == pytest.approx(1 / (part**2 / 100 + (1 - part) ** 2 / 300))
+    assert (found.labels, found.validation) == (100, 300)
+    assert Graph.told(heard).accuracy == pytest.approx(right)  # without validation
 
 
 @pytest.mark.parametrize(("knows", "kappa", "weight"), [(0.0, 0.0, 0.0), (0.25, 0.3, 0.5), (1.0, 1.0, 1.0)])

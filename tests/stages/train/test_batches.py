@@ -95,16 +95,17 @@ def test_what_is_left_for_the_device_is_dealt_with_the_patches_among_ranks_and_p
     assert sum(map(len, told(whole).values())) > 40, "operations of strong"
 
 
-def test_a_batch_carries_the_ids_of_its_patches(patches: dict[str, Path]) -> None:
+def test_a_batch_carries_ids_targets_and_weights_of_its_patches(patches: dict[str, Path]) -> None:
     store = PatchStore(patches["store"] / "patches.h5")
     ids = np.sort(store.ids)[:4]
     target = np.eye(4, dtype=np.float32)
     drawn = TrainingPatches(
-        Images(store), [Examples(ids, target, np.ones(4, np.float32))], NoiseDrawer(Noise(), 3), seed=1
+        Images(store), [Examples(ids, target, np.array([1, 0.5, 0.25, 0], np.float32))], NoiseDrawer(Noise(), 3), seed=1
     )
     batch = drawn[[Item(0, 2, 0), Item(0, 0, 1)]]
     assert batch.patch_id.numpy().view(np.uint64).tolist() == [ids[2], ids[0]]
     assert np.array_equal(batch.target.numpy(), target[[2, 0]])
+    assert batch.weight.tolist() == [0.25, 1]
     for row, patch_id in enumerate((ids[2], ids[0])):
         pixels = store.pixels(int(store.rows(np.array([patch_id]))[0]))
         assert np.array_equal(batch.image[row].permute(1, 2, 0).numpy(), pixels)
