@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import beta, binomtest
 
-from stages.select.bounds import design_effects, fewest, fewest_at, intraclass_correlation, lower_bound
+from stages.select.bounds import design_effects, fewest, fewest_at, intraclass_correlation, lower_bound, upper_bound
 
 
 @given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.001, 0.0125, 0.05, 0.3]))
@@ -15,6 +15,13 @@ def test_lower_bound_is_that_of_the_exact_binomial_test(n, share, alpha):
     found = lower_bound(np.array([float(right)]), np.array([float(n)]), alpha)[0]
     exact = binomtest(right, n, alternative="greater").proportion_ci(1 - alpha, method="exact").low
     assert found == pytest.approx(exact, abs=1e-9)
+
+
+@given(st.integers(1, 500), st.floats(0, 1), st.sampled_from([0.001, 0.05, 0.3]))
+def test_upper_bound_is_that_of_the_exact_binomial_test(n, share, alpha):
+    right = round(share * n)
+    exact = binomtest(right, n, alternative="less").proportion_ci(1 - alpha, method="exact").high
+    assert upper_bound(float(right), float(n), alpha) == pytest.approx(exact, abs=1e-9)
 
 
 @given(st.integers(0, 8), st.sampled_from([0.05, 0.025, 0.00625]), st.sampled_from([0.5, 0.8, 0.95, 0.99]))
