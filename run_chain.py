@@ -20,7 +20,7 @@ from data.errors import ChainError, ExitCode
 from data.printable import printable
 from pipeline.command_line import command_line
 from pipeline.directory.crossval import CrossLayout
-from pipeline.directory.layout import Layout
+from pipeline.directory.layout import PROGRAM, Layout
 from pipeline.directory.prepared import PreparedLayout
 from pipeline.directory.workspace import Workspace
 from pipeline.failures import ERROR_LOG, explained, internal, log_traceback
@@ -328,8 +328,10 @@ def _elsewhere(args: argparse.Namespace) -> str:
 
 
 def _refuse(error: ChainError, root: Workspace | None, cause: BaseException | None = None) -> int:
-    if instead := getattr(cause or error, "__notes__", None):  # of a verb that would begin anew
-        error.todo = SAME_COMMAND.sub(lambda _: f"go on with: {instead[-1]}", error.todo)
+    # of a verb that would begin anew; libraries put notes of their own on errors
+    notes = getattr(cause or error, "__notes__", [])
+    if instead := next((note for note in notes if note.startswith(f"{PROGRAM} ")), None):
+        error.todo = SAME_COMMAND.sub(lambda _: f"go on with: {instead}", error.todo)
     if error.code == ExitCode.INTERNAL and root is not None and _begun(root):
         log_traceback(cause or error, root)
     print("\n".join(error.lines()), file=sys.stderr)

@@ -16,9 +16,8 @@ from data.errors import ChainError, ExitCode
 
 BOMB_BYTES = 16 << 20
 BOMB_RATIO = 1000  # deflate gives 1,032 at most, and then of one value over and over
-HEADER_BYTES = (
-    16 << 10
-)  # NumPy takes 10,000, and reads the four gigabytes that a header may claim before it counts them
+# NumPy takes 10,000, and reads the four gigabytes that a header may claim before it counts them
+HEADER_BYTES = 16 << 10
 ZIP_ERRORS = (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError)
 # what NumPy's parser of array headers raises besides
 HEADER_ERRORS = (*ZIP_ERRORS, SyntaxError, tokenize.TokenError, TypeError, LookupError, ArithmeticError)

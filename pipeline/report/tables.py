@@ -26,6 +26,7 @@ CLASS_FIGURES = (
     "share_kept", "share_labels", "churn", "kept_churn", "top5_share",
 )  # fmt: skip
 
+TABLES = {"models.csv", "classes.csv", "places.csv", "pool.parquet", "suspects.csv", "map.parquet"}
 MODELS = ("model", "address", "rounds", "split", "metric", "value", "low", "high", "accuracy", "auroc")
 CLASSES = ("round", "class", *CLASS_FIGURES, "disagreement", "audit_precision", "audit_recall")
 PLACES = ("round", "kind", "name", "pool", "kept", "outlier")
@@ -62,9 +63,7 @@ def write_tables(
     if seen is not None:
         _map(run, seen, folder / "map.parquet")
         found.append(("map.parquet", "the sample on the map: place, split, distance to the nearest label"))
-    for name in {"models.csv", "classes.csv", "places.csv", "pool.parquet", "suspects.csv", "map.parquet"} - dict(
-        found
-    ).keys():
+    for name in TABLES - dict(found).keys():
         (folder / name).unlink(missing_ok=True)  # of an earlier report, before steps were made again
     if placed is not None and placed.kind == SLIDE:
         found += _geojson(run, placed, shown, folder / "geojson")
