@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from data.errors import ChainError, ExitCode
 from pipeline.directory.layout import Layout
-from pipeline.directory.record import Stop, damaged, read_record
+from pipeline.directory.record import Stop, read_record
 from pipeline.plan import FINAL, STORE, at
+from pipeline.views.judged import judged_of
 from pipeline.views.status import rounds_of, stopped_at
-from stages.measures.judged import FILE, Judged, read_judged
+from stages.measures.judged import Judged
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def read_fold(layout: Layout) -> Fold:
     # a chain that ends by itself does so in selecting: the student of that round was never trained
     reached = rounds if len(standing) == rounds and stop.reason == "max_rounds" else len(standing) - 1
     addresses = [at(n, "teacher") if n < rounds and n <= reached else FINAL for n in range(rounds + 1)]
-    return Fold([_judged(layout, address) for address in addresses], reached, stop)
+    return Fold([judged_of(layout, address) for address in addresses], reached, stop)
 
 
 def refuse_different_stores(folds: list[Layout]) -> None:
@@ -44,10 +45,3 @@ def refuse_different_stores(folds: list[Layout]) -> None:
             "begin again in a new directory",
             ExitCode.MISMATCH,
         )
-
-
-def _judged(layout: Layout, address: str) -> Judged:
-    judged = read_judged(layout.place(address))
-    if judged is None:
-        raise damaged(layout, address, f"{layout.place(address) / FILE} is missing")
-    return judged

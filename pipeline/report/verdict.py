@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from pipeline.directory.layout import Layout
-from pipeline.directory.record import damaged, read_facts
+from pipeline.directory.record import read_facts
 from pipeline.plan import FINAL, at
 from pipeline.report.run import Run
 from pipeline.views.gate_metric import gate_metric
+from pipeline.views.judged import judged_of
 from pipeline.views.text_table import percent
 from stages.measures.interval import interval
-from stages.measures.judged import FILE, Judged, groups_of, read_judged
+from stages.measures.judged import Judged, groups_of, read_judged
 from stages.measures.paired import METRICS, compare
 from stages.measures.quality import confusion
 
@@ -102,13 +103,6 @@ def _validation(run: Run, address: str, metric: str, metrics: dict[str, Any]) ->
     return Figure(value) if judged is None else Figure(value, *interval(metric, judged, "report", "validation"))
 
 
-def _judged(run: Run, address: str) -> Judged:
-    judged = read_judged(run.layout.place(address))
-    if judged is None:
-        raise damaged(run.layout, address, f"{address}/{FILE} is missing")
-    return judged
-
-
 def _test(metric: str, metrics: dict[str, Any], spread: tuple[float, float] | None) -> Figure:
     value = (metrics.get("test") or {}).get(metric)
     if value is None or spread is None:
@@ -151,7 +145,7 @@ def _sentence(run: Run, models: list[Model], metric: str) -> tuple[str, str]:
         return "open", f"There are no validation labels, so nothing here can say whether the rounds helped.{on_test}"
     if last is first:
         return "none", f"Labels only so far: validation {words} {percent(last.figures['validation'].value)}.{on_test}"
-    before, after = (_judged(run, model.address) for model in (first, last))
+    before, after = (judged_of(run.layout, model.address) for model in (first, last))
     classes = before.log_probs.shape[1]
     pair = compare(metric, before.label, before.predicted, after.predicted, before.group, classes, 0.0, run.seed)
     change = (
